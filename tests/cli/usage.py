@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+"""The command lines of both programs: what is refused, with which exit code and in which words."""
+import json
+import os
+import subprocess
+import sys
+
+from tool import BIN, MODELS, case, main
+
+GOOD = """axis T
+const D = 3
+model pass(x[T,D]) -> y[T,D] along T {
+    param gain[D] = 1
+    y = x*gain
+}
+"""
+WRONG = """const D = 3
+model wrong(x[D]) -> y[D] { y = x + z }
+"""
+
+
+@case
+def help_and_version(b):
+    b.expect(["rwkvc"], 2, "", "usage: rwkvc MODEL.rwkv")
+    b.expect(["rwkvc", "--help"], 0, ["usage: rwkvc MODEL.rwkv", "--emit=STAGE", "Exit codes"], "")
+    b.expect(["rwkvc", "--version"], 0, "rwkvc 0.", "")
+    for command in ("eval", "explain", "dump"):
+        b.expect(["rwkvc", command, "--help"], 0, f"usage: rwkvc {command}", "")
+    b.expect(["rwkv"], 2, "", "usage: rwkv COMMAND")
+    b.expect(["rwkv", "--help"], 0, "rwkv convert", "")
+    b.expect(["rwkv", "--version"], 0, "rwkv 0.", "")
+    for command in ("convert", "info"):
+        b.expect(["rwkv", command, "--help"], 0, f"usage: rwkv {command}", "")
+
+
+@case
+def mistakes(b):
+    b.write("m.rwkv", GOOD)
+    b.expect(["rwkvc", "--nonsense"], 2, "", ["there is no option '--nonsense'", "rwkvc --help"])
+    b.expect(["rwkvc", "m.rwkv", "-x"], 2, "", "there is no option '-x'")
+    b.expect(["rwkvc", "m.rwkv", "--emit"], 2, "", "option '--emit' needs a value")
+    b.expect(["rwkvc", "m.rwkv", "-D"], 2, "", "option '-D' needs a value")
+    b.expect(["rwkvc", "m.rwkv", "--verify=yes"], 2, "", "option '--verify' takes no value")
+    b.expect(["rwkvc", "m.rwkv", "--emit=soup"], 2, "", "there is no stage 'soup'")
+    b.expect(["rwkvc", "m.rwkv", "n.rwkv"], 2, "", "one text at a time: 'm.rwkv' and 'n.rwkv'")
+    b.expect(["rwkvc", "m.rwkv", "-D", "D"], 2, "", "-D wants NAME=VALUE and got 'D'")
+    b.expect(["rwkvc", "m.rwkv", "-D", "D=1", "-D", "D=2"], 2, "", "-D gives 'D' twice")
+    b.expect(["rwkvc", "m.rwkv", "-Wall"], 2, "", "no option '-Wall'")
+    b.expect(["rwkvc", "m.rwkv", "--diagnostics=xml"], 2, "", "text or json, not 'xml'")
+    b.expect(["rwkvc", "--report"], 2, "", "which MODEL.rwkv?")
+    b.expect(["rwkvc", "m.rwkv", "--report", "--emit=graph"], 2, "", "one at a time")
+
+
+@case
+def no_code_generator(b):
+    b.write("m.rwkv", GOOD)
+    for words in (["-o", "m.so"], ["--target=native"], ["--dtype=bf16"], ["--memory-budget=1G"],
+                  ["--explain=fuse:a,b"]):
+        b.expect(["rwkvc", "m.rwkv"] + words, 2, "", "no code generator is built in this version")
+    for command in ("init", "run", "train", "generate", "chat", "data", "enhance", "score", "bench"):
+        b.expect(["rwkv", command, "x"], 2, "", "works on compiled models")
+    b.expect(["rwkv", "dance"], 2, "", "there is no command 'dance'")
+
+
+@case
+def files_that_cannot_be_read(b):
+    os.mkdir(b.path("folder.rwkv"))
+    b.expect(["rwkvc", "none.rwkv"], 3, "", "none.rwkv: No such file or directory")
+    b.expect(["rwkvc", "folder.rwkv"], 3, "", "folder.rwkv: Is a directory")
+    b.expect(["rwkvc", "none.rwkv", "--emit=ast"], 3, "", "none.rwkv")
+    b.expect(["rwkvc", "eval", "none.rwkv", "forward"], 3, "", "none.rwkv")
+    b.expect(["rwkvc", "dump", "none.pth"], 3, "", "none.pth")
+    b.expect(["rwkv", "convert", "none.pth", "a.pth"], 3, "", "none.pth")
+
+
+@case
+def checking(b):
+    b.write("m.rwkv", GOOD)
+    b.expect(["rwkvc", "m.rwkv"], 0, ["m.rwkv: entries: ", "forward", "step", "prefill", "init"], "")
+    b.expect(["rwkvc", "m.rwkv", "-D", "D=5"], 0)
+    b.expect(["rwkvc", "m.rwkv", "-D", "Q=5"], 1, "", "Q")
+    b.write("w.rwkv", WRONG)
+    b.expect(["rwkvc", "w.rwkv"], 1, "", ["w.rwkv:2:", "error:", "^"])
+    done = b.expect(["rwkvc", "w.rwkv", "--diagnostics=json"], 1, "")
+    b.check("JSON diagnostics name the file", "w.rwkv" in json.dumps(json.loads(done.err)))
+    done = b.expect(["rwkvc", "m.rwkv", "--diagnostics=json"], 0)
+    b.same("JSON of a good text", json.loads(done.err), [])
+
+
+@case
+def stages(b):
+    b.write("m.rwkv", GOOD)
+    b.expect(["rwkvc", "m.rwkv", "--emit=ast"], 0, "pass", "")
+    b.expect(["rwkvc", "m.rwkv", "--emit=program"], 0, "gain[D]", "")
+    b.expect(["rwkvc", "m.rwkv", "--emit=graph"], 0, "gain", "")
+    b.expect(["rwkvc", "m.rwkv", "--emit=graph", "--entry=step"], 0, "gain", "")
+    b.expect(["rwkvc", "m.rwkv", "--emit=dot"], 0, "digraph", "")
+    b.expect(["rwkvc", "m.rwkv", "--emit=memory"], 0, "T", "")
+    b.expect(["rwkvc", "m.rwkv", "--emit=grad"], 1, "", "train")
+    b.expect(["rwkvc", "m.rwkv", "--emit=graph", "--entry=dance"], 1, "", "dance")
+    b.expect(["rwkvc", "m.rwkv", "--verify"], 0)
+    b.expect(["rwkvc", "m.rwkv", "--time-passes"], 0, err=" s  ")
+    b.expect(["rwkvc", "m.rwkv", "--report"], 0, "parameters", "")
+    once = b.call("rwkvc", "m.rwkv", "--emit=graph").out
+    b.same("twice the same", b.call("rwkvc", "m.rwkv", "--emit=graph").out, once)
+    b.expect(["rwkvc", "m.rwkv", "--emit=graph", "-o", "m.graph"], 0, "", "")
+    with open(b.path("m.graph"), encoding="utf-8") as f:
+        b.same("the same in a file", f.read(), once)
+    b.expect(["rwkvc", "m.rwkv", "--emit=graph", "-o", "no/m.graph"], 3, "", "no/m.graph")
+    b.write("s.rwkv", "model broken(x[] -> y { y = x }\n")
+    b.expect(["rwkvc", "s.rwkv", "--emit=ast"], 1, None, "s.rwkv:1:")
+
+
+@case
+def built_in_texts(b):
+    """`use` finds the standard library beside no file at all, and -I wins over it."""
+    b.write("m.rwkv", "use std\nconst D = 2\nmodel m(x[D]) -> y[D] { y = silu(x) }\n")
+    b.expect(["rwkvc", "m.rwkv"], 0)
+    os.mkdir(b.path("lib"))
+    b.write("lib/std.rwkv", "fn other(x) = x\n")
+    b.expect(["rwkvc", "m.rwkv", "-I", "lib"], 1, "", "silu")
+    for name in sorted(os.listdir(MODELS)):
+        if name.endswith(".rwkv") and name != "std.rwkv":  # which has no model
+            b.expect(["rwkvc", os.path.join(MODELS, name)], 0, name, "")
+
+
+@case
+def options_in_any_order(b):
+    b.write("m.rwkv", GOOD)
+    b.expect(["rwkvc", "-D", "D=4", "--emit=graph", "m.rwkv"], 0, "gain", "")
+    b.expect(["rwkvc", "--emit=graph", "--", "m.rwkv"], 0, "gain", "")
+    b.write("-odd.rwkv", GOOD)
+    b.expect(["rwkvc", "--", "-odd.rwkv"], 0, "-odd.rwkv: entries", "")
+    b.env["POSIXLY_CORRECT"] = "1"
+    b.expect(["rwkvc", "m.rwkv", "--emit=graph"], 0, "gain", "")
+
+
+@case
+def explain(b):
+    done = b.expect(["rwkvc", "explain"], 0, "E0101", "")
+    b.check("the list has a line a code", done.out.count("\n") > 1)
+    for spelling in ("E0101", "0101", "101"):
+        b.expect(["rwkvc", "explain", spelling], 0, "E0101", "")
+    b.expect(["rwkvc", "explain", "E9999"], 2, "", "there is no code 'E9999'")
+    for line in done.out.splitlines():
+        b.expect(["rwkvc", "explain", line.split()[0]], 0, line.split()[0], "")
+
+
+@case
+def output_that_cannot_be_written(b):
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = b.call("rwkvc", "explain", stdout=full)
+    b.same("exit code of a full disk", done.code, 3)
+    b.check(f"says so: {done.err}", "standard output: No space left on device" in done.err)
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([os.path.join(BIN, "rwkvc"), "explain"], stdout=writer, stderr=subprocess.PIPE,
+                          check=False)
+    os.close(writer)
+    b.same("exit code of a closed pipe", done.returncode, 3)
+    b.same("and not a word", done.stderr, b"")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

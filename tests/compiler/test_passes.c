@@ -1,0 +1,279 @@
+/* The graph passes: a graph before and after each of them gives the same outputs. */
+#include "tests/compiler/passes.h"
+
+static const Axes usual = {2, 5, 3};
+
+static uint32_t count_kind(Graph *g, NodeKind kind);
+
+typedef struct Kinds {
+    uint32_t n[N_DELAY + 1], axis_recurs, layer_loops;
+} Kinds;
+
+static void count(Graph *g, NodeId id, void *user) {
+    Kinds *k = user;
+    const Node *n = graph_node(g, id);
+    k->n[n->kind]++;
+    if (n->kind == N_RECUR)
+        ++*(n->recur->layers ? &k->layer_loops : &k->axis_recurs);
+}
+
+static Kinds kinds_of(Graph *g) {
+    Kinds k = {0};
+    graph_each(g, &g->top, count, &k);
+    return k;
+}
+
+static uint32_t count_kind(Graph *g, NodeKind kind) {
+    return kinds_of(g).n[kind];
+}
+
+/* ---- distribution ------------------------------------------------------------------------------------ */
+
+typedef struct Case {
+    const char *name, *text;
+    int recurs; /* along an axis, that are left; -1 any */
+} Case;
+
+static const Case distributions[] = {
+    {"no cycle at all", "graph \"g\"\naxis B, T\n"
+     "input %1 \"x\": real [B, T, 3]\n"
+     "recur \"T\" length T {\n class {\n"
+     "  %2: real [B, 3] = %1[i0, l0, i1]*2.0\n"
+     "  %3: real [B] = sum [i1: 3] %2[i0, i1]*real(l0)\n"
+     "  out %2 axis 1 -> %4: real [B, T, 3]\n"
+     "  out %3 axis 0 -> %5: real [T, B]\n"
+     "  out %2 axis 0 -> %6: real [T, B, 3]\n"
+     " }\n}\n"
+     "output result \"a\" %4\noutput result \"b\" %5\noutput result \"c\" %6\n", 0},
+    {"delays", "graph \"g\"\naxis B, T\n"
+     "input %1 \"x\": real [B, T, 3]\n"
+     "input %2 \"d0\": real [3, B, 3]\n"
+     "input %3 \"e0\": real [1, B, 3]\n"
+     "input %4 \"w\": real [3, 3]\n"
+     "recur \"T\" length T {\n class {\n"
+     "  %10: real [3, B, 3] = delay %12 init %2 -> %20: real [3, B, 3]\n"
+     "  %11: real [1, B, 3] = delay %13 init %3 -> %21: real [1, B, 3]\n"
+     "  %12: real [B, 3] = %1[i0, l0, i1] + 1.0\n"
+     "  %13: real [B, 3] = sum [i2: 3] %4[i1, i2]*%10[2 - i2, i0, i1]\n"
+     "  %14: real [B, 3] = %13[i0, i1] + %11[0, i0, i1]*%10[1, i0, i1]\n"
+     "  out %14 axis 1 -> %22: real [B, T, 3]\n"
+     "  out %10 axis 1 -> %23: real [3, T, B, 3]\n"
+     " }\n}\n"
+     "output result \"y\" %22\noutput result \"line\" %23\noutput result \"f\" %20\noutput result \"h\" %21\n", 0},
+    {"two states coupled, chains beside", "graph \"g\"\naxis B, T\n"
+     "input %1 \"x\": real [B, T, 3]\n"
+     "input %2 \"p0\": real [B, 3]\ninput %3 \"q0\": real [B, 3]\ninput %4 \"r0\": real [B]\n"
+     "recur \"T\" length T {\n"
+     " carry %2 -> %20: real [B, 3]\n carry %3 -> %21: real [B, 3]\n carry %4 -> %22: real [B]\n class {\n"
+     "  arg %10: real [B, 3]\n  arg %11: real [B, 3]\n  arg %12: real [B]\n"
+     "  %13: real [B, 3] = tanh(%1[i0, l0, i1])\n"
+     "  %14: real [B, 3] = 0.5*%10[i0, i1] + %11[i0, i1]*%13[i0, i1]\n"
+     "  %15: real [B, 3] = 0.25*%11[i0, i1] - %14[i0, i1]*%1[i0, l0, 2 - i1]\n"
+     "  %16: real [B] = sum [i1: 3] %15[i0, i1]*%10[i0, i1]\n"
+     "  %17: real [B] = 0.9*%12[i0] + %16[i0]\n"
+     "  %18: real [B] = exp(-%12[i0]*%12[i0])\n"
+     "  next %14\n  next %15\n  next %17\n"
+     "  out %18 axis 1 -> %23: real [B, T]\n"
+     "  out %13 axis 1 -> %24: real [B, T, 3]\n"
+     "  out %11 axis 2 -> %25: real [B, 3, T]\n"
+     " }\n}\n"
+     "output result \"a\" %23\noutput result \"b\" %24\noutput result \"c\" %25\n"
+     "output result \"p\" %20\noutput result \"q\" %21\noutput result \"r\" %22\n", 2},
+    {"sums over the axis", "graph \"g\"\naxis B, T\n"
+     "input %1 \"x\": real [B, T, 3]\ninput %2 \"p0\": real [3, 3]\ninput %3 \"q0\": real [B]\n"
+     "input %4 \"m\": int [T] below 2\n"
+     "recur \"T\" length T reverse {\n"
+     " carry %2 -> %20: real [3, 3]\n carry %3 -> %21: real [B]\n class {\n"
+     "  arg %10: real [3, 3]\n  arg %11: real [B]\n"
+     "  %12: real [3, 3] = sum [i2: B] %1[i2, l0, i0]*%1[i2, l0, i1]\n"
+     "  %13: real [3, 3] = %10[i0, i1] + %12[i0, i1]\n"
+     "  %14: real [3, 3] = %13[i0, i1] - %12[i1, i0]*real(l0)\n"
+     "  %15: real [B] = select(%4[l0] == 1, %11[i0] + %1[i0, l0, 0], %11[i0])\n"
+     "  next %14\n  next %15\n"
+     " }\n}\n"
+     "output result \"p\" %20\noutput result \"q\" %21\n", 0},
+    {"carried values off any cycle", "graph \"g\"\naxis B, T\n"
+     "input %1 \"x\": real [B, T]\ninput %2 \"p0\": real [B]\ninput %3 \"q0\": real [B]\ninput %4 \"c\": real [B]\n"
+     "recur \"T\" length T {\n"
+     " carry %2 -> %20: real [B]\n carry %3 -> %21: real [B]\n carry %4 -> %22: real [B]\n class {\n"
+     "  arg %10: real [B]\n  arg %11: real [B]\n  arg %12: real [B]\n"
+     "  %13: real [B] = %1[i0, l0]*%12[i0]\n"
+     "  %14: real [B] = %10[i0] + %11[i0]\n"
+     "  next %13\n  next %10\n  next %12\n"
+     "  out %14 axis 1 -> %23: real [B, T]\n  out %11 axis 0 -> %24: real [T, B]\n  out %12 axis 0 -> %25: real [T, B]\n"
+     " }\n}\n"
+     "output result \"a\" %23\noutput result \"b\" %24\noutput result \"k\" %25\n"
+     "output result \"p\" %20\noutput result \"q\" %21\noutput result \"c1\" %22\n", 0},
+    {"reverse, with delays", "graph \"g\"\naxis B, T\n"
+     "input %1 \"x\": real [B, T, 3]\ninput %2 \"d0\": real [2, B, 3]\ninput %3 \"s0\": real [B, 3]\n"
+     "recur \"T\" length T reverse {\n"
+     " carry %3 -> %20: real [B, 3]\n class {\n"
+     "  arg %10: real [B, 3]\n"
+     "  %11: real [2, B, 3] = delay %12 init %2 -> %21: real [2, B, 3]\n"
+     "  %12: real [B, 3] = %1[i0, l0, i1]*real(l0 + 1)\n"
+     "  %13: real [B, 3] = 0.5*%10[i0, i1] + %11[1, i0, i1]\n"
+     "  %14: real [2, B, 3] = delay %13 init %2 -> %22: real [2, B, 3]\n"
+     "  %15: real [B, 3] = %14[0, i0, i1] - %14[1, i0, i1]\n"
+     "  next %13\n"
+     "  out %13 axis 1 -> %23: real [B, T, 3]\n  out %15 axis 1 -> %24: real [B, T, 3]\n"
+     " }\n}\n"
+     "output result \"s\" %20\noutput result \"d\" %21\noutput result \"e\" %22\noutput result \"y\" %23\n"
+     "output result \"z\" %24\n", 1},
+    {"a delay on a cycle", "graph \"g\"\naxis B, T\n"
+     "input %1 \"x\": real [B, T]\ninput %2 \"d0\": real [3, B]\ninput %3 \"e0\": real [1, B]\ninput %4 \"s0\": real [B]\n"
+     "recur \"T\" length T {\n"
+     " carry %4 -> %20: real [B]\n class {\n"
+     "  arg %10: real [B]\n"
+     "  %11: real [3, B] = delay %13 init %2 -> %21: real [3, B]\n"
+     "  %12: real [1, B] = delay %14 init %3 -> %22: real [1, B]\n"
+     "  %13: real [B] = 0.5*%11[2, i0] + %1[i0, l0] + 0.1*%12[0, i0]\n"
+     "  %14: real [B] = sin(%13[i0]) + 0.3*%10[i0]\n"
+     "  next %14\n"
+     "  out %13 axis 1 -> %23: real [B, T]\n  out %11 axis 2 -> %24: real [3, B, T]\n"
+     " }\n}\n"
+     "output result \"s\" %20\noutput result \"d\" %21\noutput result \"e\" %22\noutput result \"y\" %23\n"
+     "output result \"z\" %24\n", 1},
+    {"a recurrence inside, hoisted", "graph \"g\"\naxis B, T, P\n"
+     "input %1 \"x\": real [B, T, P]\ninput %2 \"s0\": real [B, 2]\ninput %3 \"u\": real [2]\n"
+     "recur \"T\" length T {\n class {\n"
+     "  %10: real [B, P] = %1[i0, l0, i1]*2.0\n"
+     "  %11: real [B, 2] = %2[i0, i1] + %10[i0, 0]\n"
+     "  recur \"P\" length P {\n"
+     "   carry %11 -> %12: real [B, 2]\n   carry %2 -> %13: real [B, 2]\n   class {\n"
+     "    arg %14: real [B, 2]\n    arg %15: real [B, 2]\n"
+     "    %16: real [2] = %3[i0]*real(l1)\n"
+     "    %17: real [B, 2] = 0.5*%14[i0, i1] + %10[i0, l1]*%16[i1] + real(l0)\n"
+     "    %18: real [B, 2] = 0.5*%15[i0, i1] + 1.0\n"
+     "    next %17\n    next %18\n"
+     "    out %17 axis 2 -> %19: real [B, 2, P]\n    out %16 axis 0 -> %20: real [P, 2]\n"
+     "   }\n  }\n"
+     "  %21: real [B, 2] = %12[i0, i1] + %13[i0, i1]\n"
+     "  out %19 axis 1 -> %22: real [B, T, 2, P]\n  out %21 axis 1 -> %23: real [B, T, 2]\n"
+     "  out %20 axis 2 -> %24: real [P, 2, T]\n"
+     " }\n}\n"
+     "output result \"a\" %22\noutput result \"b\" %23\noutput result \"c\" %24\n", 2},
+    {"a recurrence inside, on the cycle", "graph \"g\"\naxis B, T, P\n"
+     "input %1 \"x\": real [B, T, P]\ninput %2 \"s0\": real [B]\ninput %3 \"d0\": real [1, B]\n"
+     "recur \"T\" length T {\n carry %2 -> %30: real [B]\n class {\n"
+     "  arg %9: real [B]\n"
+     "  %8: real [1, B] = delay %10 init %3\n"
+     "  %10: real [B] = %1[i0, l0, 0]\n"
+     "  recur \"P\" length P {\n"
+     "   carry %9 -> %12: real [B]\n   class {\n"
+     "    arg %14: real [B]\n"
+     "    %17: real [B] = 0.5*%14[i0] + %1[i0, l0, l1] + %8[0, i0]\n"
+     "    next %17\n"
+     "    out %17 axis 1 -> %19: real [B, P]\n"
+     "   }\n  }\n"
+     "  next %12\n  out %19 axis 1 -> %22: real [B, T, P]\n"
+     " }\n}\n"
+     "output result \"a\" %22\noutput result \"s\" %30\n", 2},
+    {"inside a layer loop", "graph \"g\"\naxis B, T\n"
+     "input %1 \"x\": real [B, T, 3]\ninput %2 \"s0\": real [2, B, 3]\ninput %3 \"d0\": real [2, 1, B, 3]\n"
+     "recur \"layers\" length 2 layers {\n carry %1 -> %30: real [B, T, 3]\n class 0, 1 {\n"
+     "  arg %9: real [B, T, 3]\n"
+     "  %5: real [B, 3] = %2[p0, i0, i1]\n  %6: real [1, B, 3] = %3[p0, i0, i1, i2]\n"
+     "  recur \"T\" length T {\n   carry %5 -> %20: real [B, 3]\n   class {\n"
+     "    arg %10: real [B, 3]\n"
+     "    %11: real [1, B, 3] = delay %12 init %6 -> %21: real [1, B, 3]\n"
+     "    %12: real [B, 3] = %9[i0, l1, i1]*real(l0 + 1)\n"
+     "    %13: real [B, 3] = 0.5*%10[i0, i1] + %11[0, i0, i1] - %12[i0, i1]\n"
+     "    next %13\n    out %13 axis 1 -> %22: real [B, T, 3]\n"
+     "   }\n  }\n"
+     "  %23: real [B, T, 3] = %22[i0, i1, i2] + %9[i0, i1, i2]\n"
+     "  next %23\n  out %20 axis 0 -> %31: real [2, B, 3]\n  out %21 axis 0 -> %32: real [2, 1, B, 3]\n"
+     " }\n}\n"
+     "output result \"x\" %30\noutput result \"s\" %31\noutput result \"d\" %32\n", 1},
+    {"layers inside a cell, scatter, random", "graph \"g\"\naxis B, T\nrandom 1\n"
+     "input %1 \"x\": real [B, T, 3]\ninput %2 \"id\": int [B, T] below 4\n"
+     "recur \"T\" length T {\n class {\n"
+     "  %10: real [B, 3] = %1[i0, l0, i1]*random(0, l0, i0, i1)\n"
+     "  %11: real [4] = scatter [i0: B] at [%2[i0, l0]] %10[i0, 0]\n"
+     "  recur \"layers\" length 3 layers {\n   carry %10 -> %12: real [B, 3]\n   class 0, 2 {\n"
+     "    arg %13: real [B, 3]\n    %14: real [B, 3] = %13[i0, i1] + real(l1*p1 + l0)\n    next %14\n"
+     "    out %13 axis 0 -> %15: real [2, B, 3]\n   }\n   class 1 {\n"
+     "    arg %16: real [B, 3]\n    next %16\n   }\n  }\n"
+     "  out %11 axis 1 -> %20: real [4, T]\n  out %12 axis 1 -> %21: real [B, T, 3]\n"
+     "  out %15 axis 2 -> %22: real [2, B, T, 3]\n"
+     " }\n}\n"
+     "output result \"a\" %20\noutput result \"b\" %21\noutput result \"c\" %22\n", 0},
+    {"shifted reads on a cycle", "graph \"g\"\naxis B, T\n"
+     "input %1 \"x\": real [B, T, 3]\ninput %2 \"s0\": real [B, 3]\ninput %3 \"id\": int [T] below 3\n"
+     "input %4 \"e\": real [3, 3]\n"
+     "recur \"T\" length T {\n carry %2 -> %30: real [B, 3]\n class {\n"
+     "  arg %9: real [B, 3]\n"
+     "  %10: real [B, 3] = select(l0 > 0, %1[i0, l0 - 1, i1] + %9[i0, i1], 0.5*%9[i0, i1]) + %1[i0, T - 1 - l0, i1]"
+     "*%9[i0, i1] + %4[%3[l0], i1]\n"
+     "  next %10\n  out %10 axis 1 -> %22: real [B, T, 3]\n"
+     " }\n}\n"
+     "output result \"a\" %22\noutput result \"s\" %30\n", 1},
+    {"a state read out", "graph \"g\"\naxis B, T\n"
+     "input %1 \"x\": real [B, T, 3]\ninput %2 \"s0\": real [B, 3, 3]\n"
+     "recur \"T\" length T {\n carry %2 -> %30: real [B, 3, 3]\n class {\n"
+     "  arg %9: real [B, 3, 3]\n"
+     "  %11: real [B, 3] = exp(%1[i0, l0, i1])\n"
+     "  %10: real [B, 3, 3] = 0.5*%9[i0, i1, i2] + %11[i0, i1]*%1[i0, l0, i2]\n"
+     "  %12: real [B, 3] = %1[i0, l0, i1]*3.0\n"
+     "  %13: real [B, 3] = sum [i2: 3] %10[i0, i1, i2]*%12[i0, i2]\n"
+     "  next %10\n  out %13 axis 1 -> %22: real [B, T, 3]\n"
+     " }\n}\n"
+     "output result \"a\" %22\noutput result \"s\" %30\n", 1},
+};
+
+static void check_pass(Arena *a, const char *name, Graph *g, Graph *h, const char *pass) {
+    static const int64_t lengths[] = {5, 1, 2};
+    if (!verified(h, pass))
+        return;
+    for (int k = 0; k < 3; k++) {
+        Axes x = usual;
+        x.T = lengths[k];
+        if (!agree(a, g, h, x)) {
+            FAIL("%s: %s changes the outputs, T = %lld", name, pass, (long long)x.T);
+            show(g);
+            show(h);
+            return;
+        }
+    }
+}
+
+static char *text_of(Graph *g) {
+    Text t = text_new(g->arena);
+    graph_print(g, &t);
+    return t.data;
+}
+
+static void test_idempotent(const char *name, Graph *h) {
+    Graph *again = graph_simplify(h);
+    if (strcmp(text_of(h), text_of(again)) != 0) {
+        FAIL("%s: a second simplification changes the graph", name);
+        show(h);
+        show(again);
+    }
+}
+
+static void test_distribute(const Case *c) {
+    Arena *a = arena_new();
+    Graph *g = read_graph(a, c->text), *h = graph_distribute(g);
+    check_pass(a, c->name, g, h, "distribute");
+    Kinds k = kinds_of(h);
+    if (k.n[N_DELAY] || (c->recurs >= 0 && (int)k.axis_recurs != c->recurs)) {
+        FAIL("%s: %u recurrences, %u delays are left", c->name, k.axis_recurs, k.n[N_DELAY]);
+        show(h);
+    }
+    Graph *s = graph_simplify(h);
+    check_pass(a, c->name, g, s, "distribute and simplify");
+    test_idempotent(c->name, s);
+    Graph *t = graph_distribute(graph_simplify(g));
+    check_pass(a, c->name, g, t, "simplify and distribute");
+    check_pass(a, c->name, g, graph_distribute(t), "distribute twice");
+    arena_free(a);
+}
+
+int main(int argc, char **argv) {
+    for (size_t i = 0; i < sizeof distributions / sizeof *distributions; i++)
+        test_distribute(&distributions[i]);
+    if (argc > 1 && strcmp(argv[1], "-v") == 0)
+        printf("%d failures\n", failures);
+    (void)count_kind;
+    return failures != 0;
+}
