@@ -55,7 +55,7 @@ static const struct Row *row_of(uint32_t code) {
     return NULL;
 }
 
-/* ---- reporting --------------------------------------------------------------------------------- */
+/* ---- reporting ------------------------------------------------------------------------------- */
 
 Diag *diag_new(Arena *a, uint32_t limit) {
     Diag *d = NEW(a, Diag);
@@ -135,7 +135,7 @@ uint32_t diag_errors(const Diag *d) { return d->errors; }
 uint32_t diag_warnings(const Diag *d) { return d->warnings; }
 bool diag_full(const Diag *d) { return d->errors >= d->limit; }
 
-/* ---- characters -------------------------------------------------------------------------------- */
+/* ---- characters ------------------------------------------------------------------------------ */
 
 /* Length of the UTF-8 character at s; 0 when it is none. Overlong forms, surrogates and what lies
  * beyond U+10FFFF are none. */
@@ -170,7 +170,7 @@ static void put_safe(FILE *f, const char *s, size_t n) {
 
 static void put_text(FILE *f, const char *s) { put_safe(f, s, strlen(s)); }
 
-/* ---- the user's line with a caret ---------------------------------------------------------------- */
+/* ---- the user's line with a caret ------------------------------------------------------------ */
 
 typedef struct Colours {
     const char *bold, *error, *warning, *note, *caret, *off;
@@ -241,8 +241,8 @@ static void print_line(const Diag *d, FILE *f, Loc at, const Colours *c) {
     if (marks > to - caret) marks = to - caret;
     fprintf(f, "%5u | %s", at.line, from ? "..." : "");
     put_window(f, line, n, from, to);
-    fprintf(f, "%s\n      | %*s%s^", to < all ? "..." : "", (int)(caret - from + (from ? 3 : 0)), "",
-            c->caret);
+    int indent = (int)(caret - from + (from ? 3 : 0));
+    fprintf(f, "%s\n      | %*s%s^", to < all ? "..." : "", indent, "", c->caret);
     for (size_t i = 1; i < marks; i++) fputc('~', f);
     fprintf(f, "%s\n", c->off);
 }
@@ -277,7 +277,7 @@ static void print_message(const Diag *d, FILE *f, const Message *m, const Colour
     }
 }
 
-/* ---- JSON ---------------------------------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 static void json_string(FILE *f, const char *s) {
     size_t n = strlen(s);
@@ -324,7 +324,7 @@ static void json_message(const Diag *d, FILE *f, const Message *m) {
     fputc('}', f);
 }
 
-/* ---- all of them ----------------------------------------------------------------------------------- */
+/* ---- all of them ----------------------------------------------------------------------------- */
 
 static int compare(uint32_t a, uint32_t b) { return a < b ? -1 : a > b; }
 
@@ -376,7 +376,7 @@ void diag_print(const Diag *d, FILE *f, DiagStyle style) {
     print_counts(f, counts[DIAG_ERROR], counts[DIAG_WARNING]);
 }
 
-/* ---- explanations ---------------------------------------------------------------------------------- */
+/* ---- explanations ---------------------------------------------------------------------------- */
 
 /* Wraps each line of s at 80 columns; lines that start with a blank stay as they are. */
 static void print_wrapped(FILE *f, const char *s) {

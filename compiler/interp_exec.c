@@ -213,7 +213,7 @@ static void do_random(Plan *p, const Instr *x, Cell *d, int32_t lo, int32_t n) {
         const Cell *a = operand(p, t[k].at) + (one ? 0 : lo);
         for (int32_t i = 0; i < n; i++) h[i] = random_next(h[i], a[one ? 0 : i].i);
     }
-    for (int32_t i = 0; i < n; i++) d[i].r = random_end(h[i]);
+    for (int32_t i = 0; i < n; i++) d[i].r = p->m->f32 ? random_end_f32(h[i]) : random_end(h[i]);
 }
 
 /* // and % by a divisor that may be 0. */
@@ -276,9 +276,7 @@ static bool exec(Plan *p, uint32_t from, uint32_t to) {
             if (!x->vec) *d = *operand(p, p->ctx[x->read].on ? x->a : x->b);
             else do_select(p, x, d - lo, c);
             break;
-        default:
-            do_random(p, x, d, lo, n);
-            if (p->m->f32) round_f32(d, n);
+        default: do_random(p, x, d, lo, n); break;
         }
         if (!ok) return false;
     }
@@ -377,7 +375,7 @@ static void reduce_along(Plan *p) {
     } else if (p->red == RED_SUM || p->red == RED_PROD) {
         for (int32_t i = 0; i < n; i++) reduce_one(p, &acc, a[one ? 0 : i]);
     } else {
-        int64_t place = place_of(p), step = p->rstride[p->lane];
+        int64_t place = place_of(p), step = p->lane == NO_AXIS ? 0 : p->rstride[p->lane];
         for (int32_t i = 0; i < n; i++) {
             Cell x = a[one ? 0 : i];
             if (p->started && !better(p, x, acc)) continue;

@@ -2,6 +2,8 @@
  * wraps at 64 bits as the expressions do, so a form has the value of its expression always. */
 #include "interp_impl.h"
 
+#include <string.h>
+
 bool known_size(Known *k, Size s, int64_t *n) {
     Sizes *z = k->g->sizes;
     for (uint32_t i = 0; i < size_axes(z) && !k->error; i++)
@@ -50,6 +52,37 @@ bool form_add(Form *f, const Form *x, int64_t scale) {
     for (uint32_t i = 0; i < x->n; i++)
         if (!form_add_term(f, x->t[i].atom, wrap_mul(x->t[i].coef, scale))) return false;
     return true;
+}
+
+/* ---- what has been found out already ---------------------------------------------------------- */
+
+void known_begin(Known *k, Arena *scratch) {
+    k->scratch = scratch;
+    k->n_found = 0;
+    k->cap_found = 64;
+    k->found = NEWN(scratch, Found, k->cap_found);
+}
+
+static Found *found_slot(Found *table, uint32_t cap, ExprId e) {
+    uint32_t at = (e * 2654435761u >> 7) & (cap - 1);
+    while (table[at].e && table[at].e != e) at = (at + 1) & (cap - 1);
+    return &table[at];
+}
+
+/* The entry of e, new ones empty. Valid until the next call. */
+static Found *found(Known *k, ExprId e) {
+    if (k->n_found * 2 >= k->cap_found) {
+        uint32_t cap = k->cap_found * 2;
+        Found *table = NEWN(k->scratch, Found, cap);
+        for (uint32_t i = 0; i < k->cap_found; i++)
+            if (k->found[i].e) *found_slot(table, cap, k->found[i].e) = k->found[i];
+        k->found = table;
+        k->cap_found = cap;
+    }
+    Found *f = found_slot(k->found, k->cap_found, e);
+    if (!f->e) k->n_found++;
+    f->e = e;
+    return f;
 }
 
 /* ---- bounds ---------------------------------------------------------------------------------- */
@@ -104,7 +137,7 @@ static bool counter_bounds(int64_t n, int64_t *lo, int64_t *hi) {
     return n > 0;
 }
 
-static bool atom_bounds(Known *k, ExprId e, int64_t *lo, int64_t *hi) {
+static bool find_bounds(Known *k, ExprId e, int64_t *lo, int64_t *hi) {
     const Expr *x = graph_expr(k->g, e);
     int64_t lo2, hi2;
     switch ((ExprOp)x->op) {
@@ -129,6 +162,23 @@ static bool atom_bounds(Known *k, ExprId e, int64_t *lo, int64_t *hi) {
     }
     default: return false;
     }
+}
+
+static bool atom_bounds(Known *k, ExprId e, int64_t *lo, int64_t *hi) {
+    const Found *f = found(k, e);
+    if (!f->tried) {
+        int64_t a = 0, b = 0;
+        bool bounded = find_bounds(k, e, &a, &b);
+        Found *now = found(k, e);
+        now->tried = true;
+        now->bounded = bounded;
+        now->lo = a;
+        now->hi = b;
+        f = now;
+    }
+    *lo = f->lo;
+    *hi = f->hi;
+    return f->bounded;
 }
 
 bool form_bounds(Known *k, const Form *f, int64_t *lo, int64_t *hi) {
@@ -207,6 +257,30 @@ static bool form_fn(Known *k, ExprId e, Form *f) {
     }
 }
 
+static void find_form(Known *k, ExprId e, Form *f) {
+    k->depth++;
+    bool ok = k->depth < MAX_DEPTH && form_fn(k, e, f);
+    k->depth--;
+    if (!ok) form_opaque(f, e);
+}
+
+/* Forms of functions are kept: a chain of quotients asks for the same ones again and again. */
+static void form_of_fn(Known *k, ExprId e, Form *f) {
+    const Found *seen = found(k, e);
+    if (!seen->form) {
+        find_form(k, e, f);
+        Form *copy = arena_alloc(k->scratch, offsetof(Form, t) + f->n * sizeof f->t[0]);
+        copy->konst = f->konst;
+        copy->n = f->n;
+        memcpy(copy->t, f->t, f->n * sizeof f->t[0]);
+        found(k, e)->form = copy;
+        return;
+    }
+    f->konst = seen->form->konst;
+    f->n = seen->form->n;
+    memcpy(f->t, seen->form->t, f->n * sizeof f->t[0]);
+}
+
 void form_of(Known *k, ExprId e, Form *f) {
     const Expr *x = graph_expr(k->g, e);
     f->konst = 0;
@@ -218,12 +292,9 @@ void form_of(Known *k, ExprId e, Form *f) {
         if ((uint64_t)x->i < k->n_idx && k->size[x->i] == 1) return;
         break;
     case X_FN:
-        if (x->type != T_INT || k->depth >= MAX_DEPTH) break;
-        k->depth++;
-        bool ok = form_fn(k, e, f);
-        k->depth--;
-        if (ok) return;
-        break;
+        if (x->type != T_INT) break;
+        form_of_fn(k, e, f);
+        return;
     default: break;
     }
     form_opaque(f, e);

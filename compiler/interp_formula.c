@@ -21,6 +21,7 @@ const char *interp_fill_formula(Arena *a, Graph *g, ExprId e, const int64_t *dim
     memcpy(m.lvl, levels ? levels : m.lvl, sizeof m.lvl);
     memcpy(m.pos, m.lvl, sizeof m.pos);
     Arena *scratch = arena_new();
+    known_begin(&k, scratch);
     uint32_t merged = plan_mergeable(&k, &s, scratch);
     Plan *p = k.error ? NULL : plan_make(&k, &s, merged, &m, scratch, scratch);
     const char *error = p ? NULL : k.error;
@@ -47,6 +48,7 @@ double interp_eval_formula(Graph *g, ExprId e, const int64_t *idx, const int64_t
     Arena *scratch = arena_new();
     memcpy(m.lvl, levels ? levels : m.lvl, sizeof m.lvl);
     memcpy(m.pos, m.lvl, sizeof m.pos);
+    known_begin(&k, scratch);
     Plan *p = axes ? plan_make(&k, &s, 0, &m, scratch, scratch) : NULL;
     if (p && p->n_reads == 0) {
         m.scratch = arena_alloc(scratch, (size_t)p->n_slots * LANES * sizeof(Cell));

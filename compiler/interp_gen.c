@@ -58,7 +58,7 @@ static Opd emit(Gen *g, Instr x, uint32_t dep) {
         x.d = new_cell(g, dep);
     }
     *PUSH(g->a, &g->instr) = x;
-    if (g->instr.n > 1u << 18) fail(g, "an equation is too large");
+    if (g->instr.n > MAX_INSTR) fail(g, "an equation is too large");
     return x.d | (x.vec ? OPD_VEC : 0);
 }
 
@@ -201,7 +201,7 @@ static bool gen_check(Gen *g, const Form *f, int64_t n, uint32_t read, uint32_t 
 
 /* The place of subs in a C-ordered array of dims, with the checks it needs. */
 static Lin gen_place(Gen *g, Value v, const ExprId *subs, uint32_t read, uint32_t ctx, bool *proved) {
-    Form total = {0}, f[MAX_RANK];
+    Form total = {0}, *f = NEWN(g->a, Form, MAX_RANK); /* not on the stack: reads nest */
     int64_t dims[MAX_RANK], stride = 1;
     const ValueInfo *info = graph_value(g->g, v);
     uint32_t rank = info->rank;
@@ -323,6 +323,7 @@ static uint32_t emit_ctx(Gen *g, Instr x, uint32_t parent, uint32_t dep, bool ow
     x.d = id;
     x.depth = depth_of(g, c->dep);
     *PUSH(g->a, &g->instr) = x;
+    if (g->instr.n > MAX_INSTR) fail(g, "an equation is too large");
     return id;
 }
 

@@ -163,6 +163,14 @@ typedef struct Form {
     FormTerm t[FORM_MAX];
 } Form;
 
+/* What was found out about an int expression of the equation at hand. */
+typedef struct Found {
+    ExprId e;
+    bool tried, bounded;
+    int64_t lo, hi;
+    Form *form; /* as long as it has terms */
+} Found;
+
 /* What a compilation knows. */
 typedef struct Known {
     Graph *g;
@@ -173,10 +181,15 @@ typedef struct Known {
     int64_t size[MAX_AXES];                /* of own indices */
     const int64_t *below;                  /* by value: numbers are in 0..below-1; 0 = unknown */
     uint32_t depth;                        /* of the recursion */
+    Arena *scratch;
+    Found *found; /* open addressing; of one equation */
+    uint32_t n_found, cap_found;
     const char *error;
 } Known;
 
-enum { MAX_DEPTH = 1500 };
+enum { MAX_DEPTH = 1000, MAX_INSTR = 1 << 16 };
+
+void known_begin(Known *k, Arena *scratch); /* a new equation: n_idx and size have changed */
 
 void form_of(Known *k, ExprId e, Form *f);
 bool form_add(Form *f, const Form *x, int64_t scale); /* false: too many terms */

@@ -138,7 +138,7 @@ static void rewrite_block(Lift *l, Block *b) {
     for (uint32_t i = 0; i < old.nodes.n; i++) {
         NodeId id = old.nodes.data[i];
         const Node *n = graph_node(l->g, id);
-        if (n->kind == N_EQ || n->kind == N_SCATTER)
+        if ((n->kind == N_EQ || n->kind == N_SCATTER) && n->out < l->n_values)
             rewrite_eq(l, id);
         else if (n->kind == N_RECUR)
             rewrite_recur(l, n->recur, b);

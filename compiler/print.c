@@ -77,6 +77,97 @@ static bool plain_axis(Graph *g, const char *s) {
     return false;
 }
 
+/* ---- sizes --------------------------------------------------------------------------------- */
+
+/* size_str puts floor quotients where they happened to be met first. Here they come last in a term, and
+ * terms with them last in a sum, in the order of their text, so that equal sizes have equal texts. */
+typedef struct Part {
+    const char *text;
+    bool minus, quotient;
+} Part;
+typedef VEC(Part) Parts;
+
+static bool part_before(const Part *a, const Part *b) {
+    if (a->minus != b->minus) return b->minus;
+    if (a->quotient != b->quotient) return b->quotient;
+    return a->quotient && strcmp(a->text, b->text) < 0;
+}
+
+static void add_part(Arena *a, Parts *parts, Part x) {
+    (void)PUSH(a, parts);
+    uint32_t i = parts->n - 1;
+    for (; i > 0 && part_before(&x, &parts->data[i - 1]); i--) parts->data[i] = parts->data[i - 1];
+    parts->data[i] = x;
+}
+
+/* Where the first of the signs stands in s outside of parentheses; n if nowhere. */
+static size_t find_sign(const char *s, size_t n, const char *sign) {
+    int depth = 0;
+    size_t k = strlen(sign);
+    for (size_t i = 0; i < n; i++) {
+        if (s[i] == '(') depth++;
+        if (s[i] == ')') depth--;
+        if (depth == 0 && n - i >= k && memcmp(s + i, sign, k) == 0) return i;
+    }
+    return n;
+}
+
+static const char *ordered_sum(Arena *a, const char *s, size_t n);
+
+/* A name, a number, or a quotient ((p)//(q)). */
+static Part ordered_factor(Arena *a, const char *s, size_t n) {
+    if (n < 2 || s[0] != '(') return (Part){arena_strn(a, s, n), false, false};
+    size_t p = find_sign(s + 1, n - 2, "//");
+    const char *above = ordered_sum(a, s + 2, p - 2), *below = ordered_sum(a, s + p + 4, n - p - 6);
+    return (Part){arena_printf(a, "((%s)//(%s))", above, below), false, true};
+}
+
+/* 3*T*((p)//(q))//2 */
+static Part ordered_term(Arena *a, const char *s, size_t n) {
+    Parts factors = {NULL, 0, 0};
+    size_t whole = find_sign(s, n, "//");
+    for (size_t at = 0; at < whole;) {
+        size_t k = find_sign(s + at, whole - at, "*");
+        add_part(a, &factors, ordered_factor(a, s + at, k));
+        at += k + 1;
+    }
+    Text t = text_new(a);
+    Part r = {NULL, false, false};
+    for (uint32_t i = 0; i < factors.n; i++) {
+        text_printf(&t, i ? "*%s" : "%s", factors.data[i].text);
+        r.quotient = r.quotient || factors.data[i].quotient;
+    }
+    text_addn(&t, s + whole, n - whole);
+    r.text = t.data;
+    return r;
+}
+
+static const char *ordered_sum(Arena *a, const char *s, size_t n) {
+    Parts terms = {NULL, 0, 0};
+    bool minus = n && s[0] == '-';
+    for (size_t at = minus; at < n;) {
+        size_t plus = find_sign(s + at, n - at, " + "), less = find_sign(s + at, n - at, " - ");
+        size_t k = plus < less ? plus : less;
+        Part x = ordered_term(a, s + at, k);
+        x.minus = minus;
+        add_part(a, &terms, x);
+        minus = less < plus;
+        at += k + 3;
+    }
+    Text t = text_new(a);
+    for (uint32_t i = 0; i < terms.n; i++) {
+        bool less = terms.data[i].minus;
+        text_add(&t, i ? less ? " - " : " + " : less ? "-" : "");
+        text_add(&t, terms.data[i].text);
+    }
+    return t.data;
+}
+
+static const char *size_text(Printer *p, Size s) {
+    const char *text = size_str(p->g->sizes, s);
+    return strchr(text, '(') ? ordered_sum(p->scratch, text, strlen(text)) : text;
+}
+
 /* ---- expressions --------------------------------------------------------------------------- */
 
 int text_precedence(Fn f) {
@@ -153,7 +244,7 @@ static void print_leaf(Printer *p, const Expr *x) {
     case X_LVL: text_printf(t, "l%lld", (long long)x->i); break;
     case X_POS: text_printf(t, "p%lld", (long long)x->i); break;
     case X_SIZE: {
-        const char *s = size_str(p->g->sizes, x->size);
+        const char *s = size_text(p, x->size);
         text_printf(t, plain_axis(p->g, s) ? "%s" : "{%s}", s);
         break;
     }
@@ -251,8 +342,7 @@ static void indent(Printer *p, uint32_t depth) { text_printf(p->out, "%*s", (int
 
 static void print_dims(Printer *p, const Size *dims, uint32_t n) {
     text_add(p->out, "[");
-    for (uint32_t i = 0; i < n; i++)
-        text_printf(p->out, i ? ", %s" : "%s", size_str(p->g->sizes, dims[i]));
+    for (uint32_t i = 0; i < n; i++) text_printf(p->out, i ? ", %s" : "%s", size_text(p, dims[i]));
     text_add(p->out, "]");
 }
 
@@ -272,7 +362,7 @@ static void print_value(Printer *p, Value v) {
 static void print_axes(Printer *p, const Size *sizes, uint32_t n, uint32_t first) {
     text_add(p->out, "[");
     for (uint32_t i = 0; i < n; i++)
-        text_printf(p->out, "%si%u: %s", i ? ", " : "", first + i, size_str(p->g->sizes, sizes[i]));
+        text_printf(p->out, "%si%u: %s", i ? ", " : "", first + i, size_text(p, sizes[i]));
     text_add(p->out, "] ");
 }
 
@@ -428,8 +518,8 @@ static void print_recur(Printer *p, const Recur *r, uint32_t depth) {
         text_quoted(t, r->axis);
         text_add(t, " ");
     }
-    text_printf(t, "length %s%s%s {\n", size_str(p->g->sizes, r->length),
-                r->reverse ? " reverse" : "", r->layers ? " layers" : "");
+    text_printf(t, "length %s%s%s {\n", size_text(p, r->length), r->reverse ? " reverse" : "",
+                r->layers ? " layers" : "");
     for (uint32_t k = 0; k < r->carry.n; k++) {
         const Carry *c = &r->carry.data[k];
         indent(p, depth + 1);

@@ -45,8 +45,32 @@ typedef struct Product {
     uint64_t own;           /* the indices of the result */
     uint64_t factor[2];     /* of the factors, gathered into two */
     uint32_t n_factors;
-    bool mixes, by_param;
+    const Size *size;       /* of the indices */
+    bool overlaps, patches, by_param;
 } Product;
+
+static bool at_least(Graph *g, Size a, Size b) {
+    return size_nonneg(g->sizes, size_sub(g->sizes, a, b));
+}
+
+/* a*o + b*r with 0 <= r < a/b, or the other way round: the sub takes o and r apart, a split axis. */
+static bool is_split(Product *p, ExprId sub) {
+    Graph *g = p->f->g;
+    Affine a;
+    if (!expr_affine(g, sub, &a))
+        return false;
+    for (uint32_t i = 0; i < a.n; i++)
+        for (uint32_t k = 0; k < a.n; k++) {
+            const Expr x = *graph_expr(g, a.atom[i]), y = *graph_expr(g, a.atom[k]);
+            if (x.op != X_IDX || y.op != X_IDX)
+                return false;
+            bool mixed = (p->own >> x.i & 1) && !(p->own >> y.i & 1);
+            if (mixed && !at_least(g, a.coef[i], size_mul(g->sizes, a.coef[k], p->size[y.i])) &&
+                !at_least(g, a.coef[k], size_mul(g->sizes, a.coef[i], p->size[x.i])))
+                return false;
+        }
+    return true;
+}
 
 static void note_subscripts(Walk *w, ExprId e, void *user) {
     Product *p = user;
@@ -57,10 +81,17 @@ static void note_subscripts(Walk *w, ExprId e, void *user) {
     uint64_t all = indices(p->f, e);
     bool param = graph_node(g, graph_value(g, x.value)->node)->kind == N_PARAM;
     p->by_param |= param && (all & p->own) && (all & ~p->own);
+    uint32_t split = 0;
     for (uint32_t k = 0; k < x.n_args; k++) {
         uint64_t set = indices(p->f, expr_arg(g, e, k));
-        p->mixes |= (set & p->own) && (set & ~p->own);
+        if (!(set & p->own) || !(set & ~p->own))
+            continue;
+        if (is_split(p, expr_arg(g, e, k)))
+            split++;
+        else
+            p->overlaps = true;
     }
+    p->patches |= split > 1; /* a kernel as wide as its stride, in two directions */
 }
 
 /* Factors of the product below guards; each counts where it reads something. */
@@ -85,13 +116,17 @@ static Size *kind_of(Flops *f, const Node *n) {
         return &f->count.recurrence;
     if (n->kind != N_EQ || n->red != RED_SUM)
         return &f->count.rest;
-    Product p = {.f = f, .own = (UINT64_C(1) << graph_value(f->g, n->out)->rank) - 1};
+    const ValueInfo v = *graph_value(f->g, n->out);
+    Size size[2 * MAX_RANK];
+    memcpy(size, v.dims, v.rank * sizeof *size);
+    memcpy(size + v.rank, n->extra, n->n_extra * sizeof *size);
+    Product p = {.f = f, .own = (UINT64_C(1) << v.rank) - 1, .size = size};
     note_factors(&p, n->expr);
     walk_expr(&f->walk, n->expr, note_subscripts, &p);
     uint64_t a = p.factor[0], b = p.factor[1];
     if (p.n_factors != 2 || !(a & b & ~p.own))
         return &f->count.rest;
-    if (p.mixes)
+    if (p.overlaps || p.patches)
         return &f->count.convolution;
     bool matrix = (a & ~b & p.own) && (b & ~a & p.own);
     return matrix || p.by_param ? &f->count.linear : &f->count.rest;

@@ -24,6 +24,7 @@ typedef struct Stream {
     int own;                   /* its streaming axis */
     uint32_t level;
     Loc loc;
+    Size used;                 /* a length of the axis used as a number */
 } Stream;
 
 bool stream_size(Graph *g, Size s, const char *axis, Size *rest) {
@@ -112,8 +113,7 @@ static void check_expr(Walk *w, ExprId e, void *user) {
     Graph *g = w->g;
     const Expr x = *graph_expr(g, e);
     if (x.op == X_SIZE && size_has_axis(g->sizes, x.size, s->axis))
-        refuse(s, s->out, s->loc, arena_printf(g->arena, "%s depends on the length %s of the whole sequence",
-               called(s, s->out), size_str(g->sizes, x.size)));
+        s->used = x.size;
     if (x.op != X_READ)
         return;
     int at = stream_axis(g, x.value, s->axis);
@@ -142,6 +142,7 @@ static void check_eq(Stream *s, const Node *n) {
     s->out = n->out;
     s->own = stream_axis(g, n->out, s->axis);
     s->loc = n->loc;
+    s->used = 0;
     check_value(s, n->out, n->loc);
     for (uint32_t k = 0; k < n->n_extra; k++)
         if (size_has_axis(g->sizes, n->extra[k], s->axis))
@@ -150,6 +151,9 @@ static void check_eq(Stream *s, const Node *n) {
     walk_expr(&s->walk, n->expr, check_expr, s);
     for (uint32_t k = 0; n->kind == N_SCATTER && k < graph_value(g, n->out)->rank; k++)
         walk_expr(&s->walk, n->subs[k], check_expr, s);
+    if (s->used) /* after what is said of reads, which often is why */
+        refuse(s, n->out, n->loc, arena_printf(g->arena, "%s depends on the length %s of the whole sequence",
+               called(s, n->out), size_str(g->sizes, s->used)));
     if (n->kind == N_SCATTER && s->own >= 0)
         refuse(s, n->out, n->loc, arena_printf(g->arena, "%s adds up at computed positions of %s",
                called(s, n->out), s->axis));

@@ -1,6 +1,6 @@
 /* Checks every rule of graph.h that needs no numbers of axes.
  *
- * Requires: ids in the graph's own arrays of expressions and operands that the builders made.
+ * Requires: a graph made by the builders, whatever was changed in it since; sizes of its own table.
  * Maintains: the graph. Cost: linear in nodes, members, and the expressions as nodes read them. */
 #include "expr.h"
 #include "text.h"
@@ -128,6 +128,21 @@ static bool fn_ok(Verify *v, ExprId e) {
         real = real || (type == 's' && graph_type(v->g, expr_arg(v->g, e, k)) == T_REAL);
     if (x.type != (real ? T_REAL : T_INT)) return fail(v, "%s of another type", fn_info[x.fn].name);
     return type != 'z' || args_are_int(v, e, "an operand of // or %");
+}
+
+/* Operands come before what is made of them, so that walks come to an end. */
+static bool check_operands(Verify *v) {
+    Graph *g = v->g;
+    for (ExprId e = 1; e < g->exprs.n; e++) {
+        const Expr *x = graph_expr(g, e);
+        if (x->n_args > MAX_ARGS) return fail(v, "%u operands", x->n_args);
+        if (x->n_args > g->args.n || x->args > g->args.n - x->n_args)
+            return fail(v, "operands are missing");
+        for (uint32_t k = 0; k < x->n_args; k++)
+            if (expr_arg(g, e, k) == 0 || expr_arg(g, e, k) >= e)
+                return fail(v, "an operand is missing");
+    }
+    return true;
 }
 
 /* What holds or not wherever e stands. */
@@ -505,7 +520,7 @@ const char *graph_verify(Graph *g) {
     v.level = NEWN(v.scratch, uint8_t, g->values.n);
     v.body = NEWN(v.scratch, uint32_t, g->values.n);
     v.expr_seen = NEWN(v.scratch, bool, g->exprs.n);
-    if (check_block(&v, &g->top, 0, 0)) check_tables(&v);
+    if (check_operands(&v) && check_block(&v, &g->top, 0, 0)) check_tables(&v);
     arena_free(v.scratch);
     return v.error;
 }

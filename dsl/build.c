@@ -103,7 +103,8 @@ static bool suffix(Parse *p, Loc at, const Ast *call, bool there, const char *wo
     if (!there) return true;
     diag_report(p->diag, E0127, at, "a second '%s' for one call", word);
     diag_note(p->diag, call->loc, "the call of '%s'", call->call.callee);
-    diag_help(p->diag, "a call inside another call takes its own '%s' in its own parentheses", word);
+    diag_help(p->diag, "a call inside another call takes its own '%s' in its own parentheses",
+              word);
     return false;
 }
 
@@ -201,7 +202,8 @@ Decl *decl_new(Parse *p, DeclKind kind, Loc loc, const char *name) {
 
 int64_t axis_multiple(Parse *p, const Token *t) {
     if (t->is_int && t->num >= 1 && t->num <= 1 << 20) return (int64_t)t->num;
-    diag_report(p->diag, E0129, t->loc, "an axis is a multiple of a whole number from 1 to 1048576");
+    diag_report(p->diag, E0129, t->loc,
+                "an axis is a multiple of a whole number from 1 to 1048576");
     diag_help(p->diag, "write axis Y %% 4: Y is a multiple of 4");
     return 1;
 }
@@ -239,8 +241,8 @@ void attrs_check(Parse *p, const Attrs *attrs) {
         }
         if (!rule) {
             diag_report(p->diag, E0116, a->loc, "a parameter has no attribute '%.40s'", a->name);
-            diag_help(p->diag, "attributes are lr 2, decay, frozen and stored [1,1,D]; if a product "
-                      "is meant, write '*'");
+            diag_help(p->diag, "attributes are lr 2, decay, frozen and stored [1,1,D]; if a "
+                      "product is meant, write '*'");
         } else if (!a->values.n && rule->least && i + 1 < attrs->n &&
                    !attr_rule(attrs->data[i + 1].name)) {
             i++;
@@ -313,8 +315,8 @@ Args after_of(Parse *p, const Ast *value, const Attrs *attrs) {
             }
         } else if (attr_rule(a->name)) {
             diag_report(p->diag, E0116, a->loc, "'%s' is an attribute of parameters", a->name);
-            diag_help(p->diag, "in a product, write '*' before it; a parameter is declared with the "
-                      "word param");
+            diag_help(p->diag, "in a product, write '*' before it; a parameter is declared with "
+                      "the word param");
         } else {
             mistake_no_operator(p, a->loc, a->name, value);
             break;

@@ -265,11 +265,18 @@ static void delay_frame(Check *c, const Cell *cell, const Val *v, CellDelay *d) 
     }
 }
 
+/* A condition of the step over the axes of a register, [depth, frame, dims]. */
+static ExprId mask_at(Check *c, const CellDelay *d, ExprId mask) {
+    ExprId to[MAX_RANK];
+    for (uint32_t i = 0; i < d->n_frame; i++) to[i] = expr_idx(c->g, 1 + i);
+    return expr_subst(c, mask, d->frame, to, d->n_frame);
+}
+
 static Value register_entry(Check *c, const Cell *cell, const CellDelay *d, Value arg, const Size *dims, uint32_t rank) {
     if (!cell->restart) return arg;
     ExprId subs[MAX_RANK];
     for (uint32_t i = 0; i < rank; i++) subs[i] = expr_idx(c->g, i);
-    ExprId e = expr_select(c->g, cell->restart, expr_read(c->g, d->init, subs, rank), expr_read(c->g, arg, subs, rank));
+    ExprId e = expr_select(c->g, mask_at(c, d, cell->restart), expr_read(c->g, d->init, subs, rank), expr_read(c->g, arg, subs, rank));
     Value v = graph_eq(c->g, c->block, dims, rank, RED_NONE, NULL, 0, e, c->level, d->name, d->loc);
     note_value(c, v);
     return v;
@@ -486,7 +493,7 @@ static void register_next(Check *c, Cell *cell, CellDelay *d) {
     ExprId first = expr_fn2(c->g, F_eq, subs[0], expr_int(c->g, 0));
     subs[0] = expr_fn2(c->g, F_sub, subs[0], expr_int(c->g, 1));
     ExprId e = d->depth > 1 ? expr_select(c->g, first, newest, expr_read(c->g, d->delay, subs, v.rank)) : newest;
-    if (cell->where) e = expr_select(c->g, cell->where, e, stay);
+    if (cell->where) e = expr_select(c->g, mask_at(c, d, cell->where), e, stay);
     Value next = graph_eq(c->g, c->block, v.dims, v.rank, RED_NONE, NULL, 0, e, c->level, d->name, d->loc);
     note_value(c, next);
     graph_recur_next(c->g, cell->recur, 0, d->carry, next);

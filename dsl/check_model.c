@@ -112,7 +112,7 @@ static void check_patterns(Check *c) {
         if (!p->freeze_hit[i]) check_error(c, E0904, p->freeze[i].loc, "'freeze %s' names no parameter", p->freeze[i].name);
 }
 
-/* Every name of the model, with the batch in front. */
+/* The names of the model, with the batch in front of its results and of all that depends on data. */
 static Scope *train_scope(Check *c, const EntryInfo *e, Scope *model, uint32_t batch) {
     Scope *s = scope_new(c, e->train_module->scope, e->train_module, NULL, NULL);
     scope_set(c, s, name_of(c->names, "B"), val_size(binder_info(c, batch)->size), e->train->loc);
@@ -120,10 +120,11 @@ static Scope *train_scope(Check *c, const EntryInfo *e, Scope *model, uint32_t b
         const Sym *y = &model->syms.data[i];
         if (y->kind != SYM_VALUE) continue;
         Val v = y->val;
-        if (v.kind == V_TENSOR && v.rank < MAX_RANK && expr_free(c, v.e)[0]) {
+        if (v.kind == V_TENSOR && v.rank < MAX_RANK) {
             const uint32_t *f = expr_free(c, v.e);
             bool has = false;
             for (uint32_t k = 1; k <= f[0]; k++) has = has || f[k] == batch;
+            for (uint32_t k = 0; k < e->model->outs.n; k++) has = has || e->model->outs.data[k].name == y->name;
             if (has) {
                 memmove(v.ax + 1, v.ax, sizeof(uint32_t) * v.rank);
                 memmove(v.dims + 1, v.dims, sizeof(Size) * v.rank);

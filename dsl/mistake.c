@@ -138,7 +138,7 @@ static bool no_operator(At *a) {
     return true;
 }
 
-/* ---- one check for each common slip; true when it was that ------------------------------------ */
+/* ---- one check for each common slip; true when it was that ----------------------------------- */
 
 static bool reserved_word(At *a) {
     const Token *t = a->t;
@@ -325,7 +325,7 @@ static bool path_or_pattern(At *a) {
     return true;
 }
 
-/* ---- everything else: what could have stood here ---------------------------------------------- */
+/* ---- everything else: what could have stood here --------------------------------------------- */
 
 static void add_want(Text *t, bool *some, const char *what) {
     if (*some) text_add(t, ", ");

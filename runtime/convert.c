@@ -235,20 +235,19 @@ static rw_status make_plan(plan *p) {
 
 /* ---- elements ------------------------------------------------------------------------------ */
 
-/* A decay that was rounded to 0 or 1 stands for all w beyond some bound; the bound is taken, so
- * that no infinity gets into a checkpoint. exp(-exp(w)) in f32 is 0 from 150 log 2 = exp(w) on and
- * 1 up to exp(w) = 2^-25; exp(w) in f32 is 0 up to 2^-150. */
+/* A decay that was rounded to 0 or 1 stands for all w beyond some bound; a number there is taken, so
+ * that no infinity gets into a checkpoint: exp(-104) is 0 in f32, exp(-2^-26) is 1. */
 static bool undo(enum op op, double *x) {
     double d = *x;
     switch (op) {
     case LOG_NEG:
-        *x = d < 0 ? log(-d) : -150 * log(2);
+        *x = d < 0 ? log(-d) : -104;
         return d <= 0 && isfinite(d);
     case LOG_LOG:
-        *x = log(d <= 0 ? 150 * log(2) : d >= 1 ? 0x1p-25 : -log(d));
+        *x = log(d <= 0 ? 104 : d >= 1 ? 0x1p-26 : -log(d));
         return d >= 0 && d <= 1;
     case LOG:
-        *x = d > 0 ? log(d) : -150 * log(2);
+        *x = d > 0 ? log(d) : -104;
         return d >= 0 && isfinite(d);
     default: return true;
     }

@@ -11,8 +11,8 @@ foreach(candidate "${PYTHON}" /usr/bin/python3) # one with numpy, if there is on
 endforeach()
 
 set(test_environment "RWKVC_SHARED=${RWKVC_SHARED}" "RWKVC_BIN=${CMAKE_BINARY_DIR}/bin"
-    "RWKVC=${CMAKE_BINARY_DIR}/bin/rwkvc"
-    "PYTHONDONTWRITEBYTECODE=1" "UBSAN_OPTIONS=print_stacktrace=1")
+    "RWKVC=${CMAKE_BINARY_DIR}/bin/rwkvc" "PYTHONDONTWRITEBYTECODE=1"
+    "UBSAN_OPTIONS=print_stacktrace=1")
 
 function(a_test name labels)
     add_test(NAME ${name} COMMAND ${ARGN} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
@@ -20,44 +20,51 @@ function(a_test name labels)
         ENVIRONMENT "${test_environment}")
 endfunction()
 
-# A program in C: tests/ROOM/NAME.c, with the libraries it is linked with.
+# c_test(ROOM NAME LIBRARY... [SOURCES FILE...] [ARGS WORD...]): the program tests/ROOM/NAME.c.
 function(c_test room name)
-    if(NOT EXISTS "${CMAKE_SOURCE_DIR}/tests/${room}/${name}.c")
-        message(STATUS "not there yet: tests/${room}/${name}.c")
-        return()
-    endif()
-    add_executable(test_${room}_${name} tests/${room}/${name}.c)
-    target_include_directories(test_${room}_${name} PRIVATE "${CMAKE_SOURCE_DIR}")
-    target_compile_definitions(test_${room}_${name} PRIVATE RWKVC_SHARED="${RWKVC_SHARED}")
-    target_compile_options(test_${room}_${name} PRIVATE ${warnings})
-    target_link_libraries(test_${room}_${name} PRIVATE ${ARGN})
-    a_test(${room}/${name} sanitize $<TARGET_FILE:test_${room}_${name}>)
+    cmake_parse_arguments(t "" "" "SOURCES;ARGS" ${ARGN})
+    string(REGEX REPLACE "^test_" "" short ${name})
+    set(program test_${room}_${short})
+    add_executable(${program} tests/${room}/${name}.c ${t_SOURCES})
+    target_include_directories(${program} PRIVATE "${CMAKE_SOURCE_DIR}")
+    target_compile_definitions(${program} PRIVATE RWKVC_SHARED="${RWKVC_SHARED}")
+    target_compile_options(${program} PRIVATE ${warnings})
+    target_link_libraries(${program} PRIVATE ${t_UNPARSED_ARGUMENTS})
+    a_test(${room}/${short} sanitize $<TARGET_FILE:${program}> ${t_ARGS})
 endfunction()
 
-# A program in Python: tests/NAME.py ARGUMENTS.
+# py_test(NAME LABELS WORD...): the program tests/NAME.py.
 function(py_test name labels)
-    if(NOT EXISTS "${CMAKE_SOURCE_DIR}/tests/${name}.py")
-        message(STATUS "not there yet: tests/${name}.py")
-        return()
-    endif()
     a_test(${name} "${labels}" "${PYTHON}" tests/${name}.py ${ARGN})
 endfunction()
 
+# ---- rules -----------------------------------------------------------------------------------
+
 py_test(check_includes "")
 py_test(check_style "")
-a_test(check_data "" "${PYTHON}" tests/check_style.py --objects "${CMAKE_BINARY_DIR}")
+if(NOT RWKVC_SANITIZE)
+    a_test(check_data "" "${PYTHON}" tests/check_style.py --objects "${CMAKE_BINARY_DIR}")
+endif()
 
-foreach(name tensor npy weights rng convert)
+# ---- rooms -----------------------------------------------------------------------------------
+
+foreach(name tensor npy weights)
     c_test(runtime ${name} rwkvrt)
 endforeach()
-
-foreach(name test_grad)
-    c_test(compiler ${name} rwkvc_compiler)
+foreach(name expr graph passes grad interp interp_time)
+    c_test(compiler test_${name} rwkvc_compiler)
 endforeach()
+c_test(dsl test_parse rwkvc_dsl)
+
+# ---- commands --------------------------------------------------------------------------------
 
 foreach(name usage files eval)
     py_test(cli/${name} sanitize)
 endforeach()
+
+# ---- programs --------------------------------------------------------------------------------
+
+c_test(random run rwkvc_dsl SOURCES tests/random/generate.c)
 
 # Comparisons with independent programs in numpy, a test each.
 execute_process(COMMAND "${PYTHON}" tests/oracle/run.py --list WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}"

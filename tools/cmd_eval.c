@@ -239,9 +239,12 @@ static int run_failed(const Eval *e, Interp *in, const char *wrong) {
 static const char *bind_all(const Eval *e, Interp *in, Graph *g, const Array *params,
                             const Array *states, const Array *inputs) {
     const char *wrong = NULL;
-    for (uint32_t i = 0; i < e->axes.n && !wrong; i++)
-        if (e->axes.length[i])
-            wrong = interp_axis(in, size_axis_name(e->axes.sizes, i), e->axes.length[i]);
+    for (uint32_t i = 0; i < e->axes.n && !wrong; i++) {
+        int64_t length = e->axes.length[i];
+        /* The start of a sequence has no positions, so no number depends on how many there are. */
+        if (!length && !inputs) length = size_axis_multiple(e->axes.sizes, i);
+        if (length) wrong = interp_axis(in, size_axis_name(e->axes.sizes, i), length);
+    }
     for (uint32_t i = 0; i < g->params.n && !wrong; i++)
         if (g->params.data[i].value) wrong = interp_bind(in, g->params.data[i].value, &params[i]);
     for (uint32_t i = 0; i < g->states.n && states && !wrong; i++)
@@ -307,17 +310,29 @@ static int run_init(Eval *e) {
     return code == EXIT_DONE ? params_save(e, e->g, e->params, o->params_out, true) : code;
 }
 
+/* The last word of "teacher.forward". */
+static bool is_entry(const char *entry, const char *name) {
+    const char *dot = strrchr(entry, '.');
+    return strcmp(dot ? dot + 1 : entry, name) == 0;
+}
+
+/* The graph to run. Taps want what the text names, so of forward they get the graph before
+ * simplification, with its recurrences taken apart: what a cell computes is there for all steps. */
+static Graph *entry_graph(Eval *e) {
+    const EvalOptions *o = e->options;
+    bool whole = o->taps && !o->stage && is_entry(o->entry, "forward");
+    const char *stage = whole ? "checked" : o->stage ? o->stage : "grad";
+    Graph *g = program_graph_stage(e->model.program, o->entry, stage, e->model.diag);
+    return g && whole ? graph_distribute(g) : g;
+}
+
 static int eval(Eval *e, Arena *a, const EvalOptions *o) {
     int code = model_read(&e->model, a, &o->model);
     if (code != EXIT_DONE) return code;
-    e->g = o->stage ? program_graph_stage(e->model.program, o->entry, o->stage, e->model.diag)
-                    : model_graph(&e->model, o->entry);
+    e->g = entry_graph(e);
     if (!e->g) return EXIT_INPUT;
-    /* the text's warnings come before what is said about files */
     axes_begin(&e->axes, e->command, a, e->g->sizes);
-    const char *name = strrchr(o->entry, '.');
-    bool is_init = strcmp(name ? name + 1 : o->entry, "init") == 0;
-    return is_init ? run_init(e) : run_entry(e);
+    return is_entry(o->entry, "init") ? run_init(e) : run_entry(e);
 }
 
 int cmd_eval(const char *command, int argc, char **argv) {

@@ -179,6 +179,16 @@ static const Case cases[] = {
              "w 2 [T, 7]\n"
              "%3: real [T, 3] = %2[i0, %1[i0] + i1]\n"
              "loss 3 [T, 3]\n"},
+    {.name = "gather under a stride",
+     .text = "k 1 3 [T]\n"
+             "w 2 [2*T + 4, 3]\n"
+             "%3: real [T] = %2[2*i0 + 1, %1[i0]]^2.0\n"
+             "loss 3 [T]\n"},
+    {.name = "stride after a gather",
+     .text = "k 1 3 [T]\n"
+             "w 2 [T, 3, 7]\n"
+             "%3: real [T, 3] = %2[i0, %1[i0], 2*i1 + 1]^2.0\n"
+             "loss 3 [T, 3]\n"},
     {.name = "gather of a gather", .scatters = 1,
      .text = "k 1 4 [T]\n"
              "k 2 3 [4]\n"

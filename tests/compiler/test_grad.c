@@ -282,7 +282,7 @@ static void expand_loss(Text *t, const char *line) {
 }
 
 static void expand_line(Text *t, const char *line, size_t n) {
-    char copy[400];
+    char copy[3000];
     snprintf(copy, sizeof copy, "%.*s", (int)n, line);
     int v, below;
     const char *dims = strchr(copy, '[');
@@ -407,19 +407,79 @@ static void check_known_values(void) {
     check_known("first of smallest",
                 "z 1 [3, 2]\n%2: real [] = min[i0: 3, i1: 2] %1[i0, i1]\noutput loss \"l\" %2\n",
                 first, 6);
-    check_known(
-        "product around a zero",
-        "z 1 [3]\n%2: real [] = prod[i0: 3] %1[i0] + select(i0 < 2, 1.0, 0.0)\n"
+    check_known("product around a zero",
+                "z 1 [3]\n%2: real [] = prod[i0: 3] %1[i0] + select(i0 < 2, 1.0, 0.0)\n"
                 "output loss \"l\" %2\n",
-        third, 3);
-    check_known(
-        "first argument of equals",
-        "z 1 [3]\n%2: real [] = sum[i0: 3] max(%1[i0]*real(i0), %1[i0]*5.0)\n"
+                third, 3);
+    check_known("first argument of equals",
+                "z 1 [3]\n%2: real [] = sum[i0: 3] max(%1[i0]*real(i0), %1[i0]*5.0)\n"
                 "output loss \"l\" %2\n",
-        ramp, 3);
+                ramp, 3);
     check_known("one point", "z 1 [T]\n%2: real [] = %1[{T - 1}]\noutput loss \"l\" %2\n", one, 5);
     check_known("nothing", "z 1 [3]\n%2: real [] = sum[i0: 3] stop(%1[i0])\noutput loss \"l\" %2\n",
                 none, 3);
+}
+
+/* ---- forms that are known -------------------------------------------------------------------- */
+
+/* The gradient sums over `summed` axes, no more than subscripts leave open, and holds `part`. */
+static void check_form(const char *name, const char *text, uint32_t summed, const char *part) {
+    Arena *arena = arena_new();
+    const char *error = "";
+    GradError why;
+    Graph *g = graph_from(arena, text, &error), *d = g ? graph_grad(g, &why) : NULL;
+    if (!d) FAIL("%s: %s", name, error);
+    if (d) {
+        d = graph_simplify(d);
+        Text t = text_new(arena);
+        graph_print(d, &t);
+        Value v = d->outputs.data[d->outputs.n - 1].value;
+        bool good = graph_node(d, graph_value(d, v)->node)->n_extra == summed;
+        if (!good || !strstr(t.data, part))
+            FAIL("%s: expected %u axes summed and '%s' in\n%s", name, summed, part, t.data);
+    }
+    arena_free(arena);
+}
+
+static void check_forms(void) {
+    check_form("split",
+               "w 1 [12]\nx 2 [3, 4]\n%3: real [3, 4] = %1[i0*4 + i1]*%2[i0, i1]\nloss 3 [3, 4]\n",
+               0, "%1[i0//4, i0%4]");
+    check_form("join",
+               "w 1 [3, 4]\nx 2 [12]\n%3: real [12] = %1[i0//4, i0 % 4]*%2[i0]\nloss 3 [12]\n", 0,
+               "%1[i0*4 + i1]");
+    check_form("patches",
+               "w 1 [6]\nx 2 [2]\n%3: real [3] = sum[i1: 2] %1[2*i0 + i1]*%2[i1]\nloss 3 [3]\n", 0,
+               "%1[i0%2]");
+    check_form("stride", "w 1 [9]\n%2: real [4] = %1[2*i0 + 1]^2.0\nloss 2 [4]\n", 0,
+               "*%1[i0], 0.0)");
+    check_form("large index",
+               "w 1 [9]\nx 2 [3]\n%3: real [7] = sum[i1: 3] %1[i0 + i1]*%2[i1]\nloss 3 [7]\n", 1,
+               "sum[i1: 3] select(");
+    check_form("large index that is summed",
+               "w 1 [9]\nx 2 [7]\n%3: real [3] = sum[i1: 7] %1[i0 + i1]*%2[i1]\nloss 3 [3]\n", 1,
+               "sum[i1: 3] select(");
+    check_form(
+        "run-time axis",
+        "w 1 [T + 2]\nx 2 [T]\n%3: real [3] = sum[i1: T] %1[i0 + i1]*%2[i1]\nloss 3 [3]\n", 1,
+        "sum[i1: 3] select(");
+}
+
+/* Nested selects over a shared part: the work grows with the depth, not with its power. */
+static void check_growth(void) {
+    Arena *arena = arena_new();
+    const char *error = "";
+    GradError why;
+    Text t = text_new(arena);
+    text_add(&t, "w 1 [T]\n%2: real [T] = let t0 = %1[i0]");
+    for (int k = 0; k < 24; k++)
+        text_printf(&t, "; t%d = select(t%d < %d.0, sin(t%d), cos(t%d))", k + 1, k, k, k, k);
+    text_add(&t, " in t24\nloss 2 [T]\n");
+    Graph *g = graph_from(arena, t.data, &error);
+    if (!g) FAIL("growth: %s", error);
+    Graph *d = g ? graph_grad(g, &why) : NULL;
+    if (d && d->exprs.n > 1000) FAIL("growth: %u expressions", d->exprs.n);
+    arena_free(arena);
 }
 
 /* ---- random affine reads --------------------------------------------------------------------- */
@@ -520,6 +580,8 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) check_case(&cases[i]);
     check_functions();
     check_known_values();
+    check_forms();
+    check_growth();
     for (unsigned k = 0; k < many; k++) check_random(k + 1);
     return failures != 0;
 }

@@ -44,6 +44,30 @@ static void test_round_trip(void) {
     arena_free(a);
 }
 
+/* Sizes that were made in another order than the text names them. */
+static void test_sizes(void) {
+    Arena *a = arena_new();
+    Sizes *s = sizes_new(a);
+    Graph *g = graph_new(a, names_new(a), s, "sizes");
+    Size t = size_axis(s, "T", 1), one = size_num(s, 1), two = size_num(s, 2);
+    Size half = size_floordiv(s, size_add(s, t, one), two);
+    Size third = size_floordiv(s, size_add(s, half, two), size_num(s, 3)), y = size_axis(s, "Y", 1);
+    Size dims[] = {size_add(s, half, y), size_mul(s, size_sub(s, third, y), size_add(s, half, t)),
+                   size_sub(s, y, half), size_mul(s, third, size_sub(s, half, size_num(s, 7)))};
+    Loc loc = {0, 0, 0, 0};
+    graph_input(g, "first", T_REAL, ST_DEFAULT, dims + 1, 3, loc);
+    graph_input(g, "second", T_REAL, ST_DEFAULT, dims, 4, loc);
+    Graph *back = read_text(a, text_of(g));
+    if (back) check_same("sizes", text_of(back), text_of(g));
+    for (uint32_t k = 0; back && k < 4; k++) {
+        int64_t want = 0, got = -1, axes[2] = {6, 11};
+        size_eval(s, dims[k], axes, &want);
+        size_eval(back->sizes, back->values.data[2].dims[k], axes, &got);
+        if (got != want) FAIL("size %u is %lld, expected %lld", k, (long long)got, (long long)want);
+    }
+    arena_free(a);
+}
+
 /* ---- refused ------------------------------------------------------------------------------- */
 
 static void test_refused(void) {
@@ -183,6 +207,7 @@ static void break_arity(Graph *g) { expr_named(g, "kinds")->n_args = 1; }
 static void break_fn_type(Graph *g) { expr_named(g, "kinds")->type = T_INT; }
 static void break_operands(Graph *g) { expr_named(g, "kinds")->n_args = 33; }
 static void break_operand(Graph *g) { g->args.data[expr_named(g, "kinds")->args] = 99999; }
+static void break_args_range(Graph *g) { expr_named(g, "kinds")->args = UINT32_MAX; }
 static void break_number(Graph *g) { operand(g, "kinds", 1)->type = T_INT; }
 static void break_counter(Graph *g) { operand(g, "x", 1)->type = T_REAL; }
 static void break_select(Graph *g) { operand(g, "kinds", 0)->n_args = 2; }
@@ -193,8 +218,7 @@ static void break_extra(Graph *g) { node_named(g, "sum")->red = RED_NONE; }
 static void break_delay_place(Graph *g) {
     NodeId n = graph_value(g, node_named(g, "delayed")->out)->node;
     graph_node(g, n)->level = 0;
-    *PUSH(g->arena, &g->top.nodes) = n;
-    recur_at(g, 0)->classes.data[0].body.nodes.n = 0;
+    g->top.nodes.data[0] = n;
 }
 static void break_no_args(Graph *g) { recur_at(g, 0)->classes.data[0].args = NULL; }
 static void break_no_arg(Graph *g) { recur_at(g, 0)->classes.data[0].args[0] = 0; }
@@ -202,7 +226,11 @@ static void break_arg_node(Graph *g) {
     graph_node(g, graph_value(g, class_arg(g))->node)->index = 7;
 }
 static void break_member_name(Graph *g) { g->params.data[0].members.data[0].name = NULL; }
-static void break_param(Graph *g) { g->params.data[0].value = node_named(g, "x")->out; }
+static void break_param(Graph *g) {
+    ParamInfo *p = PUSH(g->arena, &g->params);
+    *p = g->params.data[0];
+    p->value = node_named(g, "x")->out;
+}
 static void break_init(Graph *g) { g->params.data[0].init = 9; }
 static void break_state(Graph *g) { g->states.data[2].value = node_named(g, "x")->out; }
 static void break_output_kind(Graph *g) { g->outputs.data[0].kind = 99; }
@@ -248,6 +276,7 @@ static const Broken broken[] = {
     {"mul of another type", break_fn_type},
     {"33 operands", break_operands},
     {"an operand is missing", break_operand},
+    {"operands are missing", break_args_range},
     {"a number that is no real", break_number},
     {"a counter that is no int", break_counter},
     {"select of 2 operands", break_select},
@@ -349,6 +378,7 @@ static void test_dot(void) {
 
 int main(void) {
     test_round_trip();
+    test_sizes();
     test_refused();
     test_damaged();
     test_deep();

@@ -13,7 +13,8 @@
 static int failures;
 
 static void fail(int line, const char *what, const char *text, const char *want, const char *got) {
-    printf("%s:%d: %s\n  text: %s\n  want: %s\n  got:  %s\n", __FILE__, line, what, text, want, got);
+    printf("%s:%d: %s\n  text: %s\n", __FILE__, line, what, text);
+    printf("  want: %s\n  got:  %s\n", want, got);
     failures++;
 }
 
@@ -127,6 +128,10 @@ static void test_statements(void) {
          " params stored [1,1,D] { c[D] = 1  lr 2 frozen } }",
          "cell c() -> y\n  param a[D] = 0 | decay\n  param b[d:D] ~ (normal 1) | decay 2\n"
          "  param c[D] = 1 | stored 1 1 D | lr 2 | frozen\n");
+    TREE("cell c() -> y { params decay frozen { a[D] ~\n normal(1)  decay 2 } }",
+         "cell c() -> y\n  param a[D] ~ (normal 1) | frozen | decay 2\n");
+    TREE("fn f() ->\n y { y +=\n x; (a,\n b) =\n f(x); y -=\n 2; y *=\n 3 }",
+         "fn f() -> y\n  y += x\n  (a, b) = (f x)\n  y -= 2\n  y *= 3\n");
     TREE("cell c() -> y { param key.weight[F,D]: f32 ~ orthogonal(1)    decay }",
          "cell c() -> y\n  param key.weight[F D]: f32 ~ (orthogonal 1) | decay\n");
     TREE("train m as tune.x(t[T]: index(V), ref) {\n only blocks.*.att.S a.b*\n freeze vit.*\n"
@@ -286,7 +291,7 @@ static void test_limits(void) {
     arena_free(r.arena);
 }
 
-/* ---- how diagnostics look ---------------------------------------------------------------------- */
+/* ---- how diagnostics look -------------------------------------------------------------------- */
 
 static void expect_print(int line, const char *name, const char *text, DiagStyle style,
                          const char *want) {
@@ -363,7 +368,7 @@ static void test_diag(void) {
     }
 }
 
-/* ---- whole texts ------------------------------------------------------------------------------- */
+/* ---- whole texts ----------------------------------------------------------------------------- */
 
 /* Parses without a mistake, and prints the same twice. */
 static void expect_good(const char *name, const char *text, size_t n) {

@@ -1,0 +1,12 @@
+/* Random well-typed texts. */
+#ifndef RWKVC_GENERATE_H
+#define RWKVC_GENERATE_H
+
+#include "../../compiler/base.h"
+
+/* A text with one model and one train block (loss only), made of equations, reads outside, strides,
+ * reductions, gathers, recurrences, delays, masks, layer loops and calls mapped over axes. Equal
+ * seeds, equal texts. Every value stays within a few units, so that differences are meaningful. */
+const char *generate_text(Arena *a, uint64_t seed);
+
+#endif
