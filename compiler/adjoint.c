@@ -190,8 +190,7 @@ static void see_division(Graph *g, ExprId e, Division *d) {
         if (!d->sum) d->sum = sum, d->sum_by = by;
         return;
     }
-    if (d->found && !larger(g, by, d->by))
-        return; /* (4*u + w)//2 splits further, not (2*u + w)//4 */
+    if (d->found) return;
     d->var = (uint32_t)graph_expr(g, of.atom[0])->i;
     d->by = by;
     d->offset = of.konst;

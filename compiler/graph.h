@@ -199,7 +199,9 @@ typedef struct InputInfo {
     Loc loc;
 } InputInfo;
 
-typedef enum OutputKind { OUT_RESULT, OUT_STATE, OUT_LOSS, OUT_PENALTY, OUT_METRIC, OUT_GRAD, OUT_PARAM, OUT_OPT } OutputKind;
+typedef enum OutputKind {
+    OUT_RESULT, OUT_STATE, OUT_LOSS, OUT_PENALTY, OUT_METRIC, OUT_GRAD, OUT_PARAM, OUT_OPT
+} OutputKind;
 extern const char *const output_kind_name[];
 typedef struct OutputInfo {
     uint8_t kind;
@@ -315,12 +317,15 @@ Value graph_scatter(Graph *g, Block *b, const Size *dims, uint32_t rank, const S
 /* New recurrence; fill carries and classes with the functions below, then graph_recur_end appends it to
  * b and defines final and result values. */
 NodeId graph_recur_begin(Graph *g, Size length, const char *axis, bool reverse, bool layers, uint32_t level, Loc loc);
-uint32_t graph_recur_carry(Graph *g, NodeId r, Value init, const char *name);        /* -> number of the carry; classes made before get an arg too */
-uint32_t graph_recur_class(Graph *g, NodeId r, const uint32_t *iters, uint32_t n);   /* -> number of the class; makes args */
+/* -> number of the carry; classes made before get an arg too */
+uint32_t graph_recur_carry(Graph *g, NodeId r, Value init, const char *name);
+/* -> number of the class; makes args */
+uint32_t graph_recur_class(Graph *g, NodeId r, const uint32_t *iters, uint32_t n);
 void graph_recur_next(Graph *g, NodeId r, uint32_t cls, uint32_t carry, Value next);
 Value graph_recur_out(Graph *g, NodeId r, uint32_t cls, Value body, uint32_t axis);  /* -> result */
 void graph_recur_end(Graph *g, NodeId r, Block *b);                                   /* defines final values */
-Value graph_delay(Graph *g, NodeId r, uint32_t cls, Value source, Value init, uint32_t depth, const char *name, Loc loc);
+Value graph_delay(Graph *g, NodeId r, uint32_t cls, Value source, Value init, uint32_t depth, const char *name,
+                  Loc loc);
 /* source may be 0 at first and set later: graph_node(g, graph_value(g, v)->node)->source = s */
 void graph_delay_final(Graph *g, Value delay); /* defines Node.final with dims of the delay */
 void graph_output(Graph *g, OutputKind kind, const char *name, Value v, uint32_t index);

@@ -166,11 +166,11 @@ static void side_merge(Side *s, uint32_t merged) {
     s->n = n;
 }
 
-/* Tiles of at most `most` points: whole inner axes, then a part of one. */
+/* Tiles of at most `most` points: whole inner axes, then a part of one, then single steps. */
 static void side_tile(Side *s, int64_t most) {
     for (uint32_t i = s->n; i-- > 0;) {
         s->extent[i] = s->size[i] < most ? s->size[i] : most;
-        most = s->extent[i] < s->size[i] ? 1 : most / s->extent[i];
+        most /= s->extent[i];
     }
 }
 

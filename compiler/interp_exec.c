@@ -137,14 +137,10 @@ static bool do_check(Plan *p, const Instr *x, const Ctx *c) {
     int64_t u = lin_value(p, x);
     Value v = x->read == UINT32_MAX ? p->scatter : p->reads[x->read];
     FaultKind kind = x->read == UINT32_MAX ? FAULT_SCATTER : FAULT_READ;
-    if (!x->vec) return (uint64_t)u < (uint64_t)x->bound || fault(p, kind, v, x->axis, u, x->bound);
-    int64_t first = at_lane(u, x->lane, c->lo), last = at_lane(u, x->lane, c->hi - 1);
-    if ((uint64_t)first < (uint64_t)x->bound && (uint64_t)last < (uint64_t)x->bound) return true;
-    for (int32_t i = c->lo; i < c->hi; i++) {
-        int64_t at = at_lane(u, x->lane, i);
-        if (needed(c, i) && (uint64_t)at >= (uint64_t)x->bound) return fault(p, kind, v, x->axis, at, x->bound);
-    }
-    return true;
+    /* The first and the last lane are needed ones, and between them the subscript stays between. */
+    int64_t first = x->vec ? at_lane(u, x->lane, c->lo) : u, last = x->vec ? at_lane(u, x->lane, c->hi - 1) : u;
+    if ((uint64_t)first >= (uint64_t)x->bound) return fault(p, kind, v, x->axis, first, x->bound);
+    return (uint64_t)last < (uint64_t)x->bound || fault(p, kind, v, x->axis, last, x->bound);
 }
 
 static bool do_checkv(Plan *p, const Instr *x, const Ctx *c) {
@@ -375,12 +371,12 @@ static void reduce_along(Plan *p) {
     } else if (p->red == RED_SUM || p->red == RED_PROD) {
         for (int32_t i = 0; i < n; i++) reduce_one(p, &acc, a[one ? 0 : i]);
     } else {
-        int64_t place = place_of(p), step = p->lane == NO_AXIS ? 0 : p->rstride[p->lane];
+        int64_t place = place_of(p); /* the lanes are the last axis, so a step is 1 */
         for (int32_t i = 0; i < n; i++) {
             Cell x = a[one ? 0 : i];
             if (p->started && !better(p, x, acc)) continue;
             acc = x;
-            p->best[0] = place + i * step;
+            p->best[0] = place + i;
             p->started = true;
         }
     }

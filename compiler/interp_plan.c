@@ -130,23 +130,19 @@ typedef struct Slots {
     uint32_t n;
 } Slots;
 
-static void use(Slots *z, Opd o, uint32_t at, bool inner) {
-    if (!gen_is_vec(o)) return;
-    z->last[o & ~OPD_VEC] = at;
-    if (!inner) z->shared[o & ~OPD_VEC] = false;
+static void use(Slots *z, Opd o, uint32_t at) {
+    if (gen_is_vec(o)) z->last[o & ~OPD_VEC] = at;
 }
 
-static void each_operand(const Plan *p, const Instr *x, void (*fn)(Slots *, Opd, uint32_t, bool), Slots *z,
-                         uint32_t at, bool inner) {
+static void each_operand(const Plan *p, const Instr *x, void (*fn)(Slots *, Opd, uint32_t), Slots *z, uint32_t at) {
     bool a = x->op == OP_FN || x->op == OP_CHECKV || x->op == OP_GATHER || x->op == OP_SELECT ||
              x->op == OP_COND || x->op == OP_MASK || x->op == OP_RANGE;
-    if (a) fn(z, x->a, at, inner);
-    if (x->op == OP_FN || x->op == OP_SELECT) fn(z, x->b, at, inner);
-    for (uint32_t i = 0; i < (uint32_t)x->n_terms + x->n_vterms; i++) fn(z, p->terms[x->terms + i].at, at, inner);
+    if (a) fn(z, x->a, at);
+    if (x->op == OP_FN || x->op == OP_SELECT) fn(z, x->b, at);
+    for (uint32_t i = 0; i < (uint32_t)x->n_terms + x->n_vterms; i++) fn(z, p->terms[x->terms + i].at, at);
 }
 
-static void retire(Slots *z, Opd o, uint32_t at, bool inner) {
-    (void)inner;
+static void retire(Slots *z, Opd o, uint32_t at) {
     if (!gen_is_vec(o)) return;
     uint32_t v = o & ~OPD_VEC;
     if (!z->shared[v] || z->last[v] != at) return;
@@ -163,17 +159,17 @@ static void set_registers(Plan *p, Gen *g, Arena *a) {
     memset(z.shared, 1, n + 1);
     for (uint32_t i = 0; i < n_instr; i++) {
         bool inner = p->instr[i].depth == p->n_levels;
-        each_operand(p, &p->instr[i], use, &z, i, inner);
+        each_operand(p, &p->instr[i], use, &z, i);
         if (defines_vector(&p->instr[i]) && !inner) z.shared[p->instr[i].d] = false;
     }
-    use(&z, p->root, n_instr, true);
-    if (p->scatter) use(&z, p->address, n_instr, true);
+    use(&z, p->root, n_instr);
+    if (p->scatter) use(&z, p->address, n_instr);
     p->reg = NEWN(a, Cell *, n + 1);
     for (uint32_t i = 0; i < n_instr; i++) {
         const Instr *x = &p->instr[i];
-        if (x->op == OP_FN) each_operand(p, x, retire, &z, i, true); /* the result may take an argument's place */
+        if (x->op == OP_FN) each_operand(p, x, retire, &z, i); /* the result may take an argument's place */
         if (defines_vector(x)) z.slot[x->d] = z.spare.n ? z.spare.data[--z.spare.n] : z.n++;
-        if (x->op != OP_FN) each_operand(p, x, retire, &z, i, true);
+        if (x->op != OP_FN) each_operand(p, x, retire, &z, i);
         if (defines_vector(x) && z.shared[x->d] && z.last[x->d] == 0) z.spare.data[z.spare.n++] = z.slot[x->d];
     }
     p->n_slots = z.n + 2;

@@ -53,7 +53,7 @@ typedef struct Arg {
 } Arg;
 typedef VEC(Arg) Args;
 
-typedef struct Sub { /* one subscript; an else also covers those left of it that have none */
+typedef struct Sub { /* one subscript; an else, at the last only, covers them all */
     Ast *value, *otherwise;
     Loc loc;
 } Sub;

@@ -91,6 +91,10 @@ Ast *ast_index(Parse *p, Loc loc, Ast *base, Subs subs) {
     for (uint32_t i = 0; i < subs.n; i++) {
         rise(x, subs.data[i].value);
         rise(x, subs.data[i].otherwise);
+        if (!subs.data[i].otherwise || i + 1 == subs.n) continue;
+        diag_report(p->diag, E0101, subs.data[i].otherwise->loc,
+                    "'else' stands once, after the last subscript");
+        diag_help(p->diag, "x[i-1, j+1 else 0] is 0 wherever one of the subscripts is outside");
     }
     return bounded(p, x);
 }

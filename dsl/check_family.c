@@ -137,21 +137,27 @@ bool state_is_named(Check *c, const char *last) {
 
 /* ---- members ------------------------------------------------------------------------------------ */
 
-typedef struct Seen { /* names of members and where they were declared */
+typedef struct Seen { /* names of members, and which family has them */
     const char **name;
+    const Family **of;
     Loc *loc;
-    uint32_t cap, n;
+    uint32_t cap;
 } Seen;
 
-static const Loc *seen_add(Check *c, Seen *s, const char *name, Loc loc) {
-    uint32_t at = (uint32_t)((uintptr_t)name >> 4) & (s->cap - 1);
-    (void)c;
+/* The place of an earlier member of this name, or UINT32_MAX. */
+static uint32_t seen_add(Seen *s, const char *name, const Family *of, Loc loc) {
+    uint32_t at = (uint32_t)hash_bytes(name, strlen(name), 0) & (s->cap - 1);
     for (; s->name[at]; at = (at + 1) & (s->cap - 1))
-        if (s->name[at] == name) return &s->loc[at];
+        if (s->name[at] == name) return at;
     s->name[at] = name;
+    s->of[at] = of;
     s->loc[at] = loc;
-    s->n++;
-    return NULL;
+    return UINT32_MAX;
+}
+
+static void note_family(Check *c, const Family *f, Loc loc, const char *which) {
+    if (f->call.loc.line) diag_note(c->diag, f->call.loc, "%s belongs to this call of '%s'", which, f->call.name);
+    else diag_note(c->diag, loc, "%s is declared here", which);
 }
 
 static uint64_t nest_count(Check *c, const FamilyNest *n) {
@@ -175,10 +181,11 @@ static bool spell(Check *c, Seen *seen, Family *f, Arena *arena, void *members, 
         Member *m = PUSH(arena, list);
         nest_counters(c, &f->nest, k, m->counters);
         m->name = tpl_text(c, &f->name, m->counters);
-        const Loc *first = seen_add(c, seen, m->name, loc);
-        if (!first) continue;
-        check_error(c, E0801, loc, "two %ss have the name '%s'", what, m->name);
-        diag_note(c->diag, *first, "the first one is declared here");
+        uint32_t first = seen_add(seen, m->name, f, loc);
+        if (first == UINT32_MAX) continue;
+        check_error(c, E0801, f->call.loc.line ? f->call.loc : loc, "two %ss have the name '%s'", what, m->name);
+        note_family(c, seen->of[first], seen->loc[first], "the first one");
+        if (f->call.loc.line) diag_note(c->diag, loc, "'%s' declares it here", f->call.name);
         diag_help(c->diag, "name one of the calls: f(...) as NAME, or the loop: for l in L as NAME.{l}");
         return false;
     }
@@ -207,6 +214,7 @@ void families_finish(Check *c) {
     for (uint32_t i = 0; i < c->state_family.n; i++) total += nest_count(c, &c->state_family.data[i].nest);
     while (seen.cap < total * 2) seen.cap *= 2;
     seen.name = NEWN(c->arena, const char *, seen.cap);
+    seen.of = NEWN(c->arena, const Family *, seen.cap);
     seen.loc = NEWN(c->arena, Loc, seen.cap);
     for (uint32_t i = 0; i < c->param_family.n; i++) {
         ParamInfo *p = &c->g->params.data[i];
@@ -377,6 +385,7 @@ static Value new_param(Check *c, const char *last, Store store, const Size *dims
     Family *f = PUSH(c->arena, &c->param_family);
     f->name = name_tpl(c, last);
     f->nest = nest;
+    if (c->n_calls) f->call = c->calls[c->n_calls - 1];
     return v;
 }
 
@@ -456,5 +465,6 @@ Value state_input(Check *c, const char *last, Type type, Store store, const Size
     Family *f = PUSH(c->arena, &c->state_family);
     f->name = name_tpl(c, last);
     f->nest = nest;
+    if (c->n_calls) f->call = c->calls[c->n_calls - 1];
     return v;
 }

@@ -202,7 +202,7 @@ typedef struct Family {
     NameTpl name;
     FamilyNest nest;
     ExprId init_a, init_b;
-    bool done;
+    CallSite call;       /* where the function that declares it was called */
 } Family;
 
 typedef struct Check {
@@ -260,6 +260,7 @@ bool val_is_const(Check *c, const Val *v);                 /* NUM, or SIZE witho
 bool val_number(Check *c, const Val *v, double *out);      /* its number; no decision is logged */
 bool val_decide(Check *c, const Val *v, double *out);      /* the same, logging what a counter decides */
 const char *val_shape(Check *c, const Val *v);             /* "[T,D]" */
+const char *size_say(Check *c, Size s);                    /* "D//N = 8" */
 Val val_tensor(Check *c, Val v);                           /* numbers and sizes as tensors of rank 0 */
 uint32_t binder_new(Check *c, const char *name, Size size, Loc loc);
 BinderInfo *binder_info(Check *c, uint32_t b);

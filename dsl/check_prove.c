@@ -113,7 +113,7 @@ static void report_outside(Check *c, const Pending *p, bool low) {
     const char *what = p->name ? arena_printf(c->arena, "'%s'", p->name) : "this";
     if (is_gather(c->g, p->sub)) {
         check_error(c, E0603, p->loc, "axis %u of %s has %s elements, and this number may be outside", p->axis + 1,
-                    what, size_str(c->sizes, p->dim));
+                    what, size_say(c, p->dim));
         diag_help(c->diag, "declare the numbers as index(%s), or say what is read outside: [... else 0]",
                   size_str(c->sizes, p->dim));
         return;
@@ -123,10 +123,10 @@ static void report_outside(Check *c, const Pending *p, bool low) {
     Size bad = low ? lo : hi;
     if (bad)
         check_error(c, E0601, p->loc, "axis %u of %s has %s elements, and this subscript %s %s", p->axis + 1, what,
-                    size_str(c->sizes, p->dim), low ? "goes down to" : "goes up to", size_str(c->sizes, bad));
+                    size_say(c, p->dim), low ? "goes down to" : "goes up to", size_str(c->sizes, bad));
     else
         check_error(c, E0601, p->loc, "axis %u of %s has %s elements, and this subscript may be %s", p->axis + 1, what,
-                    size_str(c->sizes, p->dim), low ? "below 0" : "beyond the end");
+                    size_say(c, p->dim), low ? "below 0" : "beyond the end");
     diag_help(c->diag, "say what is read outside, [... else 0], or guard the read with select(condition, read, other)");
 }
 

@@ -122,6 +122,12 @@ const char *val_shape(Check *c, const Val *v) {
     return t.data;
 }
 
+const char *size_say(Check *c, Size s) {
+    int64_t n;
+    if (size_is_num(c->sizes, s, &n) || !size_value(c->sizes, s, &n)) return size_str(c->sizes, s);
+    return arena_printf(c->arena, "%s = %lld", size_str(c->sizes, s), (long long)n);
+}
+
 Val val_tensor(Check *c, Val v) {
     if (v.kind == V_TENSOR || v.kind == V_BAD) return v;
     Val r = {.kind = V_TENSOR, .loc = v.loc};

@@ -11,7 +11,7 @@ double decision_value(Check *c, ExprId e, const int64_t *levels);
 void assign(Check *c, Scope *s, const char *name, Val v, Loc loc) {
     if (v.kind == V_TENSOR) {
         v = val_node(c, v, name, loc);
-        if (v.kind == V_TENSOR && (v.rank == 0 || !v.loc.line)) v.loc = loc;
+        v.loc = loc;
     }
     scope_set(c, s, name, v, loc);
 }

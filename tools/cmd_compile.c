@@ -25,7 +25,7 @@ static const char help[] =
     "  --entry=NAME         the entry to show: init step forward prefill grad train\n"
     "                       (default: forward; for --emit=grad: grad)\n"
     "  -o OUT               writes what --emit or --report shows to a file\n"
-    "  --report             parameters, operations and bytes\n"
+    "  --report             parameters, and operations as formulas in the run-time axes\n"
     "  --verify             checks every entry's graph after every stage\n"
     "  --time-passes        seconds of each stage, on standard error\n"
     "  --version\n"
@@ -244,19 +244,22 @@ static bool emit(Model *m, const Request *q, Text *out) {
     return true;
 }
 
+/* One entry whole, or every forward, and of the other entries the sum of operations. */
 static bool report(Model *m, const Request *q, Text *out) {
-    static const char *const usual[] = {"forward", "step", "grad", "train"};
-    if (q->entry) {
-        Graph *g = model_graph(m, q->entry);
-        if (g) graph_report(g, out);
-        return g != NULL;
-    }
-    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) {
-        if (!model_has_entry(m, usual[i])) continue;
-        Graph *g = model_graph(m, usual[i]);
+    Text sums = text_new(m->arena);
+    for (uint32_t i = 0; i < program_entries(m->program); i++) {
+        const char *entry = q->entry ? q->entry : program_entry(m->program, i);
+        Graph *g = model_graph(m, entry);
         if (!g) return false;
-        graph_report(g, out);
+        if (q->entry || has_ending(entry, "forward"))
+            graph_report(g, out);
+        else if (!has_ending(entry, "init"))
+            text_printf(&sums, "  %-12s %s\n", entry, size_str(g->sizes, graph_flops(g).total));
+        if (q->entry) return true;
     }
+    if (sums.n)
+        text_printf(out, "operations of the other entries (--entry=NAME shows more)\n%s",
+                    sums.data);
     return true;
 }
 

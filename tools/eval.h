@@ -30,7 +30,7 @@ typedef struct Eval {
     rw_weights *file; /* --params, or NULL */
 } Eval;
 
-/* Another entry of the model that `entry` belongs to: "start" for "teacher.grad" is "teacher.start",
+/* Another entry of the model that the run belongs to: "start" for "teacher.grad" is "teacher.start",
  * or, where a train block has a name of its own, the "start" of the text. NULL after an error. */
 Graph *sibling_graph(Eval *e, const char *name);
 

@@ -104,33 +104,66 @@ static const Ast *loop_count(const Stmts *b, const char *prefix, int64_t *offset
     return NULL;
 }
 
+/* The number behind prefix in name, -1 if there is none. */
+static int64_t number_behind(const char *name, const char *prefix) {
+    size_t len = strlen(prefix);
+    if (strncmp(name, prefix, len) != 0 || !isdigit((unsigned char)name[len])) return -1;
+    long long k = strtoll(name + len, NULL, 10);
+    return k < INT32_MAX ? k : -1;
+}
+
+/* What stands before the first number in a name: "blocks." of "blocks.3.w0"; NULL if nothing. */
+static const char *prefix_of(Arena *a, const char *name) {
+    size_t n = strcspn(name, "0123456789");
+    return n && name[n] ? arena_strn(a, name, n) : NULL;
+}
+
 /* One more than the highest number behind prefix among the file's names; 0 if there is none. */
 static int64_t file_count(const rw_weights *file, const char *prefix) {
-    size_t len = strlen(prefix);
     int64_t most = 0;
     for (size_t i = 0; i < rw_weights_count(file); i++) {
-        const char *name = rw_weights_at(file, i)->name;
-        if (strncmp(name, prefix, len) != 0 || !isdigit((unsigned char)name[len])) continue;
-        long long k = strtoll(name + len, NULL, 10);
-        if (k >= most && k < INT32_MAX) most = k + 1;
+        int64_t k = number_behind(rw_weights_at(file, i)->name, prefix);
+        if (k >= most) most = k + 1;
     }
     return most;
 }
 
-void mend_missing(Mend *m, const char *name) {
-    *PUSH(m->arena, &m->notes) = arena_printf(m->arena, "parameter '%s' is missing", name);
-    size_t digits = strcspn(name, "0123456789");
-    if (!name[digits] || !digits) return;
-    const char *prefix = arena_strn(m->arena, name, digits);
-    int64_t n = file_count(m->file, prefix), offset = 0;
-    if (!n || strtoll(name + digits, NULL, 10) < n) return;
+/* The same among the parameters of the text. */
+static int64_t text_count(const Graph *g, const char *prefix) {
+    int64_t most = 0;
+    for (uint32_t i = 0; i < g->params.n; i++)
+        for (uint32_t m = 0; m < g->params.data[i].members.n; m++) {
+            int64_t k = number_behind(g->params.data[i].members.data[m].name, prefix);
+            if (k >= most) most = k + 1;
+        }
+    return most;
+}
+
+/* The constant that says how often the loop runs which makes names begin with prefix. */
+static void advise_loop(Mend *m, const char *prefix, int64_t wanted) {
     const File *f = program_file(m->model->program);
     for (uint32_t i = 0; f && i < f->decls.n; i++) {
+        int64_t offset = 0;
         const Ast *count = loop_count(&f->decls.data[i]->body, prefix, &offset);
         if (!count || count->kind != A_NAME) continue;
-        advise(m, count->name, n - offset);
+        advise(m, count->name, wanted - offset);
         return;
     }
+}
+
+void mend_missing(Mend *m, const char *name) {
+    *PUSH(m->arena, &m->notes) = arena_printf(m->arena, "parameter '%s' is missing", name);
+    const char *prefix = prefix_of(m->arena, name);
+    if (!prefix) return;
+    int64_t n = file_count(m->file, prefix);
+    if (n && number_behind(name, prefix) >= n) advise_loop(m, prefix, n);
+}
+
+void mend_unused(Mend *m, const Graph *g, const char *name) {
+    const char *prefix = prefix_of(m->arena, name);
+    if (!prefix) return;
+    int64_t n = text_count(g, prefix);
+    if (n && number_behind(name, prefix) >= n) advise_loop(m, prefix, file_count(m->file, prefix));
 }
 
 /* ---- shapes ---------------------------------------------------------------------------------- */
@@ -172,19 +205,25 @@ void mend_shape(Mend *m, const char *name, Sizes *sizes, const ParamInfo *p, con
     advise_shape(m, sizes, p, own, own_rank, found);
 }
 
+static void print_help(const Mend *m) {
+    bool any = false;
+    for (uint32_t i = 0; i < m->advice.n; i++) {
+        const Advice *a = &m->advice.data[i];
+        if (a->doubtful) continue;
+        fprintf(stderr, "%s -D %s=%lld", any ? "" : "  help: the file looks as if made with",
+                a->name, (long long)a->value);
+        any = true;
+    }
+    if (any) fputc('\n', stderr);
+}
+
 int mend_end(Mend *m, bool verbose) {
-    if (!m->notes.n) return EXIT_DONE;
     uint32_t show = verbose || m->notes.n <= 8 ? m->notes.n : 6;
     for (uint32_t i = 0; i < show; i++)
         failed(m->command, EXIT_INPUT, "%s: %s", m->path, m->notes.data[i]);
     if (show < m->notes.n) fprintf(stderr, "  ... and %u more (-v shows all)\n", m->notes.n - show);
-    Text help = text_new(m->arena);
-    for (uint32_t i = 0; i < m->advice.n; i++) {
-        const Advice *a = &m->advice.data[i];
-        if (!a->doubtful) text_printf(&help, " -D %s=%lld", a->name, (long long)a->value);
-    }
-    if (help.n) fprintf(stderr, "  help: the file looks as if made with%s\n", help.data);
-    return EXIT_INPUT;
+    print_help(m);
+    return m->notes.n ? EXIT_INPUT : EXIT_DONE;
 }
 
 /* ---- what is read ---------------------------------------------------------------------------- */

@@ -11,6 +11,8 @@ typedef struct Mend Mend;
 Mend *mend_new(Arena *a, const char *command, const char *path, const rw_weights *file,
                Model *model);
 void mend_missing(Mend *m, const char *name);
+/* A tensor that no parameter of g bears the name of: no fault, but perhaps g has too few layers. */
+void mend_unused(Mend *m, const Graph *g, const char *name);
 void mend_shape(Mend *m, const char *name, Sizes *sizes, const ParamInfo *p, const int64_t *own,
                 uint32_t own_rank, const int64_t *stored, uint32_t stored_rank,
                 const rw_tensor *found);

@@ -177,6 +177,7 @@ void params_unused(Eval *e) {
     size_t n = rw_weights_count(e->file), unused = 0;
     size_t show = e->options->verbose ? n : 6;
     Text list = text_new(e->arena);
+    Mend *mend = mend_new(e->arena, e->command, e->options->params, e->file, &e->model);
     Graph *all = NULL;
     for (size_t i = 0; i < n; i++) {
         const char *name = rw_weights_at(e->file, i)->name;
@@ -184,12 +185,14 @@ void params_unused(Eval *e) {
         /* an entry need not hold every parameter of the text; init does */
         if (!all) all = sibling_graph(e, "init");
         if (all && graph_names(all, name)) continue;
+        mend_unused(mend, all ? all : e->g, name);
         if (unused++ < show) text_printf(&list, "%s%s", list.n ? ", " : "", name);
     }
     if (unused)
         fprintf(stderr, "%s: %s: %zu tensor%s not used: %s%s\n", e->command, e->options->params,
                 unused, unused == 1 ? " is" : "s are", list.data,
                 unused > show ? ", ... (-v lists all)" : "");
+    mend_end(mend, false);
 }
 
 /* ---- writing ------------------------------------------------------------------------------- */

@@ -66,7 +66,8 @@ int model_read(Model *m, Arena *a, const ModelOptions *o) {
                           .include_dirs = o->dirs,
                           .n_include_dirs = o->n_dirs};
     m->program = check_file(a, m->diag, o->path, &check);
-    return m->program ? EXIT_DONE : EXIT_INPUT;
+    bool good = m->program && !(o->warnings_are_errors && diag_warnings(m->diag));
+    return good ? EXIT_DONE : EXIT_INPUT;
 }
 
 Graph *model_graph(Model *m, const char *entry) {

@@ -281,7 +281,7 @@ def checkpoints(b):
              ["parameter 'blocks.1.gain' is missing", "help: the file looks as if made with -D L=1"])
     b.expect(base + ["forward", "--params", "l.safetensors", "-D", "L=1"] + RUN[3:], 0, None, "")
     b.expect(base + ["forward", "--params", "p.safetensors", "-D", "L=1"] + RUN[3:], 0, None,
-             "1 tensor is not used: blocks.1.gain")
+             ["1 tensor is not used: blocks.1.gain", "help: the file looks as if made with -D L=2"])
     b.expect(base + ["forward", "--params", "m.rwkv"] + RUN[3:], 1, "", "m.rwkv")
     b.write("s2.safetensors", safetensors({"blocks.0.S": ("F64", [2, D], [[0]*D]*2)}))
     b.expect(base + RUN + ["--state-in", "s2.safetensors"], 1, "", "state 'blocks.1.S' is missing")

@@ -125,6 +125,10 @@ static const Case cases[] = {
      .text = "w 1 [4, 6]\n"
              "%2: real [6, 4] = %1[(i0*4 + i1)//6, (i0*4 + i1) % 6]\n"
              "loss 2 [6, 4]\n"},
+    {.name = "difference divided",
+     .text = "w 1 [6, 2]\n"
+             "%2: real [5, 4] = %1[(i0 - i1)//2 + 2, (i0 - i1) % 2]\n"
+             "loss 2 [5, 4]\n"},
     {.name = "concatenation",
      .text = "w 1 [3, T]\n"
              "w 2 [2, T]\n"

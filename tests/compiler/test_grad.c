@@ -448,6 +448,10 @@ static void check_forms(void) {
     check_form("join",
                "w 1 [3, 4]\nx 2 [12]\n%3: real [12] = %1[i0//4, i0 % 4]*%2[i0]\nloss 3 [12]\n", 0,
                "%1[i0*4 + i1]");
+    check_form("join three",
+               "w 1 [2, 3, 2]\nx 2 [12]\n%3: real [12] = %1[i0//6, i0//2 % 3, i0 % 2]*%2[i0]\n"
+               "loss 3 [12]\n",
+               0, "%1[i0*6 + i1*2 + i2]");
     check_form("patches",
                "w 1 [6]\nx 2 [2]\n%3: real [3] = sum[i1: 2] %1[2*i0 + i1]*%2[i1]\nloss 3 [3]\n", 0,
                "%1[i0%2]");

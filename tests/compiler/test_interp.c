@@ -298,11 +298,24 @@ static void test_reads(void) {
     q = F(&w, F_idiv, I(&w, 0), N(&w, 9)), r = F(&w, F_imod, I(&w, 0), N(&w, 9));
     compare(&w, 1, 0, (int64_t[]){270}, RED_NONE, R(&w, x, r, q), 0, "join transposed");
     w = world_new(); /* descending quotients */
-    x = input(&w, "x", T_REAL, 2, (int64_t[]){40, 7});
+    x = input(&w, "x", T_REAL, 2, (int64_t[]){7, 40});
     ExprId down = F(&w, F_sub, N(&w, 100), F(&w, F_mul, N(&w, 3), I(&w, 0)));
     q = F(&w, F_add, F(&w, F_idiv, down, N(&w, 7)), N(&w, 20));
     r = F(&w, F_imod, down, N(&w, 7));
-    compare(&w, 1, 0, (int64_t[]){70}, RED_NONE, R(&w, x, q, r), 0, "descending");
+    compare(&w, 1, 0, (int64_t[]){70}, RED_NONE, R(&w, x, r, q), 0, "descending");
+    w = world_new(); /* concatenation along an outer axis: the condition is one for all lanes */
+    x = input(&w, "x", T_REAL, 2, (int64_t[]){3, 150});
+    Value z = input(&w, "z", T_REAL, 2, (int64_t[]){2, 150});
+    ExprId c = F(&w, F_lt, I(&w, 0), N(&w, 3)), e = R(&w, x, I(&w, 0), I(&w, 1));
+    e = expr_select(w.g, c, e, R(&w, z, F(&w, F_sub, I(&w, 0), N(&w, 3)), I(&w, 1)));
+    compare(&w, 2, 0, (int64_t[]){5, 150}, RED_NONE, e, 0, "concatenation");
+    w = world_new(); /* the data keep reads that are affine inside */
+    x = input(&w, "x", T_REAL, 1, (int64_t[]){9});
+    Value m = input(&w, "m", T_INT, 1, (int64_t[]){9});
+    int64_t keep[9] = {0, 0, 1, 0, 1, 1, 0, 1, 0};
+    w.data[m] = (double *)(void *)keep;
+    e = expr_select(w.g, F(&w, F_eq, R(&w, m, I(&w, 0)), N(&w, 1)), R(&w, x, F(&w, F_sub, I(&w, 0), N(&w, 2))), N(&w, 8));
+    compare(&w, 1, 0, (int64_t[]){9}, RED_NONE, e, 0, "guarded by data");
     for (int64_t shift = -3; shift <= 3; shift++) {
         for (int kind = 0; kind < 4; kind++) {
             w = world_new();
@@ -312,8 +325,8 @@ static void test_reads(void) {
             if (kind == 1) at = F(&w, F_sub, N(&w, 100 + shift * 40), I(&w, 1));
             if (kind == 2) at = F(&w, F_add, F(&w, F_mul, N(&w, 3), I(&w, 1)), N(&w, shift * 40));
             if (kind == 3) at = F(&w, F_add, I(&w, 1), F(&w, F_mul, R(&w, d, I(&w, 1)), N(&w, shift * 9)));
-            ExprId c = F(&w, F_and, inside(&w, at, 140), inside(&w, row, 6));
-            ExprId e = expr_select(w.g, c, F(&w, F_mul, R(&w, x, row, at), expr_num(w.g, 2)), expr_num(w.g, -1));
+            c = F(&w, F_and, inside(&w, at, 140), inside(&w, row, 6));
+            e = expr_select(w.g, c, F(&w, F_mul, R(&w, x, row, at), expr_num(w.g, 2)), expr_num(w.g, -1));
             compare(&w, 2, 0, (int64_t[]){7, 150}, RED_NONE, e, 0, "guarded read");
         }
     }

@@ -112,6 +112,55 @@ static void test_layers(bool reverse) {
     world_free(&w);
 }
 
+/* Values whose rooms must not be given away too soon: u and v are computed outside and used inside, a
+ * is used by the next iteration (twice) and put out after b, c and d were computed. */
+static void test_rooms(void) {
+    enum { L = 4, D = 20 };
+    World w = world_new();
+    Graph *g = w.g;
+    Size n = num(&w, D);
+    Value x0 = input(&w, "x", T_REAL, 1, (int64_t[]){D});
+    Value first = eq(&w, 1, 0, (int64_t[]){D}, RED_NONE, expr_num(g, 7));
+    Value later = eq(&w, 1, 0, (int64_t[]){D}, RED_NONE, expr_num(g, 9));
+    Value u = eq(&w, 1, 0, (int64_t[]){D}, RED_NONE, F(&w, F_mul, R(&w, x0, I(&w, 0)), expr_num(g, 3)));
+    Value v = eq(&w, 1, 0, (int64_t[]){D}, RED_NONE, F(&w, F_add, R(&w, x0, I(&w, 0)), expr_num(g, 1)));
+    NodeId r = graph_recur_begin(g, num(&w, L), "layers", false, true, 0, loc);
+    uint32_t cp = graph_recur_carry(g, r, x0, "p"), cq = graph_recur_carry(g, r, x0, "q");
+    uint32_t co = graph_recur_carry(g, r, first, "o");
+    uint32_t cls = graph_recur_class(g, r, (uint32_t[]){0, 1, 2, 3}, L);
+    RecurClass *k = &graph_node(g, r)->recur->classes.data[cls];
+    Value from = u, made[4];
+    for (int i = 0; i < 4; i++) {
+        ExprId e = R(&w, i ? from : k->args[cp], I(&w, 0));
+        if (i == 1) e = F(&w, F_add, e, R(&w, k->args[co], I(&w, 0)));
+        if (i == 0) e = F(&w, F_add, e, F(&w, F_mul, R(&w, u, I(&w, 0)), R(&w, k->args[cq], I(&w, 0))));
+        if (i == 3) e = F(&w, F_sub, e, R(&w, v, I(&w, 0)));
+        from = made[i] = graph_eq(g, &k->body, &n, 1, RED_NONE, NULL, 0, F(&w, F_mul, e, expr_num(g, 0.5)), 1, "a", loc);
+    }
+    graph_recur_next(g, r, cls, cp, made[0]);
+    graph_recur_next(g, r, cls, cq, made[0]);
+    graph_recur_next(g, r, cls, co, later);
+    Value a = graph_recur_out(g, r, cls, made[0], 1), d = graph_recur_out(g, r, cls, made[3], 1), d2 = graph_recur_out(g, r, cls, made[1], 1);
+    graph_recur_end(g, r, &g->top);
+    Value q = graph_node(g, r)->recur->carry.data[cq].final;
+    Value o = graph_node(g, r)->recur->carry.data[co].final, outs[] = {a, d, d2, q, o};
+    for (int i = 0; i < 5; i++) output(&w, outs[i]);
+    start(&w, 0);
+    run(&w, a);
+    for (int i = 0; i < D; i++) {
+        double x = w.data[x0][i], P = x, Q = x;
+        for (int l = 0; l < L; l++) {
+            P = Q = (P + x * 3 * Q) * 0.5;
+            CHECK(interp_get(w.in, a)->real[i * L + l] == P, "a");
+            double b = (P + (l ? 9 : 7)) * 0.5;
+            CHECK(interp_get(w.in, d2)->real[i * L + l] == b, "b");
+            CHECK(interp_get(w.in, d)->real[i * L + l] == (b * 0.5 - (x + 1)) * 0.5, "d");
+        }
+        CHECK(interp_get(w.in, q)->real[i] == Q && interp_get(w.in, o)->real[i] == 9, "q, o");
+    }
+    world_free(&w);
+}
+
 /* ---- scatter, random, errors, memory ------------------------------------------------------------- */
 
 static void test_scatter(void) {
@@ -240,6 +289,19 @@ static void test_random(void) {
     world_free(&w);
 }
 
+/* Random numbers of some lanes only are the same ones. */
+static void test_random_lanes(void) {
+    World w = world_new();
+    ExprId args[1] = {I(&w, 0)}, late = F(&w, F_ge, I(&w, 0), N(&w, 70));
+    Value y = eq(&w, 1, 0, (int64_t[]){100}, RED_NONE, expr_select(w.g, late, expr_random(w.g, 1, args, 1), expr_num(w.g, 2)));
+    output(&w, y);
+    start(&w, 0);
+    const double *got = run(&w, y);
+    for (int64_t i = 0; got && i < 100; i++)
+        CHECK(got[i] == (i < 70 ? 2 : random_end(random_next(random_begin(0, 1), i))), "random at %d", (int)i);
+    world_free(&w);
+}
+
 static void count_tap(void *user, Value v, const Array *a, const int64_t *counters, uint32_t n) {
     (void)v;
     (void)n;
@@ -293,10 +355,12 @@ int main(void) {
         test_time(17, i);
         test_layers(i);
     }
+    test_rooms();
     test_scatter();
     test_errors();
     test_axes_and_memory();
     test_random();
+    test_random_lanes();
     test_tap();
     test_formulas();
     if (failures(0)) printf("%d failed\n", failures(0));

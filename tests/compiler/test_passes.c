@@ -3,8 +3,6 @@
 
 static const Axes usual = {2, 5, 3};
 
-static uint32_t count_kind(Graph *g, NodeKind kind);
-
 typedef struct Kinds {
     uint32_t n[N_DELAY + 1], axis_recurs, layer_loops;
 } Kinds;
@@ -21,10 +19,6 @@ static Kinds kinds_of(Graph *g) {
     Kinds k = {0};
     graph_each(g, &g->top, count, &k);
     return k;
-}
-
-static uint32_t count_kind(Graph *g, NodeKind kind) {
-    return kinds_of(g).n[kind];
 }
 
 /* ---- distribution ------------------------------------------------------------------------------------ */
@@ -269,11 +263,242 @@ static void test_distribute(const Case *c) {
     arena_free(a);
 }
 
+/* ---- random cells ------------------------------------------------------------------------------------- */
+
+/* A body of values [B, 3] (wide) and [B]; what may be read grows as nodes are made. */
+typedef struct Maker {
+    Graph *g;
+    uint64_t seed;
+    Size B, T, three, dims[2];
+    Value x, gate;          /* inputs [B, T, 3], int [T] */
+    uint32_t level;
+    Value wide[40], thin[40], delay[4];
+    uint32_t n_wide, n_thin, n_delay;
+    uint32_t depth[4];
+} Maker;
+
+static uint32_t pick(Maker *m, uint32_t n) {
+    m->seed = m->seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint32_t)(m->seed >> 33) % n;
+}
+
+static ExprId counter(Maker *m) {
+    return expr_lvl(m->g, m->level);
+}
+
+/* One number at own indices i0 (batch) and `k` (0..2). */
+static ExprId random_leaf(Maker *m, ExprId k) {
+    Graph *g = m->g;
+    ExprId b = expr_idx(g, 0), t = counter(m), subs[3] = {b, t, k};
+    switch (pick(m, 8)) {
+    case 0: return expr_read(g, m->x, subs, 3);
+    case 1: /* one step behind, one ahead, or from the other end */
+        if (pick(m, 2)) {
+            subs[1] = expr_fn2(g, F_sub, t, expr_int(g, 1));
+            return expr_select(g, expr_fn2(g, F_ge, t, expr_int(g, 1)), expr_read(g, m->x, subs, 3), expr_num(g, 0.5));
+        }
+        subs[1] = expr_fn2(g, F_sub, expr_fn2(g, F_sub, expr_size(g, m->T), expr_int(g, 1)), t);
+        return expr_read(g, m->x, subs, 3);
+    case 2:
+        if (m->n_delay) {
+            uint32_t d = pick(m, m->n_delay);
+            subs[0] = expr_int(g, (int64_t)pick(m, m->depth[d]));
+            subs[1] = b;
+            return expr_read(g, m->delay[d], subs, 3);
+        }
+        return expr_num(g, 0.25 * (double)pick(m, 5));
+    case 3:
+        if (m->n_thin)
+            return expr_read(g, m->thin[pick(m, m->n_thin)], &b, 1);
+        return expr_real(g, t);
+    case 4: return expr_real(g, pick(m, 2) ? t : k);
+    default: subs[1] = k; return m->n_wide ? expr_read(g, m->wide[pick(m, m->n_wide)], subs, 2) : expr_num(g, 1);
+    }
+}
+
+static ExprId random_expr(Maker *m, ExprId k, uint32_t depth) {
+    Graph *g = m->g;
+    if (depth == 0)
+        return random_leaf(m, k);
+    ExprId a = random_expr(m, k, depth - 1), b = random_expr(m, k, pick(m, depth));
+    switch (pick(m, 7)) {
+    case 0: return expr_fn2(g, F_add, a, b);
+    case 1: return expr_fn2(g, F_sub, a, b);
+    case 2: return expr_fn1(g, F_tanh, expr_fn2(g, F_mul, a, b));
+    case 3: return expr_fn1(g, F_sin, a);
+    case 4: return expr_fn2(g, F_mul, expr_num(g, 0.5), a);
+    case 5: {
+        ExprId t = counter(m);
+        return expr_select(g, expr_fn2(g, F_eq, expr_read(g, m->gate, &t, 1), expr_int(g, 1)), a, b);
+    }
+    default: return expr_fn1(g, F_tanh, a);
+    }
+}
+
+static void random_node(Maker *m, Block *b) {
+    Graph *g = m->g;
+    Loc at = {0};
+    Size three = m->three;
+    switch (pick(m, 4)) {
+    case 0:
+        m->thin[m->n_thin++] = graph_eq(g, b, m->dims, 1, RED_SUM, &three, 1, random_expr(m, expr_idx(g, 1), 2),
+                                        m->level + 1, NULL, at);
+        break;
+    case 1: {
+        ExprId subs[2] = {expr_idx(g, 0), expr_idx(g, 1)};
+        ExprId e = random_expr(m, expr_idx(g, 1), 2);
+        if (pick(m, 2))
+            subs[1] = expr_fn2(g, F_sub, expr_int(g, 2), subs[1]);
+        m->wide[m->n_wide++] = graph_scatter(g, b, m->dims, 2, m->dims, 2, subs, expr_real(g, e), m->level + 1, NULL, at);
+        break;
+    }
+    default:
+        m->wide[m->n_wide++] = graph_eq(g, b, m->dims, 2, RED_NONE, NULL, 0, expr_real(g, random_expr(m, expr_idx(g, 1), 3)),
+                                        m->level + 1, NULL, at);
+    }
+}
+
+/* An inner run over three positions, from a value of the body; `twice`: it may also read the counter around. */
+static void random_inner(Maker *m, Block *b) {
+    Graph *g = m->g;
+    Loc at = {0};
+    uint32_t level = m->level, n_wide = m->n_wide, n_thin = m->n_thin;
+    if (!m->n_wide)
+        return;
+    NodeId r = graph_recur_begin(g, m->three, "J", pick(m, 2), false, level + 1, at);
+    graph_recur_carry(g, r, m->wide[pick(m, m->n_wide)], "inner");
+    graph_recur_class(g, r, NULL, 0);
+    RecurClass *c = &graph_node(g, r)->recur->classes.data[0];
+    m->wide[m->n_wide++] = c->args[0];
+    ExprId e = random_expr(m, expr_idx(g, 1), 2), j = expr_lvl(g, level + 1);
+    e = expr_fn1(g, F_tanh, expr_fn2(g, F_add, e, expr_real(g, j)));
+    Value v = graph_eq(g, &c->body, m->dims, 2, RED_NONE, NULL, 0, expr_real(g, e), level + 2, NULL, at);
+    m->wide[m->n_wide++] = v;
+    ExprId f = random_expr(m, expr_idx(g, 1), 2);
+    Value w = graph_eq(g, &c->body, m->dims, 2, RED_NONE, NULL, 0, expr_real(g, f), level + 2, NULL, at);
+    graph_recur_next(g, r, 0, 0, pick(m, 2) ? v : w);
+    Value stacked = graph_recur_out(g, r, 0, w, 1 + pick(m, 2));
+    graph_recur_end(g, r, b);
+    m->n_wide = n_wide;
+    m->n_thin = n_thin;
+    m->wide[m->n_wide++] = graph_node(g, r)->recur->carry.data[0].final;
+    ExprId subs[3] = {expr_idx(g, 0), expr_int(g, 1), expr_idx(g, 1)};
+    m->wide[m->n_wide++] = graph_eq(g, b, m->dims, 2, RED_NONE, NULL, 0, expr_read(g, stacked, subs, 3), level + 1, NULL, at);
+}
+
+static Value real_input(Graph *g, const char *name, const Size *dims, uint32_t rank) {
+    return graph_input(g, name, T_REAL, ST_DEFAULT, dims, rank, (Loc){0});
+}
+
+static void start_maker(Maker *m, Arena *a, uint64_t seed) {
+    Names *names = names_new(a);
+    Sizes *sizes = sizes_new(a);
+    *m = (Maker){.g = graph_new(a, names, sizes, "random"), .seed = seed * 77 + 5};
+    m->B = size_axis(sizes, "B", 1);
+    m->T = size_axis(sizes, "T", 1);
+    m->three = size_num(sizes, 3);
+    m->dims[0] = m->B;
+    m->dims[1] = m->three;
+    Size x[3] = {m->B, m->T, m->three};
+    m->x = real_input(m->g, "x", x, 3);
+    m->gate = graph_input(m->g, "gate", T_INT, ST_DEFAULT, &m->T, 1, (Loc){0});
+    m->g->inputs.data[1].below = 2;
+}
+
+static void random_delays(Maker *m, NodeId r) {
+    Graph *g = m->g;
+    uint32_t n = pick(m, 3);
+    for (uint32_t k = 0; k < n; k++) {
+        Size dims[3] = {size_num(g->sizes, 1 + pick(m, 3)), m->B, m->three};
+        int64_t depth = 1;
+        size_is_num(g->sizes, dims[0], &depth);
+        Value init = real_input(g, k ? "d1" : "d0", dims, 3);
+        m->depth[k] = (uint32_t)depth;
+        m->delay[k] = graph_delay(g, r, 0, 0, init, (uint32_t)depth, NULL, (Loc){0});
+        if (pick(m, 2))
+            graph_delay_final(g, m->delay[k]);
+        m->n_delay++;
+    }
+}
+
+static void random_outputs(Maker *m, NodeId r) {
+    Graph *g = m->g;
+    const RecurClass *c = &graph_node(g, r)->recur->classes.data[0];
+    for (uint32_t o = 0; o < c->outs.n; o++)
+        graph_output(g, OUT_RESULT, "out", c->outs.data[o].result, 0);
+    const Recur *recur = graph_node(g, r)->recur;
+    for (uint32_t k = 0; k < recur->carry.n; k++)
+        graph_output(g, OUT_RESULT, "final", recur->carry.data[k].final, 0);
+    for (uint32_t k = 0; k < m->n_delay; k++) {
+        Value f = graph_node(g, graph_value(g, m->delay[k])->node)->final;
+        if (f)
+            graph_output(g, OUT_RESULT, "line", f, 0);
+    }
+}
+
+static Graph *random_cell(Arena *a, uint64_t seed) {
+    static const char *const start[] = {"s0", "s1", "s2"};
+    Maker m;
+    start_maker(&m, a, seed);
+    Graph *g = m.g;
+    NodeId r = graph_recur_begin(g, m.T, "T", pick(&m, 2), false, 0, (Loc){0});
+    uint32_t n_carry = pick(&m, 4), n_nodes = 3 + pick(&m, 6);
+    for (uint32_t k = 0; k < n_carry; k++)
+        graph_recur_carry(g, r, real_input(g, start[k], m.dims, 2), start[k]);
+    graph_recur_class(g, r, NULL, 0);
+    RecurClass *c = &graph_node(g, r)->recur->classes.data[0];
+    for (uint32_t k = 0; k < n_carry; k++)
+        m.wide[m.n_wide++] = c->args[k];
+    random_delays(&m, r);
+    for (uint32_t k = 0; k < n_nodes; k++)
+        random_node(&m, &c->body);
+    if (pick(&m, 2))
+        random_inner(&m, &c->body);
+    random_node(&m, &c->body);
+    while (m.n_wide <= n_carry)
+        random_node(&m, &c->body);
+    for (uint32_t k = 0; k < n_carry; k++) {
+        Value next = m.wide[pick(&m, m.n_wide)];
+        if (pick(&m, 3) == 0) { /* something that only adds up */
+            ExprId subs[2] = {expr_idx(g, 0), expr_idx(g, 1)};
+            ExprId e = expr_fn2(g, F_add, expr_read(g, c->args[k], subs, 2), expr_read(g, next, subs, 2));
+            next = graph_eq(g, &c->body, m.dims, 2, RED_NONE, NULL, 0, e, 1, NULL, (Loc){0});
+        }
+        graph_recur_next(g, r, 0, k, next);
+    }
+    for (uint32_t k = 0; k < m.n_delay; k++)
+        graph_node(g, graph_value(g, m.delay[k])->node)->source = m.wide[pick(&m, m.n_wide)];
+    for (uint32_t k = 0; k < 3; k++)
+        graph_recur_out(g, r, 0, m.wide[pick(&m, m.n_wide)], pick(&m, 3));
+    if (m.n_thin)
+        graph_recur_out(g, r, 0, m.thin[pick(&m, m.n_thin)], pick(&m, 2));
+    graph_recur_end(g, r, &g->top);
+    random_outputs(&m, r);
+    return g;
+}
+
+static void test_random(uint64_t seed) {
+    Arena *a = arena_new();
+    char name[40];
+    snprintf(name, sizeof name, "random %llu", (unsigned long long)seed);
+    Graph *g = random_cell(a, seed);
+    if (verified(g, name)) {
+        Graph *h = graph_distribute(g), *s = graph_simplify(h), *t = graph_distribute(graph_simplify(g));
+        check_pass(a, name, g, h, "distribute");
+        check_pass(a, name, g, s, "distribute and simplify");
+        check_pass(a, name, g, t, "simplify and distribute");
+        test_idempotent(name, s);
+        if (kinds_of(h).n[N_DELAY])
+            FAIL("%s: delays are left", name);
+    }
+    arena_free(a);
+}
+
 int main(int argc, char **argv) {
+    uint64_t n = argc > 1 ? strtoull(argv[1], NULL, 10) : 150;
     for (size_t i = 0; i < sizeof distributions / sizeof *distributions; i++)
         test_distribute(&distributions[i]);
-    if (argc > 1 && strcmp(argv[1], "-v") == 0)
-        printf("%d failures\n", failures);
-    (void)count_kind;
+    for (uint64_t seed = 0; seed < n && failures < 3; seed++)
+        test_random(seed);
     return failures != 0;
 }

@@ -86,7 +86,7 @@ static void test_expressions(void) {
     EXPR("sum[i] prod[j:N//2] a/b", "(sum[i] (prod[j:(// N 2)] (/ a b)))");
     EXPR("max(a, b) + max[v] x", "(+ (max a, b) (max[v] x))");
     EXPR("(argmax[v] x[v]) == y", "(== (argmax[v] x[v]) y)");
-    EXPR("x[i, j-1 else 0, k]", "x[i, (- j 1) else 0, k]");
+    EXPR("x[i, j-1, k else 0]", "x[i, (- j 1), k else 0]");
     EXPR("prev(x, J-1-j)[c][d]", "(prev x, (- (- J 1) j))[c][d]");
     EXPR("(a + b)[i]^2", "(^ (+ a b)[i] 2)");
     EXPR("1.5 + 2. + 1e-4 + 0.5e-4 + 64e-5 + 3", "(+ (+ (+ (+ (+ 1.5 2.0) 0.0001) 5e-05) "
@@ -201,6 +201,7 @@ static void test_slips(void) {
     WRONG("state = x + 1", "2:1 E0109");
     WRONG("y = x + state", "2:9 E0109");
     WRONG("sum = x", "2:1 E0109");
+    WRONG("y[i,j] = x[i-1 else 0, j] + x[i, j else 0]", "2:21 E0101");
     WRONG("x = 1 y = 2", "2:7 E0101");
     WRONG("f(x)", "2:2 E0101");
     WRONG("x /= 3", "2:3 E0101");

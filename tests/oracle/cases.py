@@ -573,7 +573,7 @@ def retinex_taps(b):
     want = b.ref("retinex12_tiny32.taps.safetensors")
     found = match_taps(taps, want)
     for name in sorted(want):
-        error = min(found.get(name, [math.inf]))
+        error = min(found.get(name) or [math.inf])
         b.note(" " + name, error, b.widen(1e-6))
 
 
