@@ -1,12 +1,12 @@
 /* Loop distribution: takes every recurrence along an axis apart into the components of its body.
  *
  * requires: a graph that graph_verify accepts.
- * maintains: the values of all outputs (sums over an axis may be taken in another order). Afterwards no
- *   N_DELAY is left, every recurrence along an axis is one strongly connected component of the old body
- *   (with consumers smaller than the state they read, see absorb), and the equations of its body read
- *   outer values at the plain counter or not at all. Exceptions, still right: reads behind a condition
- *   that depends on the cycle, or by the rank of a layer in its class, stay; values whose rank is
- *   MAX_RANK are not taken out.
+ * maintains: the values of all outputs (sums over an axis may be taken in another order).
+ *   Afterwards no N_DELAY is left, every recurrence along an axis is one strongly connected
+ *   component of the old body (with consumers smaller than the state they read, see absorb), and
+ *   the equations of its body read outer values at the plain counter or not at all. Exceptions,
+ *   still right: reads behind a condition that depends on the cycle, or by the rank of a layer
+ *   in its class, stay; values whose rank is MAX_RANK are not taken out.
  * cost: about (nodes of a body) * (uses in it) for each cycle.
  *
  * Layer loops stay loops; their bodies are treated like any block. Inner recurrences come first. */
@@ -17,14 +17,14 @@
 typedef struct Plan {
     Dist d;
     uint32_t n_comps;
-    List *members;  /* by component: vertices, rising */
+    List *members; /* by component: vertices, rising */
     bool *cyclic, *emitted;
     /* Tarjan */
     uint32_t *index, *low, *stack, n_stack, n_index;
     bool *on_stack;
 } Plan;
 
-/* ---- the dependency graph ---------------------------------------------------------------------- */
+/* ---- the dependency graph -------------------------------------------------------------------- */
 
 typedef struct Owner {
     Dist *d;
@@ -33,22 +33,18 @@ typedef struct Owner {
 
 static void own_value(Value v, void *user) {
     Owner *o = user;
-    if (v)
-        o->d->vertex[v] = o->vertex + 1;
+    if (v) o->d->vertex[v] = o->vertex + 1;
 }
 
 static void own_node(Dist *d, NodeId id, uint32_t vertex) {
     Owner o = {d, vertex};
     walk_defs(d->g, id, own_value, &o);
-    if (graph_node(d->g, id)->kind != N_RECUR)
-        return;
+    if (graph_node(d->g, id)->kind != N_RECUR) return;
     const Recur *r = graph_node(d->g, id)->recur;
     for (uint32_t i = 0; i < r->classes.n; i++) {
         const RecurClass *c = &r->classes.data[i];
-        for (uint32_t k = 0; k < r->carry.n; k++)
-            own_value(c->args[k], &o);
-        for (uint32_t k = 0; k < c->body.nodes.n; k++)
-            own_node(d, c->body.nodes.data[k], vertex);
+        for (uint32_t k = 0; k < r->carry.n; k++) own_value(c->args[k], &o);
+        for (uint32_t k = 0; k < c->body.nodes.n; k++) own_node(d, c->body.nodes.data[k], vertex);
     }
 }
 
@@ -56,19 +52,15 @@ static void note_use(Value v, void *user) {
     Owner *o = user;
     uint32_t x = dist_vertex(o->d, v);
     List *uses = &o->d->uses[o->vertex];
-    if (!x)
-        return;
+    if (!x) return;
     for (uint32_t k = 0; k < uses->n; k++)
-        if (uses->data[k] == v)
-            return;
+        if (uses->data[k] == v) return;
     *PUSH(o->d->scratch, uses) = v;
 }
 
 static void find_uses(Dist *d) {
-    for (uint32_t x = 0; x < d->n_nodes; x++)
-        own_node(d, d->nodes[x], x);
-    for (uint32_t k = 0; k < d->r->carry.n; k++)
-        d->vertex[d->body->args[k]] = d->n_nodes + k + 1;
+    for (uint32_t x = 0; x < d->n_nodes; x++) own_node(d, d->nodes[x], x);
+    for (uint32_t k = 0; k < d->r->carry.n; k++) d->vertex[d->body->args[k]] = d->n_nodes + k + 1;
     for (uint32_t x = 0; x < d->n_vertices; x++) {
         Owner o = {d, x};
         if (x < d->n_nodes)
@@ -78,7 +70,7 @@ static void find_uses(Dist *d) {
     }
 }
 
-/* ---- components ---------------------------------------------------------------------------------- */
+/* ---- components ------------------------------------------------------------------------------ */
 
 static void close_component(Plan *p, uint32_t x) {
     uint32_t c = p->n_comps++, y;
@@ -97,14 +89,12 @@ static void connect(Plan *p, uint32_t x) {
         uint32_t y = dist_vertex(&p->d, p->d.uses[x].data[k]) - 1;
         if (!p->index[y]) {
             connect(p, y);
-            if (p->low[y] < p->low[x])
-                p->low[x] = p->low[y];
+            if (p->low[y] < p->low[x]) p->low[x] = p->low[y];
         } else if (p->on_stack[y] && p->index[y] < p->low[x]) {
             p->low[x] = p->index[y];
         }
     }
-    if (p->low[x] == p->index[x])
-        close_component(p, x);
+    if (p->low[x] == p->index[x]) close_component(p, x);
 }
 
 typedef struct TooDeep {
@@ -114,8 +104,7 @@ typedef struct TooDeep {
 
 static void full_rank(Value v, void *user) {
     TooDeep *t = user;
-    if (v && graph_value(t->g, v)->rank >= MAX_RANK)
-        t->found = true;
+    if (v && graph_value(t->g, v)->rank >= MAX_RANK) t->found = true;
 }
 
 /* A value that has no room for one more axis. */
@@ -124,8 +113,7 @@ static bool node_is_full(Plan *p, NodeId id) {
     TooDeep t = {g, false};
     const Node n = *graph_node(g, id);
     walk_defs(g, id, full_rank, &t);
-    if (n.kind == N_RECUR)
-        walk_uses(&p->d.walk, id, full_rank, &t);
+    if (n.kind == N_RECUR) walk_uses(&p->d.walk, id, full_rank, &t);
     return t.found || (n.kind == N_SCATTER && n.n_extra >= MAX_RANK);
 }
 
@@ -140,66 +128,59 @@ static void find_components(Plan *p) {
     p->cyclic = NEWN(d->scratch, bool, n);
     p->emitted = NEWN(d->scratch, bool, n);
     for (uint32_t x = 0; x < n; x++)
-        if (!p->index[x])
-            connect(p, x);
-    for (uint32_t x = 0; x < n; x++)
-        *PUSH(d->scratch, &p->members[d->comp[x]]) = x;
+        if (!p->index[x]) connect(p, x);
+    for (uint32_t x = 0; x < n; x++) *PUSH(d->scratch, &p->members[d->comp[x]]) = x;
     for (uint32_t c = 0; c < p->n_comps; c++) {
         uint32_t x = p->members[c].data[0];
-        bool full = x < d->n_nodes && graph_node(d->g, d->nodes[x])->kind != N_DELAY && node_is_full(p, d->nodes[x]);
+        bool full = x < d->n_nodes && graph_node(d->g, d->nodes[x])->kind != N_DELAY &&
+                    node_is_full(p, d->nodes[x]);
         p->cyclic[c] = p->members[c].n > 1 || full;
     }
 }
 
-/* ---- consumers that shrink a state ---------------------------------------------------------------- */
+/* ---- consumers that shrink a state ----------------------------------------------------------- */
 
 /* Does vertex x depend on component c, other than by being in it? */
 static bool depends(Plan *p, uint32_t x, uint32_t c, bool *seen) {
     Dist *d = &p->d;
     for (uint32_t k = 0; k < d->uses[x].n; k++) {
         uint32_t y = dist_vertex(d, d->uses[x].data[k]) - 1;
-        if (d->comp[y] == c)
-            return true;
-        if (seen[y])
-            continue;
+        if (d->comp[y] == c) return true;
+        if (seen[y]) continue;
         seen[y] = true;
-        if (depends(p, y, c, seen))
-            return true;
+        if (depends(p, y, c, seen)) return true;
     }
     return false;
 }
 
-/* May x, an equation that reads component c, run inside it? Not if it needs what c gives elsewhere. */
+/* May x, an equation that reads component c, run inside it? Not if it needs c by another way. */
 static bool may_join(Plan *p, uint32_t x, uint32_t c) {
     Dist *d = &p->d;
-    if (x >= d->n_nodes || graph_node(d->g, d->nodes[x])->kind != N_EQ || p->members[d->comp[x]].n != 1)
+    if (x >= d->n_nodes || graph_node(d->g, d->nodes[x])->kind != N_EQ ||
+        p->members[d->comp[x]].n != 1)
         return false;
     bool *seen = NEWN(d->scratch, bool, d->n_vertices);
     for (uint32_t k = 0; k < d->uses[x].n; k++) {
         uint32_t y = dist_vertex(d, d->uses[x].data[k]) - 1;
-        if (d->comp[y] != c && depends(p, y, c, seen))
-            return false;
+        if (d->comp[y] != c && depends(p, y, c, seen)) return false;
     }
     return true;
 }
 
-/* Vertices outside c that read v, if keeping v for them would store more than keeping what they make. */
+/* Vertices outside c that read v, if keeping v for them would store more than keeping what they
+ * make. */
 static bool shrinking_readers(Plan *p, Value v, List *out) {
     Dist *d = &p->d;
     Graph *g = d->g;
     uint32_t c = dist_comp(d, v) - 1;
     Size left = value_size(g, v);
     for (uint32_t o = 0; o < d->body->outs.n; o++)
-        if (d->body->outs.data[o].body == v)
-            return false;
+        if (d->body->outs.data[o].body == v) return false;
     for (uint32_t x = 0; x < d->n_vertices; x++) {
         bool reads = false;
-        for (uint32_t k = 0; k < d->uses[x].n; k++)
-            reads = reads || d->uses[x].data[k] == v;
-        if (!reads || d->comp[x] == c)
-            continue;
-        if (!may_join(p, x, c))
-            return false;
+        for (uint32_t k = 0; k < d->uses[x].n; k++) reads = reads || d->uses[x].data[k] == v;
+        if (!reads || d->comp[x] == c) continue;
+        if (!may_join(p, x, c)) return false;
         left = size_sub(g->sizes, left, value_size(g, graph_node(g, d->nodes[x])->out));
         *PUSH(d->scratch, out) = x;
     }
@@ -227,11 +208,9 @@ typedef struct Absorb {
 static void absorb_value(Value v, void *user) {
     Absorb *a = user;
     List readers = {0};
-    if (!shrinking_readers(a->p, v, &readers))
-        return;
+    if (!shrinking_readers(a->p, v, &readers)) return;
     uint32_t c = dist_comp(&a->p->d, v) - 1;
-    for (uint32_t k = 0; k < readers.n; k++)
-        join(a->p, readers.data[k], c);
+    for (uint32_t k = 0; k < readers.n; k++) join(a->p, readers.data[k], c);
     a->changed = true;
 }
 
@@ -253,12 +232,11 @@ static void absorb(Plan *p, uint32_t c) {
     }
 }
 
-/* ---- putting out ---------------------------------------------------------------------------------- */
+/* ---- putting out ----------------------------------------------------------------------------- */
 
 static void emit(Plan *p, uint32_t c) {
     Dist *d = &p->d;
-    if (p->emitted[c])
-        return;
+    if (p->emitted[c]) return;
     p->emitted[c] = true;
     const List m = p->members[c];
     for (uint32_t i = 0; i < m.n; i++)
@@ -296,10 +274,8 @@ static void distribute_recur(Graph *g, NodeId id, Block *out) {
     find_uses(d);
     find_components(p);
     for (uint32_t i = 0; i < p->n_comps; i++)
-        if (p->cyclic[i])
-            absorb(p, i);
-    for (uint32_t x = 0; x < d->n_vertices; x++)
-        emit(p, d->comp[x]);
+        if (p->cyclic[i]) absorb(p, i);
+    for (uint32_t x = 0; x < d->n_vertices; x++) emit(p, d->comp[x]);
     dist_outs(d);
     arena_free(scratch);
 }

@@ -11,8 +11,8 @@
 /* ---- rebuilding expressions ------------------------------------------------------------------ */
 
 typedef struct Edit Edit;
-/* Called for every expression, operands first; args are the rebuilt operands. Returns what stands for
- * e, or 0: the same operation on args. */
+/* Called for every expression, operands first; args are the rebuilt operands. Returns what
+ * stands for e, or 0: the same operation on args. */
 typedef ExprId (*EditFn)(Edit *ed, ExprId e, const ExprId *args);
 
 enum { EDIT_ARGS = 64 }; /* most operands of one expression */
@@ -46,8 +46,8 @@ struct Walk {
 Walk walk_new(Graph *g, Arena *scratch);
 /* Every expression below e, once, operands first. fn may not walk with the same w. */
 void walk_expr(Walk *w, ExprId e, WalkFn fn, void *user);
-/* Every value that node n uses, bodies of a recurrence included; values may come more than once, and
- * those defined inside n come too. */
+/* Every value that node n uses, bodies of a recurrence included; values may come more than once,
+ * and those defined inside n come too. */
 typedef void (*UseFn)(Value v, void *user);
 void walk_uses(Walk *w, NodeId n, UseFn fn, void *user);
 /* Every value that node n defines for the block it stands in. */
@@ -67,11 +67,14 @@ ExprId int_sub(Graph *g, ExprId a, ExprId b);
 ExprId int_zero_like(Graph *g, Type t); /* the literal 0 of that type */
 
 /* A new value, defined by nothing yet; dims are copied. */
-Value value_new(Graph *g, Type type, Store store, const Size *dims, uint32_t rank, const char *name, Loc loc);
+Value value_new(Graph *g, Type type, Store store, const Size *dims, uint32_t rank, const char *name,
+                Loc loc);
 /* A value like v with an axis of size s put in before axis `at`. */
 Value value_with_axis(Graph *g, Value v, Size s, uint32_t at);
-/* A new equation that defines `out`, not yet in a block. The rank of out says which indices are reduced. */
-NodeId eq_for(Graph *g, Value out, Red red, const Size *extra, uint32_t n_extra, ExprId expr, uint32_t level, Loc loc);
+/* A new equation that defines `out`, not yet in a block. The rank of out says which indices are
+ * reduced. */
+NodeId eq_for(Graph *g, Value out, Red red, const Size *extra, uint32_t n_extra, ExprId expr,
+              uint32_t level, Loc loc);
 /* Product of the dims of v, 0 on overflow. */
 Size value_size(Graph *g, Value v);
 Size sizes_product(Graph *g, const Size *dims, uint32_t n);
@@ -86,6 +89,5 @@ static inline bool is_literal(Graph *g, ExprId e, double v) {
 static inline bool is_index(Graph *g, ExprId e, uint32_t k) {
     return graph_expr(g, e)->op == X_IDX && graph_expr(g, e)->i == (int64_t)k;
 }
-
 
 #endif

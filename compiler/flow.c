@@ -49,6 +49,19 @@ static Value scatter(Grad *d, Room *room, const Target *t, const Flow *f, const 
     return v;
 }
 
+/* The sum over the indices that are left, what does not depend on them outside. */
+static ExprId sum_up(Grad *d, Room *room, const Target *t, const Turned *out) {
+    Graph *g = d->g;
+    Size sizes[2 * MAX_RANK];
+    memcpy(sizes, t->dims, sizeof *sizes * t->rank);
+    memcpy(sizes + t->rank, out->extra, sizeof *sizes * out->n_extra);
+    Ranges r = {sizes, t->rank + out->n_extra, d->m.levels, room->scope->level};
+    ExprId inner = reduce_inner(g, out->expr, t->rank, &r);
+    Value v = mirror_eq(&d->m, room->scope, t->dims, t->rank, RED_SUM, out->extra, out->n_extra,
+                        inner, adjoint_name(d, t->v), graph_value(g, t->v)->loc);
+    return reduce_outer(g, out->expr, t->rank, &r, mirror_whole(&d->m, v));
+}
+
 /* Adds the flow to terms, turned round in room. */
 static void turn(Grad *d, Room *room, const Target *t, Flow *f, Terms *terms) {
     Turned out;
@@ -58,13 +71,12 @@ static void turn(Grad *d, Room *room, const Target *t, Flow *f, Terms *terms) {
         return;
     }
     if (is_zero(d->g, out.expr)) return;
-    Value v = 0;
+    ExprId term = out.expr;
     if (out.scatter)
-        v = scatter(d, room, t, f, &out);
+        term = mirror_whole(&d->m, scatter(d, room, t, f, &out));
     else if (out.n_extra)
-        v = mirror_eq(&d->m, room->scope, t->dims, t->rank, RED_SUM, out.extra, out.n_extra,
-                      out.expr, adjoint_name(d, t->v), loc);
-    *PUSH(d->scratch, terms) = v ? mirror_whole(&d->m, v) : out.expr;
+        term = sum_up(d, room, t, &out);
+    *PUSH(d->scratch, terms) = term;
 }
 
 static Target target_of(Graph *g, Value v) {

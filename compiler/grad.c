@@ -169,6 +169,7 @@ static void grad_block(Grad *d, Room *room, Home old) {
         NodeId id = mirror_block(&d->m, old)->nodes.data[i];
         const Node x = *graph_node(d->g, id);
         if (x.kind == N_RECUR) grad_recur(d, room, id);
+        if (x.kind == N_DELAY) grad_fail(d, x.loc, "a delay: the graph is not distributed");
         if ((x.kind != N_EQ && x.kind != N_SCATTER) || !activity_needed(&d->act, x.out)) continue;
         if (x.kind == N_EQ)
             grad_eq(d, room, &x);

@@ -355,6 +355,8 @@ void graph_dot(Graph *g, Text *out);
 Graph *graph_clone(Graph *g, const char *entry);
 /* Folding, common subexpressions, dead code, views and copies read through, algebra (rules at its head). */
 Graph *graph_simplify(Graph *g);
+/* Each value of a body is given out once: further stacks of it become views. In place. */
+Graph *graph_unstack(Graph *g);
 /* Takes apart every recurrence along an axis: what is on no cycle becomes equations over the whole
  * axis, delays become shifted reads, each cycle keeps a recurrence of its own. Layer loops stay. */
 Graph *graph_distribute(Graph *g);

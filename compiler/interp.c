@@ -36,7 +36,8 @@ Interp *interp_new(Graph *g, const InterpOptions *o) {
     in->machine.ptr = NEWN(a, void *, g->values.n);
     in->machine.f32 = in->options.rounding == ROUND_F32;
     in->machine.seed = in->options.seed;
-    for (uint32_t i = 0; i < g->inputs.n; i++) in->below[g->inputs.data[i].value] = g->inputs.data[i].below;
+    for (uint32_t i = 0; i < g->inputs.n; i++)
+        in->below[g->inputs.data[i].value] = g->inputs.data[i].below;
     return in;
 }
 
@@ -63,10 +64,12 @@ const char *interp_axis(Interp *in, const char *name, int64_t n) {
     for (uint32_t i = 0; i < in->n_axes; i++) {
         if (strcmp(size_axis_name(z, i), name) != 0) continue;
         int64_t multiple = size_axis_multiple(z, i);
-        if (n < 1) return interp_fail(in, nowhere, "the axis %s must be at least 1, not %lld", name, (long long)n);
+        if (n < 1)
+            return interp_fail(in, nowhere, "the axis %s must be at least 1, not %lld", name,
+                               (long long)n);
         if (n % multiple != 0)
-            return interp_fail(in, nowhere, "the axis %s must be a multiple of %lld, but is %lld", name,
-                               (long long)multiple, (long long)n);
+            return interp_fail(in, nowhere, "the axis %s must be a multiple of %lld, but is %lld",
+                               name, (long long)multiple, (long long)n);
         if (in->axes[i] != n) forget_plans(in);
         in->axes[i] = n;
         return NULL;
@@ -89,9 +92,11 @@ const char *interp_name(Interp *in, Value v) {
         return arena_printf(in->arena, "the input '%s'", i->name ? i->name : "?");
     }
     const ParamInfo *p = n->kind == N_PARAM ? &in->g->params.data[n->index] : NULL;
-    if (p && p->members.n) return arena_printf(in->arena, "the parameter '%s'", p->members.data[0].name);
+    if (p && p->members.n)
+        return arena_printf(in->arena, "the parameter '%s'", p->members.data[0].name);
     const StateInfo *s = n->kind == N_STATE ? &in->g->states.data[n->index] : NULL;
-    if (s && s->members.n) return arena_printf(in->arena, "the state '%s'", s->members.data[0].name);
+    if (s && s->members.n)
+        return arena_printf(in->arena, "the state '%s'", s->members.data[0].name);
     if (info->name) return arena_printf(in->arena, "'%s'", info->name);
     return arena_printf(in->arena, "value %u", v);
 }
@@ -111,7 +116,8 @@ const char *interp_bind(Interp *in, Value v, const Array *a) {
         return interp_fail(in, info->loc, "%s must hold %s", interp_name(in, v),
                            info->type == T_INT ? "ints" : "real numbers");
     if (a->rank != info->rank)
-        return interp_fail(in, info->loc, "%s must have %u axes, not %u", interp_name(in, v), info->rank, a->rank);
+        return interp_fail(in, info->loc, "%s must have %u axes, not %u", interp_name(in, v),
+                           info->rank, a->rank);
     in->bound[v] = *a;
     in->is_bound[v] = true;
     return NULL;
@@ -140,8 +146,8 @@ static const char *check_below(Interp *in, Value v, int64_t below, int64_t items
         Text t = text_new(in->arena);
         text_printf(&t, "%s has %lld at ", interp_name(in, v), (long long)a->ints[i]);
         add_dims(&t, at, a->rank);
-        return interp_fail(in, graph_value(in->g, v)->loc, "%s; its numbers must be in 0..%lld", t.data,
-                           (long long)below - 1);
+        return interp_fail(in, graph_value(in->g, v)->loc, "%s; its numbers must be in 0..%lld",
+                           t.data, (long long)below - 1);
     }
     return NULL;
 }
@@ -151,7 +157,8 @@ static const char *take_in(Interp *in, Value v) {
     const ValueInfo *info = graph_value(in->g, v);
     if (!in->is_bound[v]) {
         in->machine.ptr[v] = NULL;
-        return room->used ? interp_fail(in, info->loc, "%s was not given", interp_name(in, v)) : NULL;
+        return room->used ? interp_fail(in, info->loc, "%s was not given", interp_name(in, v))
+                          : NULL;
     }
     for (uint32_t i = 0; i < info->rank; i++)
         if (in->bound[v].dims[i] != room->dims[i]) return wrong_dims(in, v, room->dims);
@@ -171,7 +178,8 @@ static const char *take_in(Interp *in, Value v) {
 /* ---- plans ----------------------------------------------------------------------------------- */
 
 /* Loops run over the axes longer than 1. */
-static void spec_axes(Known *k, const Size *sizes, uint32_t n, Spec *s, uint8_t *list, uint32_t *count) {
+static void spec_axes(Known *k, const Size *sizes, uint32_t n, Spec *s, uint8_t *list,
+                      uint32_t *count) {
     for (uint32_t i = 0; i < n; i++) {
         uint32_t axis = s->n_idx++;
         known_size(k, sizes[i], &s->size[axis]);
@@ -206,9 +214,12 @@ static bool plan_node(Interp *in, Known *k, NodeId id) {
     known_begin(k, scratch);
     uint32_t merged = k->error ? 0 : plan_mergeable(k, &s, scratch);
     if (!k->error) job->plan = plan_make(k, &s, merged, &in->machine, in->plans, scratch);
-    if (job->plan) job->contract = contract_make(k, &s, job->plan->cost, &in->machine, in->plans, scratch);
+    if (job->plan)
+        job->contract = contract_make(k, &s, job->plan->cost, &in->machine, in->plans, scratch);
     if (job->contract) job->plan = NULL;
-    uint32_t slots = job->contract ? contract_slots(job->contract) : job->plan ? job->plan->n_slots : 0;
+    uint32_t slots = job->contract ? contract_slots(job->contract)
+                     : job->plan   ? job->plan->n_slots
+                                   : 0;
     if (in->n_slots < slots) in->n_slots = slots;
     arena_free(scratch);
     if (k->error) in->error_at = n->loc;
@@ -253,7 +264,8 @@ static bool plan_recur(Interp *in, Known *k, NodeId id) {
 static bool plan_block(Interp *in, Known *k, const Block *b) {
     for (uint32_t i = 0; i < b->nodes.n; i++) {
         const Node *n = graph_node(in->g, b->nodes.data[i]);
-        if ((n->kind == N_EQ || n->kind == N_SCATTER) && !plan_node(in, k, b->nodes.data[i])) return false;
+        if ((n->kind == N_EQ || n->kind == N_SCATTER) && !plan_node(in, k, b->nodes.data[i]))
+            return false;
         if (n->kind == N_RECUR && !plan_recur(in, k, b->nodes.data[i])) return false;
     }
     return true;
@@ -280,15 +292,18 @@ static const char *take_memory(Interp *in) {
     in->memory = items * sizeof(double);
     if (values > in->options.memory_limit / sizeof(double) || in->memory > in->options.memory_limit)
         return interp_fail(in, nowhere, "this needs %.1f MiB of memory, and the limit is %.1f MiB",
-                           (double)values * sizeof(double) / 1048576, (double)in->options.memory_limit / 1048576);
+                           (double)values * sizeof(double) / 1048576,
+                           (double)in->options.memory_limit / 1048576);
     in->slab = malloc(in->memory + 64);
-    if (!in->slab) return interp_fail(in, nowhere, "no memory for %.1f MiB", (double)in->memory / 1048576);
+    if (!in->slab)
+        return interp_fail(in, nowhere, "no memory for %.1f MiB", (double)in->memory / 1048576);
     in->machine.scratch = (Cell *)(in->slab + values);
     double *panel = in->slab + values + vectors;
     for (uint32_t i = 0; i < PANELS; panel += panel_items[i++]) in->machine.pack[i] = panel;
     for (uint32_t v = 1; v < in->g->values.n; v++) {
         const Room *room = &in->rooms->room[v];
-        if (room->at == AT_SLAB || room->at == AT_FIXED) in->machine.ptr[v] = in->slab + room->offset;
+        if (room->at == AT_SLAB || room->at == AT_FIXED)
+            in->machine.ptr[v] = in->slab + room->offset;
     }
     for (uint32_t i = 1; i < in->g->nodes.n; i++) {
         if (in->jobs[i].plan) plan_place(in->jobs[i].plan);
@@ -301,11 +316,13 @@ static const char *prepare(Interp *in) {
     forget_plans(in);
     in->plans = arena_new();
     in->n_slots = 2;
-    Known k = {.g = in->g, .axes = in->axes, .below = in->below};
+    Known k = {.g = in->g, .axes = in->axes, .below = in->below, .lasting = in->plans};
     in->jobs = NEWN(in->plans, Job, in->g->nodes.n);
     in->rooms = rooms_make(&k, in->plans);
-    if (in->rooms && in->rooms->items > in->options.memory_limit / sizeof(double)) return take_memory(in);
-    if (!in->rooms || !plan_block(in, &k, &in->g->top)) return interp_fail(in, in->error_at, "%s", k.error);
+    if (in->rooms && in->rooms->items > in->options.memory_limit / sizeof(double))
+        return take_memory(in);
+    if (!in->rooms || !plan_block(in, &k, &in->g->top))
+        return interp_fail(in, in->error_at, "%s", k.error);
     return take_memory(in);
 }
 

@@ -8,7 +8,8 @@
  * through max, min and argmax. round goes to the nearest whole number, halves to the even one.
  *
  * With ROUND_F32 every real number is rounded to float32 where it arises: literals, what comes from
- * outside, the result of each scalar function and reduction step, so all stored elements too.
+ * outside, the result of each scalar function and reduction step, so all stored elements too;
+ * random numbers have 24 bits then (random.h).
  *
  * Use: interp_new, interp_axis for each run-time axis, interp_bind for each input, parameter and
  * state that is used, interp_run, interp_get. Axes, bindings and numbers may change between runs;

@@ -91,7 +91,8 @@ static void set_sides(Contract *c, const Spec *s, uint32_t a, uint32_t b) {
         bool in_a = a >> axis & 1, in_b = b >> axis & 1;
         side_add(in_a == in_b ? &c->batch : in_a ? &c->rows : &c->cols, axis, s->size[axis]);
     }
-    for (uint32_t i = 0; i < s->n_red; i++) side_add(&c->depth, s->red_axis[i], s->size[s->red_axis[i]]);
+    for (uint32_t i = 0; i < s->n_red; i++)
+        side_add(&c->depth, s->red_axis[i], s->size[s->red_axis[i]]);
 }
 
 /* Nanoseconds: the products, and the panels as often as they are filled. */
@@ -112,12 +113,15 @@ static uint32_t best_groups(Contract *c, const Spec *s, const Product *p, double
     for (uint32_t set = 1; set + 1 < 1u << p->all.n; set += 2) { /* the first factor is in A */
         uint32_t a = 0, b = 0, n_a = 0;
         for (uint32_t i = 0; i < p->all.n; i++) {
-            if (set >> i & 1) a |= dep[i];
-            else b |= dep[i];
+            if (set >> i & 1)
+                a |= dep[i];
+            else
+                b |= dep[i];
             n_a += set >> i & 1;
         }
         set_sides(c, s, a, b);
-        if (side_items(&c->rows) < 4 || side_items(&c->cols) < 4 || side_items(&c->depth) < 4) continue;
+        if (side_items(&c->rows) < 4 || side_items(&c->cols) < 4 || side_items(&c->depth) < 4)
+            continue;
         double now = contract_cost(c, n_a, p->all.n - n_a);
         if (now >= cost) continue;
         cost = now;
@@ -130,7 +134,11 @@ static uint32_t best_groups(Contract *c, const Spec *s, const Product *p, double
 
 /* A panel: the group over the axes of two sides, the second one innermost. */
 static Spec panel_spec(const Spec *s, const Group *g, const Side *x, const Side *y, bool negative) {
-    Spec p = {.n_idx = s->n_idx, .n_factors = g->n, .factors = g->factors, .divided = g->divided, .negative = negative};
+    Spec p = {.n_idx = s->n_idx,
+              .n_factors = g->n,
+              .factors = g->factors,
+              .divided = g->divided,
+              .negative = negative};
     memcpy(p.size, s->size, sizeof p.size);
     for (uint32_t i = 0; i < x->n; i++) p.out[p.n_out++] = x->axis[i];
     for (uint32_t i = 0; i < y->n; i++) p.out[p.n_out++] = y->axis[i];
@@ -149,7 +157,8 @@ static uint32_t side_pairs(const Side *s) {
 static uint32_t contiguous(const Side *s, const int64_t *ostride) {
     uint32_t bits = 0;
     for (uint32_t i = 0; i + 1 < s->n; i++)
-        if (ostride[s->axis[i]] == ostride[s->axis[i + 1]] * s->size[i + 1]) bits |= 1u << s->axis[i];
+        if (ostride[s->axis[i]] == ostride[s->axis[i + 1]] * s->size[i + 1])
+            bits |= 1u << s->axis[i];
     return bits;
 }
 
@@ -174,7 +183,8 @@ static void side_tile(Side *s, int64_t most) {
     }
 }
 
-static bool make_panels(Known *k, Contract *c, const Spec *s, Group *g, bool negative, Arena *a, Arena *scratch) {
+static bool make_panels(Known *k, Contract *c, const Spec *s, Group *g, bool negative, Arena *a,
+                        Arena *scratch) {
     Spec sa = panel_spec(s, &g[0], &c->rows, &c->depth, negative);
     Spec sb = panel_spec(s, &g[1], &c->depth, &c->cols, false);
     uint32_t may_a = plan_mergeable(k, &sa, scratch), may_b = plan_mergeable(k, &sb, scratch);
@@ -194,7 +204,8 @@ static bool make_panels(Known *k, Contract *c, const Spec *s, Group *g, bool neg
     return true;
 }
 
-Contract *contract_make(Known *k, const Spec *s, double cost, Machine *m, Arena *a, Arena *scratch) {
+Contract *contract_make(Known *k, const Spec *s, double cost, Machine *m, Arena *a,
+                        Arena *scratch) {
     if (s->red != RED_SUM || s->ints || s->scatter || s->n_factors != 1) return NULL;
     Product p = {.g = k->g, .ok = true};
     add_factor(&p, s->factors[0], false, 0);
@@ -210,7 +221,9 @@ Contract *contract_make(Known *k, const Spec *s, double cost, Machine *m, Arena 
     return make_panels(k, c, s, g, p.negative, a, scratch) ? c : NULL;
 }
 
-uint32_t contract_slots(const Contract *c) { return c->a->n_slots > c->b->n_slots ? c->a->n_slots : c->b->n_slots; }
+uint32_t contract_slots(const Contract *c) {
+    return c->a->n_slots > c->b->n_slots ? c->a->n_slots : c->b->n_slots;
+}
 
 void contract_place(Contract *c) {
     plan_place(c->a);
@@ -220,7 +233,8 @@ void contract_place(Contract *c) {
 /* ---- the product of two panels ---------------------------------------------------------------- */
 
 /* C[m,n] += A[m,k] B[k,n] for 4 rows and 4 columns, k in order. */
-static void product_4x4(const double *a, int64_t lda, const double *b, int64_t ldb, double *c, int64_t ldc, int64_t depth) {
+static void product_4x4(const double *a, int64_t lda, const double *b, int64_t ldb, double *c,
+                        int64_t ldc, int64_t depth) {
     double s[4][4];
     for (int i = 0; i < 4; i++)
         for (int j = 0; j < 4; j++) s[i][j] = c[i * ldc + j];
@@ -231,7 +245,8 @@ static void product_4x4(const double *a, int64_t lda, const double *b, int64_t l
         for (int j = 0; j < 4; j++) c[i * ldc + j] = s[i][j];
 }
 
-static double product_one(const double *a, const double *b, int64_t ldb, double c, int64_t depth, bool f32) {
+static double product_one(const double *a, const double *b, int64_t ldb, double c, int64_t depth,
+                          bool f32) {
     for (int64_t k = 0; k < depth; k++) {
         double x = a[k] * b[k * ldb];
         c = f32 ? (double)(float)(c + (double)(float)x) : c + x;
@@ -239,7 +254,8 @@ static double product_one(const double *a, const double *b, int64_t ldb, double 
     return c;
 }
 
-static void product(const double *a, const double *b, double *c, int64_t rows, int64_t cols, int64_t depth, bool f32) {
+static void product(const double *a, const double *b, double *c, int64_t rows, int64_t cols,
+                    int64_t depth, bool f32) {
     int64_t rows4 = f32 ? 0 : rows & ~(int64_t)3, cols4 = f32 ? 0 : cols & ~(int64_t)3;
     for (int64_t j = 0; j < cols4; j += 4)
         for (int64_t i = 0; i < rows4; i += 4)

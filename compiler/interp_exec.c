@@ -5,7 +5,9 @@
 
 /* ---- operands -------------------------------------------------------------------------------- */
 
-static const Cell *operand(const Plan *p, Opd o) { return o & OPD_VEC ? p->reg[o & ~OPD_VEC] : &p->cells[o]; }
+static const Cell *operand(const Plan *p, Opd o) {
+    return o & OPD_VEC ? p->reg[o & ~OPD_VEC] : &p->cells[o];
+}
 
 /* Addresses may run outside of an array where lanes are left out, so no pointer arithmetic. */
 static Cell *moved(const Cell *base, int64_t items) {
@@ -16,7 +18,8 @@ static Cell *moved(const Cell *base, int64_t items) {
 static int64_t lin_value(const Plan *p, const Instr *x) {
     uint64_t v = (uint64_t)x->konst;
     const Term *t = p->terms + x->terms;
-    for (uint32_t i = 0; i < x->n_terms; i++) v += (uint64_t)t[i].coef * (uint64_t)p->cells[t[i].at].i;
+    for (uint32_t i = 0; i < x->n_terms; i++)
+        v += (uint64_t)t[i].coef * (uint64_t)p->cells[t[i].at].i;
     return (int64_t)v;
 }
 
@@ -55,7 +58,8 @@ static void solve(Fn rel, int64_t c, int64_t u, int64_t v, int64_t *first, int64
     __int128 x = (__int128)v - u; /* c*i REL x */
     if (rel == F_gt) x++;
     if (rel == F_lt) x--;
-    bool least = rel == F_gt || rel == F_ge || rel == F_eq, most = rel == F_lt || rel == F_le || rel == F_eq;
+    bool least = rel == F_gt || rel == F_ge || rel == F_eq,
+         most = rel == F_lt || rel == F_le || rel == F_eq;
     if (least && c > 0 && -floor128(-x, c) > *first) *first = -floor128(-x, c);
     if (least && c < 0 && floor128(x, c) < *last) *last = floor128(x, c);
     if (most && c > 0 && floor128(x, c) < *last) *last = floor128(x, c);
@@ -97,9 +101,12 @@ static void set_context(Plan *p, const Instr *x) {
     case OP_RANGE: ctx_range(p, x, c, from); return;
     case OP_MASK: ctx_mask(p, x, c, from); return;
     default:
-        if (c->lanes != x->d) c->on = !then->on;
-        else if (!then->on) ctx_lanes(c, from->lo, from->hi, from->mask);
-        else ctx_else(c, from, &p->ctx[then->lanes]);
+        if (c->lanes != x->d)
+            c->on = !then->on;
+        else if (!then->on)
+            ctx_lanes(c, from->lo, from->hi, from->mask);
+        else
+            ctx_else(c, from, &p->ctx[then->lanes]);
     }
 }
 
@@ -112,7 +119,8 @@ static void do_aff(Plan *p, const Instr *x, Cell *d, int32_t lo, int32_t n) {
     for (uint32_t k = 0; k < x->n_vterms; k++) {
         const Cell *a = operand(p, t[k].at) + lo;
         const uint64_t coef = (uint64_t)t[k].coef;
-        for (int32_t i = 0; i < n; i++) d[i].i = (int64_t)((uint64_t)d[i].i + coef * (uint64_t)a[i].i);
+        for (int32_t i = 0; i < n; i++)
+            d[i].i = (int64_t)((uint64_t)d[i].i + coef * (uint64_t)a[i].i);
     }
 }
 
@@ -138,7 +146,8 @@ static bool do_check(Plan *p, const Instr *x, const Ctx *c) {
     Value v = x->read == UINT32_MAX ? p->scatter : p->reads[x->read];
     FaultKind kind = x->read == UINT32_MAX ? FAULT_SCATTER : FAULT_READ;
     /* The first and the last lane are needed ones, and between them the subscript stays between. */
-    int64_t first = x->vec ? at_lane(u, x->lane, c->lo) : u, last = x->vec ? at_lane(u, x->lane, c->hi - 1) : u;
+    int64_t first = x->vec ? at_lane(u, x->lane, c->lo) : u,
+            last = x->vec ? at_lane(u, x->lane, c->hi - 1) : u;
     if ((uint64_t)first >= (uint64_t)x->bound) return fault(p, kind, v, x->axis, first, x->bound);
     return (uint64_t)last < (uint64_t)x->bound || fault(p, kind, v, x->axis, last, x->bound);
 }
@@ -148,8 +157,8 @@ static bool do_checkv(Plan *p, const Instr *x, const Ctx *c) {
     for (int32_t i = c->lo; i < c->hi; i++) {
         if ((uint64_t)a[i].i < (uint64_t)x->bound || !needed(c, i)) continue;
         bool scatter = x->read == UINT32_MAX;
-        return fault(p, scatter ? FAULT_SCATTER : FAULT_READ, scatter ? p->scatter : p->reads[x->read], x->axis,
-                     a[i].i, x->bound);
+        return fault(p, scatter ? FAULT_SCATTER : FAULT_READ,
+                     scatter ? p->scatter : p->reads[x->read], x->axis, a[i].i, x->bound);
     }
     return true;
 }
@@ -162,19 +171,22 @@ static void do_load(Plan *p, const Instr *x, const Ctx *c) {
         return;
     }
     Cell *d = p->reg[x->d] = p->m->scratch + (size_t)p->slot_of[x->d] * LANES;
-    for (int32_t i = c->lo; i < c->hi; i++) d[i] = some && !c->mask[i] ? (Cell){.i = 0} : *moved(from, x->lane * i);
+    for (int32_t i = c->lo; i < c->hi; i++)
+        d[i] = some && !c->mask[i] ? (Cell){.i = 0} : *moved(from, x->lane * i);
 }
 
 static void do_gather(Plan *p, const Instr *x, const Ctx *c) {
     const Cell *from = p->base[x->read], *a = operand(p, x->a);
     Cell *d = p->reg[x->d];
     bool some = x->masked && c->mask;
-    for (int32_t i = c->lo; i < c->hi; i++) d[i] = some && !c->mask[i] ? (Cell){.i = 0} : from[a[i].i];
+    for (int32_t i = c->lo; i < c->hi; i++)
+        d[i] = some && !c->mask[i] ? (Cell){.i = 0} : from[a[i].i];
 }
 
 static void copy_lanes(Cell *d, const Cell *a, bool one, int32_t lo, int32_t hi) {
     if (lo >= hi) return;
-    if (!one) memcpy(d + lo, a + lo, (size_t)(hi - lo) * sizeof *d);
+    if (!one)
+        memcpy(d + lo, a + lo, (size_t)(hi - lo) * sizeof *d);
     else
         for (int32_t i = lo; i < hi; i++) d[i] = *a;
 }
@@ -238,7 +250,9 @@ static bool do_fn(Plan *p, const Instr *x, Cell *d, const Ctx *c, int32_t lo, in
     return true;
 }
 
-static void load_cell(Plan *p, const Instr *x) { p->cells[x->d] = *moved(p->base[x->read], lin_value(p, x)); }
+static void load_cell(Plan *p, const Instr *x) {
+    p->cells[x->d] = *moved(p->base[x->read], lin_value(p, x));
+}
 
 static bool exec(Plan *p, uint32_t from, uint32_t to) {
     for (const Instr *x = p->instr + from, *end = p->instr + to; x < end; x++) {
@@ -257,20 +271,26 @@ static bool exec(Plan *p, uint32_t from, uint32_t to) {
         switch ((OpCode)x->op) {
         case OP_FN: ok = do_fn(p, x, d, c, lo, n); break;
         case OP_AFF:
-            if (!x->vec) d->i = lin_value(p, x);
-            else do_aff(p, x, d, lo, n);
+            if (!x->vec)
+                d->i = lin_value(p, x);
+            else
+                do_aff(p, x, d, lo, n);
             break;
         case OP_DIVLIN: do_divlin(p, x, d, lo, n); break;
         case OP_CHECK: ok = do_check(p, x, c); break;
         case OP_CHECKV: ok = do_checkv(p, x, c); break;
         case OP_LOAD:
-            if (!x->vec) load_cell(p, x);
-            else do_load(p, x, c);
+            if (!x->vec)
+                load_cell(p, x);
+            else
+                do_load(p, x, c);
             break;
         case OP_GATHER: do_gather(p, x, c); break;
         case OP_SELECT:
-            if (!x->vec) *d = *operand(p, p->ctx[x->read].on ? x->a : x->b);
-            else do_select(p, x, d - lo, c);
+            if (!x->vec)
+                *d = *operand(p, p->ctx[x->read].on ? x->a : x->b);
+            else
+                do_select(p, x, d - lo, c);
             break;
         default: do_random(p, x, d, lo, n); break;
         }
@@ -309,23 +329,30 @@ static void scatter(Plan *p) {
     int32_t n = lanes(p);
     for (int32_t i = 0; i < n; i++) {
         Cell *d = p->out + at[one_a ? 0 : i].i, x = a[one_r ? 0 : i];
-        if (p->ints) d->i = (int64_t)((uint64_t)d->i + (uint64_t)x.i);
-        else d->r = p->round ? (double)(float)(d->r + x.r) : d->r + x.r;
+        if (p->ints)
+            d->i = (int64_t)((uint64_t)d->i + (uint64_t)x.i);
+        else
+            d->r = p->round ? (double)(float)(d->r + x.r) : d->r + x.r;
     }
 }
 
 /* Does x take the place of the best so far? Equal ones do not, the first NaN does. */
 static bool better(const Plan *p, Cell x, Cell acc) {
     bool ints = p->red == RED_ARGMAX ? p->argmax_ints : p->ints;
-    if (p->red == RED_MIN) return ints ? x.i < acc.i : x.r < acc.r || (x.r != x.r && acc.r == acc.r);
+    if (p->red == RED_MIN)
+        return ints ? x.i < acc.i : x.r < acc.r || (x.r != x.r && acc.r == acc.r);
     return ints ? x.i > acc.i : x.r > acc.r || (x.r != x.r && acc.r == acc.r);
 }
 
 static void reduce_one(const Plan *p, Cell *acc, Cell x) {
-    if (p->red == RED_SUM && p->ints) acc->i = (int64_t)((uint64_t)acc->i + (uint64_t)x.i);
-    else if (p->red == RED_SUM) acc->r += x.r;
-    else if (p->ints) acc->i = (int64_t)((uint64_t)acc->i * (uint64_t)x.i);
-    else acc->r *= x.r;
+    if (p->red == RED_SUM && p->ints)
+        acc->i = (int64_t)((uint64_t)acc->i + (uint64_t)x.i);
+    else if (p->red == RED_SUM)
+        acc->r += x.r;
+    else if (p->ints)
+        acc->i = (int64_t)((uint64_t)acc->i * (uint64_t)x.i);
+    else
+        acc->r *= x.r;
     if (p->round) acc->r = (double)(float)acc->r;
 }
 
@@ -418,18 +445,24 @@ static bool run_loop(Plan *p, uint32_t level) {
 
 static void finish(Plan *p) {
     bool many = p->lane != NO_AXIS;
-    if (p->scatter) scatter(p);
-    else if (!p->red && !p->direct) store(p, operand(p, p->root), !(p->root & OPD_VEC), many);
-    else if (p->red && many && !p->fold) reduce_across(p);
-    else if (p->red) reduce_along(p);
+    if (p->scatter)
+        scatter(p);
+    else if (!p->red && !p->direct)
+        store(p, operand(p, p->root), !(p->root & OPD_VEC), many);
+    else if (p->red && many && !p->fold)
+        reduce_across(p);
+    else if (p->red)
+        reduce_along(p);
 }
 
 static bool run_level(Plan *p, uint32_t level) {
     bool whole = p->red && level == p->acc_level; /* a reduction begins and ends here */
     bool many = p->lane != NO_AXIS && !p->fold;
     if (whole) reduce_begin(p, many ? lanes(p) : 1);
-    if (level == p->n_levels) finish(p);
-    else if (!run_loop(p, level)) return false;
+    if (level == p->n_levels)
+        finish(p);
+    else if (!run_loop(p, level))
+        return false;
     if (whole) reduce_end(p, many);
     return true;
 }

@@ -4,16 +4,36 @@
 
 #include <string.h>
 
-bool known_size(Known *k, Size s, int64_t *n) {
+static bool find_size(Known *k, Size s, int64_t *n) {
     Sizes *z = k->g->sizes;
     for (uint32_t i = 0; i < size_axes(z) && !k->error; i++)
         if (k->axes[i] == 0 && size_has_axis(z, s, size_axis_name(z, i)))
-            k->error = arena_printf(k->g->arena, "the axis %s has no length yet", size_axis_name(z, i));
+            k->error =
+                arena_printf(k->g->arena, "the axis %s has no length yet", size_axis_name(z, i));
     if (!k->error && size_eval(z, s, k->axes, n)) return true;
     if (!k->error)
-        k->error = arena_printf(k->g->arena, "the size %s is no whole number of 64 bits here", size_str(z, s));
+        k->error = arena_printf(k->g->arena, "the size %s is no whole number of 64 bits here",
+                                size_str(z, s));
     *n = 1;
     return false;
+}
+
+bool known_size(Known *k, Size s, int64_t *n) {
+    if (s < k->n_sizes && k->sizes[s].known) {
+        *n = k->sizes[s].n;
+        return true;
+    }
+    if (!find_size(k, s, n)) return false;
+    if (!k->lasting || s >= 1u << 20) return true;
+    if (s >= k->n_sizes) {
+        uint32_t more = s + s / 2 + 64;
+        KnownSize *grown = NEWN(k->lasting, KnownSize, more);
+        if (k->n_sizes) memcpy(grown, k->sizes, k->n_sizes * sizeof *grown);
+        k->sizes = grown;
+        k->n_sizes = more;
+    }
+    k->sizes[s] = (KnownSize){*n, true};
+    return true;
 }
 
 static int64_t wrap_add(int64_t a, int64_t b) { return (int64_t)((uint64_t)a + (uint64_t)b); }
@@ -98,8 +118,10 @@ static bool expr_range(Known *k, ExprId e, int64_t *lo, int64_t *hi) {
 
 static bool divisor(Known *k, ExprId e, int64_t *c) {
     const Expr *x = graph_expr(k->g, e);
-    if (x->op == X_INT) *c = x->i;
-    else if (x->op != X_SIZE || !known_size(k, x->size, c)) return false;
+    if (x->op == X_INT)
+        *c = x->i;
+    else if (x->op != X_SIZE || !known_size(k, x->size, c))
+        return false;
     return *c > 0;
 }
 
@@ -108,7 +130,8 @@ static bool fn_bounds(Known *k, ExprId e, int64_t *lo, int64_t *hi) {
     int64_t c, lo2, hi2;
     switch (fn) {
     case F_idiv:
-        if (!divisor(k, expr_arg(k->g, e, 1), &c) || !expr_range(k, expr_arg(k->g, e, 0), lo, hi)) return false;
+        if (!divisor(k, expr_arg(k->g, e, 1), &c) || !expr_range(k, expr_arg(k->g, e, 0), lo, hi))
+            return false;
         *lo = floor_div(*lo, c);
         *hi = floor_div(*hi, c);
         return true;
@@ -119,7 +142,8 @@ static bool fn_bounds(Known *k, ExprId e, int64_t *lo, int64_t *hi) {
         return true;
     case F_max:
     case F_min:
-        if (!expr_range(k, expr_arg(k->g, e, 0), lo, hi) || !expr_range(k, expr_arg(k->g, e, 1), &lo2, &hi2))
+        if (!expr_range(k, expr_arg(k->g, e, 0), lo, hi) ||
+            !expr_range(k, expr_arg(k->g, e, 1), &lo2, &hi2))
             return false;
         *lo = (fn == F_max) == (*lo > lo2) ? *lo : lo2;
         *hi = (fn == F_max) == (*hi > hi2) ? *hi : hi2;
@@ -153,7 +177,8 @@ static bool find_bounds(Known *k, ExprId e, int64_t *lo, int64_t *hi) {
     }
     case X_SELECT: {
         k->depth++;
-        bool ok = expr_range(k, expr_arg(k->g, e, 1), lo, hi) && expr_range(k, expr_arg(k->g, e, 2), &lo2, &hi2);
+        bool ok = expr_range(k, expr_arg(k->g, e, 1), lo, hi) &&
+                  expr_range(k, expr_arg(k->g, e, 2), &lo2, &hi2);
         k->depth--;
         if (!ok) return false;
         if (lo2 < *lo) *lo = lo2;
@@ -314,8 +339,8 @@ static bool join_one(Known *k, Form *f) {
             ExprId d = f->t[i].atom, m = f->t[j].atom;
             int64_t c;
             if (!is_fn(k, m, F_imod) || expr_arg(k->g, d, 0) != expr_arg(k->g, m, 0) ||
-                expr_arg(k->g, d, 1) != expr_arg(k->g, m, 1) || !divisor(k, expr_arg(k->g, d, 1), &c) ||
-                f->t[i].coef != wrap_mul(f->t[j].coef, c))
+                expr_arg(k->g, d, 1) != expr_arg(k->g, m, 1) ||
+                !divisor(k, expr_arg(k->g, d, 1), &c) || f->t[i].coef != wrap_mul(f->t[j].coef, c))
                 continue;
             Form joined = *f, x;
             form_drop(&joined, i > j ? i : j);
@@ -330,5 +355,6 @@ static bool join_one(Known *k, Form *f) {
 }
 
 void form_join(Known *k, Form *f) {
-    while (join_one(k, f)) {}
+    while (join_one(k, f)) {
+    }
 }

@@ -7,7 +7,8 @@
 
 const char *interp_fill_formula(Arena *a, Graph *g, ExprId e, const int64_t *dims, uint32_t rank,
                                 const int64_t *levels, double *out) {
-    int64_t *axes = NEWN(a, int64_t, size_axes(g->sizes) + 1); /* none is set: formulas know no run-time axis */
+    int64_t *axes =
+        NEWN(a, int64_t, size_axes(g->sizes) + 1); /* none is set: formulas know no run-time axis */
     Known k = {.g = g, .axes = axes, .n_idx = rank};
     Spec s = {.n_idx = rank, .n_factors = 1, .factors = &e};
     Machine m = {.g = g};

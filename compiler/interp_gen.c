@@ -73,7 +73,9 @@ void gen_begin(Gen *g) {
 
 /* ---- memo ------------------------------------------------------------------------------------ */
 
-static uint32_t memo_slot(const Gen *g, ExprId e) { return (e * 2654435761u >> 8) & (g->memo_cap - 1); }
+static uint32_t memo_slot(const Gen *g, ExprId e) {
+    return (e * 2654435761u >> 8) & (g->memo_cap - 1);
+}
 
 static void memo_put(Gen *g, ExprId e, uint32_t ctx, Opd opd) {
     if (g->memo.n > g->memo_cap * 2) {
@@ -148,8 +150,10 @@ static Lin lin_of(Gen *g, const Form *f, uint32_t ctx) {
             at = gen_value(g, f->t[i].atom, false, ctx);
         }
         Term t = {at, f->t[i].coef};
-        if (gen_is_vec(at)) vec[l.n_vterms++] = t;
-        else cell[l.n_terms++] = t;
+        if (gen_is_vec(at))
+            vec[l.n_vterms++] = t;
+        else
+            cell[l.n_terms++] = t;
         l.dep |= gen_dep(g, at);
     }
     l.terms = g->terms.n;
@@ -159,8 +163,13 @@ static Lin lin_of(Gen *g, const Form *f, uint32_t ctx) {
 }
 
 static Instr lin_instr(OpCode op, const Lin *l, uint32_t ctx) {
-    return (Instr){.op = (uint8_t)op, .ctx = ctx, .konst = l->konst, .lane = l->lane, .terms = l->terms,
-                   .n_terms = (uint16_t)l->n_terms, .n_vterms = (uint16_t)l->n_vterms,
+    return (Instr){.op = (uint8_t)op,
+                   .ctx = ctx,
+                   .konst = l->konst,
+                   .lane = l->lane,
+                   .terms = l->terms,
+                   .n_terms = (uint16_t)l->n_terms,
+                   .n_vterms = (uint16_t)l->n_vterms,
                    .vec = l->lane != 0 || l->n_vterms != 0};
 }
 
@@ -182,7 +191,8 @@ static uint32_t read_number(Gen *g, Value v) {
 }
 
 /* Is f inside 0..n-1? Emits the check where it is not certain. */
-static bool gen_check(Gen *g, const Form *f, int64_t n, uint32_t read, uint32_t axis, uint32_t ctx) {
+static bool gen_check(Gen *g, const Form *f, int64_t n, uint32_t read, uint32_t axis,
+                      uint32_t ctx) {
     int64_t lo, hi;
     if (form_bounds(g->k, f, &lo, &hi) && lo >= 0 && hi < n) return true;
     Lin l = lin_of(g, f, ctx);
@@ -200,7 +210,8 @@ static bool gen_check(Gen *g, const Form *f, int64_t n, uint32_t read, uint32_t 
 }
 
 /* The place of subs in a C-ordered array of dims, with the checks it needs. */
-static Lin gen_place(Gen *g, Value v, const ExprId *subs, uint32_t read, uint32_t ctx, bool *proved) {
+static Lin gen_place(Gen *g, Value v, const ExprId *subs, uint32_t read, uint32_t ctx,
+                     bool *proved) {
     Form total = {0}, *f = NEWN(g->a, Form, MAX_RANK); /* not on the stack: reads nest */
     int64_t dims[MAX_RANK], stride = 1;
     const ValueInfo *info = graph_value(g->g, v);
@@ -212,7 +223,8 @@ static Lin gen_place(Gen *g, Value v, const ExprId *subs, uint32_t read, uint32_
         if (!gen_check(g, &f[i], dims[i], read, i, ctx)) *proved = false;
     }
     bool whole = true;
-    for (uint32_t i = rank; i-- > 0; stride *= dims[i]) whole = whole && form_add(&total, &f[i], stride);
+    for (uint32_t i = rank; i-- > 0; stride *= dims[i])
+        whole = whole && form_add(&total, &f[i], stride);
     if (!whole) { /* more atoms than a form holds: each subscript is one */
         total = (Form){0};
         stride = 1;
@@ -251,7 +263,13 @@ Opd gen_address(Gen *g) {
 
 static Opd emit_fn(Gen *g, Fn fn, bool ints, bool real, Opd a, Opd b, uint32_t ctx) {
     bool two = fn_info[fn].arity > 1;
-    Instr x = {.op = OP_FN, .fn = (uint8_t)fn, .ctx = ctx, .ints = ints, .real = real, .a = a, .b = two ? b : a};
+    Instr x = {.op = OP_FN,
+               .fn = (uint8_t)fn,
+               .ctx = ctx,
+               .ints = ints,
+               .real = real,
+               .a = a,
+               .b = two ? b : a};
     x.vec = gen_is_vec(x.a) || gen_is_vec(x.b);
     x.masked = fn == F_idiv || fn == F_imod;
     return emit(g, x, gen_dep(g, x.a) | gen_dep(g, x.b));
@@ -278,7 +296,8 @@ static bool gen_divlin(Gen *g, ExprId e, uint32_t ctx, Opd *out) {
 static Opd gen_fn(Gen *g, ExprId e, uint32_t ctx) {
     const Expr *x = graph_expr(g->g, e);
     Fn fn = (Fn)x->fn;
-    ExprId arg[2] = {expr_arg(g->g, e, 0), x->n_args > 1 ? expr_arg(g->g, e, 1) : expr_arg(g->g, e, 0)};
+    ExprId arg[2] = {expr_arg(g->g, e, 0),
+                     x->n_args > 1 ? expr_arg(g->g, e, 1) : expr_arg(g->g, e, 0)};
     bool real = x->type == T_REAL;
     bool ints = graph_type(g->g, arg[0]) == T_INT && graph_type(g->g, arg[1]) == T_INT;
     Opd out;
@@ -391,14 +410,16 @@ static uint32_t gen_then(Gen *g, ExprId cond, uint32_t parent) {
     uint32_t out;
     if (gen_range(g, cond, parent, &out)) return out;
     Opd c = gen_value(g, cond, false, parent);
-    if (graph_type(g->g, cond) == T_REAL) c = emit_fn(g, F_ne, false, false, c, const_real(g, 0), parent);
+    if (graph_type(g->g, cond) == T_REAL)
+        c = emit_fn(g, F_ne, false, false, c, const_real(g, 0), parent);
     Instr i = {.op = gen_is_vec(c) ? OP_MASK : OP_COND, .a = c, .b = parent};
     return emit_ctx(g, i, parent, gen_dep(g, c), gen_is_vec(c));
 }
 
 static Arms *arms_of(Gen *g, ExprId cond, uint32_t parent) {
     for (uint32_t i = 0; i < g->arms.n; i++)
-        if (g->arms.data[i].cond == cond && g->arms.data[i].parent == parent) return &g->arms.data[i];
+        if (g->arms.data[i].cond == cond && g->arms.data[i].parent == parent)
+            return &g->arms.data[i];
     uint32_t then = gen_then(g, cond, parent);
     Arms *a = PUSH(g->a, &g->arms);
     *a = (Arms){cond, parent, then, 0};
@@ -489,8 +510,10 @@ Opd gen_product(Gen *g) {
     for (uint32_t i = 0; i < s->n_factors; i++) {
         Opd x = gen_value(g, s->factors[i], !ints, 0);
         if (i == 0 && s->divided && s->divided[0]) o = const_real(g, 1);
-        if (i == 0 && !(s->divided && s->divided[0])) o = x;
-        else o = emit_fn(g, s->divided && s->divided[i] ? F_div : F_mul, ints, !ints, o, x, 0);
+        if (i == 0 && !(s->divided && s->divided[0]))
+            o = x;
+        else
+            o = emit_fn(g, s->divided && s->divided[i] ? F_div : F_mul, ints, !ints, o, x, 0);
     }
     if (s->n_factors == 0) o = const_real(g, 1);
     return s->negative ? emit_fn(g, F_neg, ints, !ints, o, o, 0) : o;

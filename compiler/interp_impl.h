@@ -71,10 +71,10 @@ typedef struct Instr {
 
 typedef struct Ctx {
     uint32_t parent;
-    uint32_t lanes;      /* itself, or the nearest context around it whose lanes are the same ones */
-    uint32_t dep;        /* axes it depends on */
-    bool on;             /* is any lane needed? */
-    int32_t lo, hi;      /* the range of needed lanes (of contexts that are their own `lanes`) */
+    uint32_t lanes; /* itself, or the nearest context around it whose lanes are the same ones */
+    uint32_t dep;   /* axes it depends on */
+    bool on;        /* is any lane needed? */
+    int32_t lo, hi; /* the range of needed lanes (of contexts that are their own `lanes`) */
     const uint8_t *mask; /* NULL: all of the range */
     uint8_t *own;        /* room for a mask */
 } Ctx;
@@ -93,8 +93,8 @@ typedef struct Machine {
     int64_t lvl[MAX_LEVELS], pos[MAX_LEVELS];
     uint64_t seed;
     bool f32;
-    Cell *scratch;      /* vector registers */
-    double *pack[3];    /* panels of a contraction: its two factors and the result */
+    Cell *scratch;   /* vector registers */
+    double *pack[3]; /* panels of a contraction: its two factors and the result */
     Fault fault;
 } Machine;
 
@@ -107,8 +107,8 @@ typedef struct Spec {
     uint8_t out[MAX_AXES], red_axis[MAX_AXES];
     int64_t ostride[MAX_AXES]; /* of the result, by axis */
     uint8_t red;
-    bool ints; /* the result is of T_INT */
-    uint32_t n_factors;        /* the expression is their product; divided: 1/x instead of x */
+    bool ints;          /* the result is of T_INT */
+    uint32_t n_factors; /* the expression is their product; divided: 1/x instead of x */
     const ExprId *factors;
     const bool *divided;
     bool negative; /* and its sign turned */
@@ -124,19 +124,19 @@ typedef struct Plan {
     bool fold;              /* the lanes are a reduced axis */
     bool direct;            /* the root is computed in place in the result */
     bool round;
-    uint8_t lane;                          /* axis, or NO_AXIS */
-    uint32_t n_levels, acc_level;          /* loops; those from acc_level on are reduced */
+    uint8_t lane;                 /* axis, or NO_AXIS */
+    uint32_t n_levels, acc_level; /* loops; those from acc_level on are reduced */
     uint8_t level_axis[MAX_AXES];
-    int64_t lo[MAX_AXES], hi[MAX_AXES];    /* by axis */
+    int64_t lo[MAX_AXES], hi[MAX_AXES]; /* by axis */
     int64_t ostride[MAX_AXES];
-    int64_t rstride[MAX_AXES];             /* row-major strides of the reduced axes */
+    int64_t rstride[MAX_AXES]; /* row-major strides of the reduced axes */
     Instr *instr;
-    uint32_t first[MAX_AXES + 2];          /* instructions of depth d: first[d] .. first[d+1]-1 */
+    uint32_t first[MAX_AXES + 2]; /* instructions of depth d: first[d] .. first[d+1]-1 */
     Term *terms;
     Cell *cells;
-    Cell **reg;                            /* where each vector stands now */
+    Cell **reg; /* where each vector stands now */
     uint32_t n_reg, *slot_of;
-    uint32_t n_slots;                      /* vector registers of scratch it takes */
+    uint32_t n_slots; /* vector registers of scratch it takes */
     uint32_t n_ctx;
     Ctx *ctx;
     uint32_t n_reads;
@@ -145,10 +145,10 @@ typedef struct Plan {
     Opd root, address;
     Value scatter;
     Cell *out;
-    bool started;                          /* the first term of a reduction is in */
+    bool started; /* the first term of a reduction is in */
     Cell *acc;
-    int64_t *best;                         /* argmax: where acc was found */
-    double cost;                           /* estimate, in nanoseconds */
+    int64_t *best; /* argmax: where acc was found */
+    double cost;   /* estimate, in nanoseconds */
 } Plan;
 
 /* ---- interp_form.c: int expressions as affine forms with numbers ----------------------------- */
@@ -171,16 +171,24 @@ typedef struct Found {
     Form *form; /* as long as it has terms */
 } Found;
 
+typedef struct KnownSize {
+    int64_t n;
+    bool known;
+} KnownSize;
+
 /* What a compilation knows. */
 typedef struct Known {
     Graph *g;
-    const int64_t *axes;                   /* lengths of run-time axes, in the order of sizes */
-    int64_t level_len[MAX_LEVELS];         /* of counters, of their ranks; 0 = unknown */
+    const int64_t *axes;           /* lengths of run-time axes, in the order of sizes */
+    int64_t level_len[MAX_LEVELS]; /* of counters, of their ranks; 0 = unknown */
     int64_t pos_len[MAX_LEVELS];
     uint32_t n_idx;
-    int64_t size[MAX_AXES];                /* of own indices */
-    const int64_t *below;                  /* by value: numbers are in 0..below-1; 0 = unknown */
-    uint32_t depth;                        /* of the recursion */
+    int64_t size[MAX_AXES]; /* of own indices */
+    const int64_t *below;   /* by value: numbers are in 0..below-1; 0 = unknown */
+    uint32_t depth;         /* of the recursion */
+    Arena *lasting;         /* of sizes; NULL: they are not kept */
+    KnownSize *sizes;       /* by Size */
+    uint32_t n_sizes;
     Arena *scratch;
     Found *found; /* open addressing; of one equation */
     uint32_t n_found, cap_found;
@@ -220,9 +228,9 @@ typedef struct Gen {
     Arena *a;
     const Spec *spec;
     bool f32;
-    bool dry;              /* only to see which axes are always used together as one */
-    uint32_t apart;        /* bit a: axis a and the next of its list are not */
-    uint32_t merged;       /* bit a: axis a is part of the next one of its list */
+    bool dry;        /* only to see which axes are always used together as one */
+    uint32_t apart;  /* bit a: axis a and the next of its list are not */
+    uint32_t merged; /* bit a: axis a is part of the next one of its list */
     uint8_t lane;
     uint8_t place[MAX_AXES]; /* 1 + level of the loop over an axis, 0 = none */
     VEC(Instr) instr;
@@ -262,7 +270,8 @@ bool plan_run(Plan *p, void *out);
 /* ---- interp_ops.c ---------------------------------------------------------------------------- */
 
 /* d[i] = fn(a[i], b[i]) for i < n; one_a, one_b: that argument is one number. d may be a or b. */
-void fn_apply(Fn fn, bool ints, Cell *d, const Cell *a, bool one_a, const Cell *b, bool one_b, int32_t n);
+void fn_apply(Fn fn, bool ints, Cell *d, const Cell *a, bool one_a, const Cell *b, bool one_b,
+              int32_t n);
 void round_f32(Cell *d, int32_t n);
 int64_t floor_div(int64_t a, int64_t b); /* b != 0 */
 int64_t floor_mod(int64_t a, int64_t b);
@@ -276,7 +285,7 @@ bool contract_run(Contract *c, void *out);
 uint32_t contract_slots(const Contract *c);
 void contract_place(Contract *c);
 enum { PANELS = 3, TILE_M = 64, TILE_N = 128, TILE_K = 256 };
-static const size_t panel_items[PANELS] = {TILE_M * TILE_K, TILE_K * TILE_N, TILE_M * TILE_N};
+static const size_t panel_items[PANELS] = {TILE_M * TILE_K, TILE_K *TILE_N, TILE_M *TILE_N};
 
 /* ---- interp_memory.c: where values stand ------------------------------------------------------ */
 
@@ -285,31 +294,31 @@ static const size_t panel_items[PANELS] = {TILE_M * TILE_K, TILE_K * TILE_N, TIL
 enum { AT_NONE, AT_BOUND, AT_SLAB, AT_FIXED, AT_RECUR };
 typedef struct Room {
     uint8_t at;
-    bool used;        /* read, carried or put out */
+    bool used; /* read, carried or put out */
     int64_t items;
-    size_t offset;    /* in the slab, in items */
+    size_t offset; /* in the slab, in items */
     int64_t dims[MAX_RANK];
 } Room;
 
 /* How each class of a recurrence hands on values. */
 typedef enum NextKind { NEXT_SAME, NEXT_PLACED, NEXT_COPY } NextKind;
 typedef struct ClassRoom {
-    uint8_t *next;       /* [n_carry] NextKind; NEXT_PLACED: computed where the next iteration reads */
-    bool *out_placed;    /* [outs] computed in its place of the result */
+    uint8_t *next;    /* [n_carry] NextKind; NEXT_PLACED: computed where the next iteration reads */
+    bool *out_placed; /* [outs] computed in its place of the result */
     VEC(NodeId) delays;
 } ClassRoom;
 typedef struct RecurRoom {
     int64_t length;
-    size_t *carry[2];    /* [n_carry] offsets of the two buffers of each carried value */
-    bool *both;          /* [n_carry] the second one exists */
+    size_t *carry[2]; /* [n_carry] offsets of the two buffers of each carried value */
+    bool *both;       /* [n_carry] the second one exists */
     ClassRoom *classes;
 } RecurRoom;
 
 typedef struct Rooms {
-    Room *room;             /* by Value */
-    RecurRoom **recur;      /* by NodeId */
-    size_t *delay;          /* by NodeId: a row of staging for delays of delays */
-    size_t items;           /* of the slab */
+    Room *room;        /* by Value */
+    RecurRoom **recur; /* by NodeId */
+    size_t *delay;     /* by NodeId: a row of staging for delays of delays */
+    size_t items;      /* of the slab */
 } Rooms;
 /* NULL and k->error. Everything in arena a. */
 Rooms *rooms_make(Known *k, Arena *a);

@@ -41,8 +41,10 @@ static bool measure(Walk *w, Value v) {
     for (uint32_t i = 0; i < info->rank; i++) {
         int64_t n;
         if (!known_size(w->k, info->dims[i], &n)) return false;
-        if (n < 1 || __builtin_mul_overflow(room->items, n, &room->items) || room->items > (int64_t)1 << 48) {
-            w->k->error = arena_printf(w->g->arena, n < 1 ? "%s has an axis of %lld items" : "%s is too large",
+        if (n < 1 || __builtin_mul_overflow(room->items, n, &room->items) ||
+            room->items > (int64_t)1 << 48) {
+            w->k->error = arena_printf(w->g->arena,
+                                       n < 1 ? "%s has an axis of %lld items" : "%s is too large",
                                        info->name ? info->name : "a value", (long long)n);
             return false;
         }
@@ -112,7 +114,8 @@ static bool define_results(Walk *w, const Recur *r) {
     return true;
 }
 
-static bool define_class(Walk *w, const Recur *r, const RecurClass *c, ClassRoom *room, bool *both, uint32_t outer) {
+static bool define_class(Walk *w, const Recur *r, const RecurClass *c, ClassRoom *room, bool *both,
+                         uint32_t outer) {
     *PUSH(w->scratch, &w->around) = (Around){outer, 0};
     w->block = w->around.n - 1;
     for (uint32_t i = 0; i < r->carry.n; i++)
@@ -125,7 +128,8 @@ static bool define_class(Walk *w, const Recur *r, const RecurClass *c, ClassRoom
 
 /* What stays through all iterations: carried values, and the rows of delays. */
 static bool ask_lasting(Walk *w, const Recur *r, RecurRoom *room) {
-    for (uint32_t i = 0; i < 2 * r->carry.n; i++) ask(w, w->now, 0, 0, 0, &room->carry[i & 1][i / 2]);
+    for (uint32_t i = 0; i < 2 * r->carry.n; i++)
+        ask(w, w->now, 0, 0, 0, &room->carry[i & 1][i / 2]);
     for (uint32_t i = 0; i < r->classes.n; i++) {
         const Block *b = &r->classes.data[i].body;
         for (uint32_t j = 0; j < b->nodes.n; j++) {
@@ -153,7 +157,8 @@ static bool define_recur(Walk *w, NodeId id) {
     if (!ask_lasting(w, r, room)) return false;
     uint32_t to = w->requests.n;
     for (uint32_t i = 0; i < r->classes.n; i++)
-        if (!define_class(w, r, &r->classes.data[i], &room->classes[i], room->both, outer)) return false;
+        if (!define_class(w, r, &r->classes.data[i], &room->classes[i], room->both, outer))
+            return false;
     w->now++;
     for (uint32_t i = first; i < w->around.n; i++)
         if (w->around.data[i].exit == 0) w->around.data[i].exit = w->now;
@@ -282,7 +287,8 @@ static void gaps_remove(Gaps *z, uint32_t i) {
 static size_t gaps_take(Gaps *z, size_t n) {
     uint32_t best = UINT32_MAX;
     for (uint32_t i = 0; i < z->gap.n; i++)
-        if (z->gap.data[i].n >= n && (best == UINT32_MAX || z->gap.data[i].n < z->gap.data[best].n)) best = i;
+        if (z->gap.data[i].n >= n && (best == UINT32_MAX || z->gap.data[i].n < z->gap.data[best].n))
+            best = i;
     if (best == UINT32_MAX) {
         size_t at = z->end;
         Gap *last = z->gap.n ? &z->gap.data[z->gap.n - 1] : NULL;
@@ -322,7 +328,8 @@ static size_t rounded(int64_t items) { return ((size_t)items + 7) & ~(size_t)7; 
 /* Requests in order of their start; those that end before another starts make room for it. */
 static size_t give_rooms(Walk *w) {
     uint32_t n = w->requests.n;
-    uint32_t *head = NEWN(w->scratch, uint32_t, w->now + 2), *next = NEWN(w->scratch, uint32_t, n + 1);
+    uint32_t *head = NEWN(w->scratch, uint32_t, w->now + 2),
+             *next = NEWN(w->scratch, uint32_t, n + 1);
     Gaps z = {.a = w->scratch};
     uint32_t freed = 0;
     for (uint32_t i = 0; i < n; i++) {
@@ -332,7 +339,8 @@ static size_t give_rooms(Walk *w) {
         if (q->items == 0) continue;
         for (; freed < q->start; freed++)
             for (uint32_t j = head[freed]; j; j = next[j - 1])
-                gaps_give(&z, *w->requests.data[j - 1].where, rounded(w->requests.data[j - 1].items));
+                gaps_give(&z, *w->requests.data[j - 1].where,
+                          rounded(w->requests.data[j - 1].items));
         *q->where = gaps_take(&z, rounded(q->items));
         next[i] = head[q->end];
         head[q->end] = i + 1;

@@ -24,48 +24,49 @@ static int64_t minus(int64_t x, int64_t y) { return (int64_t)((uint64_t)x - (uin
 static int64_t times(int64_t x, int64_t y) { return (int64_t)((uint64_t)x * (uint64_t)y); }
 
 /* d may be a or b item by item, which is no dependence between items. */
-#define MAP1(in, out, e)                                                                          \
-    {                                                                                             \
-        _Pragma("GCC ivdep") for (int32_t i = 0; i < n; i++) {                                    \
-            const in x = a[i].FIELD_##in;                                                         \
-            d[i].FIELD_##out = (e);                                                               \
-        }                                                                                         \
-        return;                                                                                   \
+#define MAP1(in, out, e)                                                                           \
+    {                                                                                              \
+        _Pragma("GCC ivdep") for (int32_t i = 0; i < n; i++) {                                     \
+            const in x = a[i].FIELD_##in;                                                          \
+            d[i].FIELD_##out = (e);                                                                \
+        }                                                                                          \
+        return;                                                                                    \
     }
-#define MAP2(in, out, e)                                                                          \
-    if (one_a && n > 1) {                                                                         \
-        const in x = a->FIELD_##in;                                                               \
-        _Pragma("GCC ivdep") for (int32_t i = 0; i < n; i++) {                                    \
-            const in y = b[i].FIELD_##in;                                                         \
-            d[i].FIELD_##out = (e);                                                               \
-        }                                                                                         \
-    } else if (one_b && n > 1) {                                                                  \
-        const in y = b->FIELD_##in;                                                               \
-        _Pragma("GCC ivdep") for (int32_t i = 0; i < n; i++) {                                    \
-            const in x = a[i].FIELD_##in;                                                         \
-            d[i].FIELD_##out = (e);                                                               \
-        }                                                                                         \
-    } else {                                                                                      \
-        _Pragma("GCC ivdep") for (int32_t i = 0; i < n; i++) {                                    \
-            const in x = a[i].FIELD_##in, y = b[i].FIELD_##in;                                    \
-            d[i].FIELD_##out = (e);                                                               \
-        }                                                                                         \
-    }                                                                                             \
+#define MAP2(in, out, e)                                                                           \
+    if (one_a && n > 1) {                                                                          \
+        const in x = a->FIELD_##in;                                                                \
+        _Pragma("GCC ivdep") for (int32_t i = 0; i < n; i++) {                                     \
+            const in y = b[i].FIELD_##in;                                                          \
+            d[i].FIELD_##out = (e);                                                                \
+        }                                                                                          \
+    } else if (one_b && n > 1) {                                                                   \
+        const in y = b->FIELD_##in;                                                                \
+        _Pragma("GCC ivdep") for (int32_t i = 0; i < n; i++) {                                     \
+            const in x = a[i].FIELD_##in;                                                          \
+            d[i].FIELD_##out = (e);                                                                \
+        }                                                                                          \
+    } else {                                                                                       \
+        _Pragma("GCC ivdep") for (int32_t i = 0; i < n; i++) {                                     \
+            const in x = a[i].FIELD_##in, y = b[i].FIELD_##in;                                     \
+            d[i].FIELD_##out = (e);                                                                \
+        }                                                                                          \
+    }                                                                                              \
     return;
-#define FIELD_double r
+#define FIELD_double  r
 #define FIELD_int64_t i
 
 static void powers(Cell *d, const Cell *a, bool one_a, const Cell *b, bool one_b, int32_t n) {
-    if (one_b && b->r == 2) MAP1(double, double, x * x)
+    if (one_b && b->r == 2) MAP1(double, double, x *x)
     MAP2(double, double, pow(x, y))
 }
 
-static void on_reals(Fn fn, Cell *d, const Cell *a, bool one_a, const Cell *b, bool one_b, int32_t n) {
+static void on_reals(Fn fn, Cell *d, const Cell *a, bool one_a, const Cell *b, bool one_b,
+                     int32_t n) {
     switch (fn) {
     case F_neg: MAP1(double, double, -x)
     case F_add: MAP2(double, double, x + y)
     case F_sub: MAP2(double, double, x - y)
-    case F_mul: MAP2(double, double, x * y)
+    case F_mul: MAP2(double, double, (x) * (y))
     case F_div: MAP2(double, double, x / y)
     case F_pow: powers(d, a, one_a, b, one_b, n); return;
     case F_eq: MAP2(double, int64_t, x == y)
@@ -96,7 +97,8 @@ static void on_reals(Fn fn, Cell *d, const Cell *a, bool one_a, const Cell *b, b
     }
 }
 
-static void on_ints(Fn fn, Cell *d, const Cell *a, bool one_a, const Cell *b, bool one_b, int32_t n) {
+static void on_ints(Fn fn, Cell *d, const Cell *a, bool one_a, const Cell *b, bool one_b,
+                    int32_t n) {
     switch (fn) {
     case F_neg: MAP1(int64_t, int64_t, minus(0, x))
     case F_add: MAP2(int64_t, int64_t, plus(x, y))
@@ -122,9 +124,12 @@ static void on_ints(Fn fn, Cell *d, const Cell *a, bool one_a, const Cell *b, bo
     }
 }
 
-void fn_apply(Fn fn, bool ints, Cell *d, const Cell *a, bool one_a, const Cell *b, bool one_b, int32_t n) {
-    if (ints) on_ints(fn, d, a, one_a, b, one_b, n);
-    else on_reals(fn, d, a, one_a, b, one_b, n);
+void fn_apply(Fn fn, bool ints, Cell *d, const Cell *a, bool one_a, const Cell *b, bool one_b,
+              int32_t n) {
+    if (ints)
+        on_ints(fn, d, a, one_a, b, one_b, n);
+    else
+        on_reals(fn, d, a, one_a, b, one_b, n);
 }
 
 void round_f32(Cell *d, int32_t n) {

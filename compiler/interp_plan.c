@@ -17,7 +17,8 @@ uint32_t plan_mergeable(Known *k, const Spec *s, Arena *scratch) {
     if (s->scatter) gen_address(&g);
     uint32_t may = 0;
     for (uint32_t i = 0; i + 1 < s->n_out; i++)
-        if (s->ostride[s->out[i]] == s->ostride[s->out[i + 1]] * s->size[s->out[i + 1]]) may |= 1u << s->out[i];
+        if (s->ostride[s->out[i]] == s->ostride[s->out[i + 1]] * s->size[s->out[i + 1]])
+            may |= 1u << s->out[i];
     for (uint32_t i = 0; i + 1 < s->n_red; i++) may |= 1u << s->red_axis[i];
     return may & ~g.apart;
 }
@@ -25,8 +26,8 @@ uint32_t plan_mergeable(Known *k, const Spec *s, Arena *scratch) {
 /* ---- loops ----------------------------------------------------------------------------------- */
 
 /* The axes of a list that are left when some are merged into the next one, and their sizes. */
-static uint32_t left_over(const Spec *s, const uint8_t *list, uint32_t n, uint32_t merged, uint8_t *axis,
-                          int64_t *size) {
+static uint32_t left_over(const Spec *s, const uint8_t *list, uint32_t n, uint32_t merged,
+                          uint8_t *axis, int64_t *size) {
     uint32_t left = 0;
     int64_t product = 1;
     for (uint32_t i = 0; i < n; i++) {
@@ -48,8 +49,10 @@ static void set_levels(Plan *p, const Spec *s, uint32_t merged, uint8_t lane) {
     bool out_lane = false;
     p->n_levels = 0;
     for (uint32_t i = 0; i < n; i++) {
-        if (axis[i] == lane) out_lane = true;
-        else p->level_axis[p->n_levels++] = axis[i];
+        if (axis[i] == lane)
+            out_lane = true;
+        else
+            p->level_axis[p->n_levels++] = axis[i];
     }
     if (out_lane) p->level_axis[p->n_levels++] = lane;
     p->acc_level = p->n_levels;
@@ -72,10 +75,19 @@ static void set_levels(Plan *p, const Spec *s, uint32_t merged, uint8_t lane) {
 static double lane_cost(const Instr *x) {
     if (x->op == OP_FN) {
         switch ((Fn)x->fn) {
-        case F_exp: case F_log: case F_sigmoid: case F_sin: case F_cos: return 8;
-        case F_tanh: case F_erf: case F_softplus: case F_pow: return 20;
-        case F_idiv: case F_imod: return 8;
-        case F_div: case F_sqrt: return 2;
+        case F_exp:
+        case F_log:
+        case F_sigmoid:
+        case F_sin:
+        case F_cos: return 8;
+        case F_tanh:
+        case F_erf:
+        case F_softplus:
+        case F_pow: return 20;
+        case F_idiv:
+        case F_imod: return 8;
+        case F_div:
+        case F_sqrt: return 2;
         default: return 0.5;
         }
     }
@@ -123,7 +135,7 @@ static double plan_cost(const Plan *p, const Spec *s) {
 
 /* Vectors computed and used up in the innermost loop share registers; all others have their own. */
 typedef struct Slots {
-    uint32_t *last;  /* by vector: the last instruction that uses it */
+    uint32_t *last; /* by vector: the last instruction that uses it */
     bool *shared;
     uint32_t *slot;
     VEC(uint32_t) spare;
@@ -134,12 +146,14 @@ static void use(Slots *z, Opd o, uint32_t at) {
     if (gen_is_vec(o)) z->last[o & ~OPD_VEC] = at;
 }
 
-static void each_operand(const Plan *p, const Instr *x, void (*fn)(Slots *, Opd, uint32_t), Slots *z, uint32_t at) {
+static void each_operand(const Plan *p, const Instr *x, void (*fn)(Slots *, Opd, uint32_t),
+                         Slots *z, uint32_t at) {
     bool a = x->op == OP_FN || x->op == OP_CHECKV || x->op == OP_GATHER || x->op == OP_SELECT ||
              x->op == OP_COND || x->op == OP_MASK || x->op == OP_RANGE;
     if (a) fn(z, x->a, at);
     if (x->op == OP_FN || x->op == OP_SELECT) fn(z, x->b, at);
-    for (uint32_t i = 0; i < (uint32_t)x->n_terms + x->n_vterms; i++) fn(z, p->terms[x->terms + i].at, at);
+    for (uint32_t i = 0; i < (uint32_t)x->n_terms + x->n_vterms; i++)
+        fn(z, p->terms[x->terms + i].at, at);
 }
 
 static void retire(Slots *z, Opd o, uint32_t at) {
@@ -150,11 +164,15 @@ static void retire(Slots *z, Opd o, uint32_t at) {
     z->spare.data[z->spare.n++] = z->slot[v];
 }
 
-static bool defines_vector(const Instr *x) { return x->vec && x->op <= OP_RANDOM && x->op != OP_CHECK && x->op != OP_CHECKV; }
+static bool defines_vector(const Instr *x) {
+    return x->vec && x->op <= OP_RANDOM && x->op != OP_CHECK && x->op != OP_CHECKV;
+}
 
 static void set_registers(Plan *p, Gen *g, Arena *a) {
     uint32_t n = g->reg_dep.n, n_instr = g->instr.n;
-    Slots z = {.last = NEWN(g->a, uint32_t, n + 1), .shared = NEWN(g->a, bool, n + 1), .slot = NEWN(g->a, uint32_t, n + 1)};
+    Slots z = {.last = NEWN(g->a, uint32_t, n + 1),
+               .shared = NEWN(g->a, bool, n + 1),
+               .slot = NEWN(g->a, uint32_t, n + 1)};
     z.spare.data = NEWN(g->a, uint32_t, n + 1);
     memset(z.shared, 1, n + 1);
     for (uint32_t i = 0; i < n_instr; i++) {
@@ -167,10 +185,12 @@ static void set_registers(Plan *p, Gen *g, Arena *a) {
     p->reg = NEWN(a, Cell *, n + 1);
     for (uint32_t i = 0; i < n_instr; i++) {
         const Instr *x = &p->instr[i];
-        if (x->op == OP_FN) each_operand(p, x, retire, &z, i); /* the result may take an argument's place */
+        if (x->op == OP_FN)
+            each_operand(p, x, retire, &z, i); /* the result may take an argument's place */
         if (defines_vector(x)) z.slot[x->d] = z.spare.n ? z.spare.data[--z.spare.n] : z.n++;
         if (x->op != OP_FN) each_operand(p, x, retire, &z, i);
-        if (defines_vector(x) && z.shared[x->d] && z.last[x->d] == 0) z.spare.data[z.spare.n++] = z.slot[x->d];
+        if (defines_vector(x) && z.shared[x->d] && z.last[x->d] == 0)
+            z.spare.data[z.spare.n++] = z.slot[x->d];
     }
     p->n_slots = z.n + 2;
     p->slot_of = NEWN(a, uint32_t, n + 1);
@@ -179,7 +199,8 @@ static void set_registers(Plan *p, Gen *g, Arena *a) {
 }
 
 void plan_place(Plan *p) {
-    for (uint32_t i = 0; i < p->n_reg; i++) p->reg[i] = p->m->scratch + (size_t)p->slot_of[i] * LANES;
+    for (uint32_t i = 0; i < p->n_reg; i++)
+        p->reg[i] = p->m->scratch + (size_t)p->slot_of[i] * LANES;
     p->acc = p->m->scratch + (size_t)(p->n_slots - 2) * LANES;
     p->best = &(p->acc + LANES)->i;
 }
@@ -200,7 +221,9 @@ static void sort_by_depth(Plan *p, const Gen *g, Arena *a) {
 
 /* The result's items can be computed in place: the last instruction makes them, once an item. */
 static bool computed_last(const Plan *p, const Spec *s, const Gen *g) {
-    if (s->red || s->scatter || p->lane == NO_AXIS || p->ostride[p->lane] != 1 || !gen_is_vec(p->root)) return false;
+    if (s->red || s->scatter || p->lane == NO_AXIS || p->ostride[p->lane] != 1 ||
+        !gen_is_vec(p->root))
+        return false;
     uint32_t n = g->instr.n;
     if (n == 0) return false;
     const Instr *x = &p->instr[n - 1];
@@ -208,7 +231,8 @@ static bool computed_last(const Plan *p, const Spec *s, const Gen *g) {
            (x->d | OPD_VEC) == p->root && x->depth == p->n_levels;
 }
 
-static Plan *build(Known *k, const Spec *s, uint32_t merged, uint8_t lane, Machine *m, Arena *a, Arena *scratch) {
+static Plan *build(Known *k, const Spec *s, uint32_t merged, uint8_t lane, Machine *m, Arena *a,
+                   Arena *scratch) {
     Plan *p = NEW(a, Plan);
     set_levels(p, s, merged, lane);
     Gen g = gen_new(k, s, m, scratch);

@@ -21,7 +21,8 @@ static const char *explain(Interp *in, const Node *n) {
     if (n->level) text_add(&where, ")");
     const char *name = interp_name(in, n->out);
     if (f->kind == FAULT_DIVISION)
-        return interp_fail(in, n->loc, "%s: %lld is divided by 0 as ints%s", name, (long long)f->index, where.data);
+        return interp_fail(in, n->loc, "%s: %lld is divided by 0 as ints%s", name,
+                           (long long)f->index, where.data);
     return interp_fail(in, n->loc, "%s: %s is %s at %lld in axis %u, which has %lld items%s", name,
                        interp_name(in, f->value), f->kind == FAULT_READ ? "read" : "added to",
                        (long long)f->index, f->axis, (long long)f->size, where.data);
@@ -50,7 +51,9 @@ static void tap_results(Interp *in, const Node *n) {
 /* ---- iterations ------------------------------------------------------------------------------- */
 
 static double *items_of(RecurRun *x, Value v) { return x->in->machine.ptr[v]; }
-static size_t bytes_of(RecurRun *x, Value v) { return (size_t)x->in->rooms->room[v].items * sizeof(double); }
+static size_t bytes_of(RecurRun *x, Value v) {
+    return (size_t)x->in->rooms->room[v].items * sizeof(double);
+}
 
 /* Where this iteration's values stand. */
 static void place_values(RecurRun *x, const RecurClass *c, const ClassRoom *room, int64_t pos) {
@@ -61,7 +64,8 @@ static void place_values(RecurRun *x, const RecurClass *c, const ClassRoom *room
     }
     for (uint32_t i = 0; i < c->outs.n; i++) {
         const RecurOut *o = &c->outs.data[i];
-        if (room->out_placed[i]) ptr[o->body] = items_of(x, o->result) + pos * x->in->rooms->room[o->body].items;
+        if (room->out_placed[i])
+            ptr[o->body] = items_of(x, o->result) + pos * x->in->rooms->room[o->body].items;
     }
 }
 
@@ -73,7 +77,8 @@ static void copy_out(RecurRun *x, const RecurOut *o, int64_t pos) {
     int64_t step = row * result->dims[o->axis], n = body->items / row;
     const double *from = items_of(x, o->body);
     double *to = items_of(x, o->result) + pos * row;
-    for (int64_t i = 0; i < n; i++) memcpy(to + i * step, from + i * row, (size_t)row * sizeof(double));
+    for (int64_t i = 0; i < n; i++)
+        memcpy(to + i * step, from + i * row, (size_t)row * sizeof(double));
 }
 
 static void shift_delay(RecurRun *x, NodeId id) {
@@ -81,9 +86,10 @@ static void shift_delay(RecurRun *x, NodeId id) {
     const Room *rows = &x->in->rooms->room[n->out];
     size_t row = (size_t)(rows->items / rows->dims[0]);
     double *d = items_of(x, n->out);
-    const double *from = graph_node(x->in->g, graph_value(x->in->g, n->source)->node)->kind == N_DELAY
-                             ? x->in->slab + x->in->rooms->delay[id]
-                             : items_of(x, n->source);
+    const double *from =
+        graph_node(x->in->g, graph_value(x->in->g, n->source)->node)->kind == N_DELAY
+            ? x->in->slab + x->in->rooms->delay[id]
+            : items_of(x, n->source);
     memmove(d + row, d, ((size_t)rows->items - row) * sizeof(double));
     memcpy(d, from, row * sizeof(double));
 }
@@ -95,7 +101,8 @@ static void end_iteration(RecurRun *x, const RecurClass *c, const ClassRoom *roo
     for (uint32_t i = 0; i < c->outs.n; i++)
         if (!room->out_placed[i]) copy_out(x, &c->outs.data[i], pos);
     for (uint32_t i = 0; i < x->r->carry.n; i++)
-        if (room->next[i] == NEXT_COPY) memcpy(x->spare[i], items_of(x, c->next[i]), bytes_of(x, c->args[i]));
+        if (room->next[i] == NEXT_COPY)
+            memcpy(x->spare[i], items_of(x, c->next[i]), bytes_of(x, c->args[i]));
     for (uint32_t i = 0; i < room->delays.n; i++) {
         const Node *n = graph_node(in->g, room->delays.data[i]);
         if (graph_node(in->g, graph_value(in->g, n->source)->node)->kind != N_DELAY) continue;
@@ -130,7 +137,8 @@ static void begin_recur(RecurRun *x) {
 
 static void end_recur(RecurRun *x) {
     for (uint32_t i = 0; i < x->r->carry.n; i++)
-        memcpy(items_of(x, x->r->carry.data[i].final), x->cur[i], bytes_of(x, x->r->carry.data[i].final));
+        memcpy(items_of(x, x->r->carry.data[i].final), x->cur[i],
+               bytes_of(x, x->r->carry.data[i].final));
     for (uint32_t i = 0; i < x->r->classes.n; i++) {
         const ClassRoom *room = &x->room->classes[i];
         for (uint32_t j = 0; j < room->delays.n; j++) {
@@ -159,7 +167,8 @@ static const char *run_iterations(RecurRun *x, bool tapped) {
 
 static const char *run_recur(Interp *in, NodeId id, bool tapped) {
     const Recur *r = graph_node(in->g, id)->recur;
-    RecurRun x = {in, r, in->rooms->recur[id], &in->jobs[id], in->jobs[id].carry[0], in->jobs[id].carry[1]};
+    RecurRun x = {
+        in, r, in->rooms->recur[id], &in->jobs[id], in->jobs[id].carry[0], in->jobs[id].carry[1]};
     begin_recur(&x);
     const char *error = run_iterations(&x, tapped);
     if (!error) end_recur(&x);

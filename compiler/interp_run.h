@@ -6,11 +6,11 @@
 
 /* What a node runs. */
 typedef struct Job {
-    Plan *plan;         /* of an equation or scatter, or */
+    Plan *plan; /* of an equation or scatter, or */
     Contract *contract;
     uint32_t *class_of; /* of a recurrence whose classes list their iterations; else NULL */
     uint32_t *pos_of;
-    double **carry[2];  /* of a recurrence: where each carried value stands, and its other buffer */
+    double **carry[2]; /* of a recurrence: where each carried value stands, and its other buffer */
 } Job;
 
 struct Interp {
@@ -33,7 +33,8 @@ struct Interp {
     Loc error_at;
 };
 
-const char *interp_fail(Interp *in, Loc at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+const char *interp_fail(Interp *in, Loc at, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 const char *interp_name(Interp *in, Value v);
 const Array *interp_view(Interp *in, Value v);
 

@@ -3,9 +3,9 @@
  * requires: a graph that graph_verify accepts.
  * cost: (nodes of a block)*(uses in it); sums of formulas at every node.
  *
- * A value lives from the node that defines it to the last node that uses it; outputs live to the end.
- * What a recurrence leaves behind lives from its start, its body needs what lives at once in one
- * iteration on top. Values from outside (inputs, parameters, states) are counted apart. */
+ * A value lives from the node that defines it to the last node that uses it; outputs live to the
+ * end. What a recurrence leaves behind lives from its start, its body needs what lives at once
+ * in one iteration on top. Values from outside (inputs, parameters, states) are counted apart. */
 #include "edit.h"
 #include "report.h"
 
@@ -29,7 +29,7 @@ typedef struct Memory {
     Text *out;
     Arena *scratch;
     Walk walk;
-    Life *life;      /* by value */
+    Life *life; /* by value */
     const Block *block;
     uint32_t now;
 } Memory;
@@ -40,7 +40,7 @@ static Size bytes_of(Graph *g, Value v) {
     return size_mul(g->sizes, value_size(g, v), size_num(g->sizes, item));
 }
 
-/* ---- peaks ------------------------------------------------------------------------------------------- */
+/* ---- peaks ----------------------------------------------------------------------------------- */
 
 static bool at_most(Graph *g, Size a, Size b) {
     return size_nonneg(g->sizes, size_sub(g->sizes, b, a));
@@ -53,11 +53,9 @@ static void peak_add(Graph *g, Peaks *p, Size s) {
     }
     uint32_t n = 0;
     for (uint32_t i = 0; i < p->n; i++)
-        if (at_most(g, s, p->size[i]))
-            return;
+        if (at_most(g, s, p->size[i])) return;
     for (uint32_t i = 0; i < p->n; i++)
-        if (!at_most(g, p->size[i], s))
-            p->size[n++] = p->size[i];
+        if (!at_most(g, p->size[i], s)) p->size[n++] = p->size[i];
     p->n = n;
     if (n == MAX_PEAKS)
         p->open = true;
@@ -65,18 +63,16 @@ static void peak_add(Graph *g, Peaks *p, Size s) {
         p->size[p->n++] = s;
 }
 
-/* ---- lifetimes --------------------------------------------------------------------------------------- */
+/* ---- lifetimes ------------------------------------------------------------------------------- */
 
 static void use(Value v, void *user) {
     Memory *m = user;
-    if (m->life[v].block == m->block && m->life[v].dies < m->now)
-        m->life[v].dies = m->now;
+    if (m->life[v].block == m->block && m->life[v].dies < m->now) m->life[v].dies = m->now;
 }
 
 static void define(Value v, void *user) {
     Memory *m = user;
-    if (v)
-        m->life[v] = (Life){m->now, m->now, m->block};
+    if (v) m->life[v] = (Life){m->now, m->now, m->block};
 }
 
 static bool from_outside(const Node *n) {
@@ -96,7 +92,7 @@ static void find_lives(Memory *m, const Block *b) {
     }
 }
 
-/* ---- the table --------------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 static void print_value(Memory *m, Value v, uint32_t end, uint32_t depth) {
     Graph *g = m->g;
@@ -108,7 +104,8 @@ static void print_value(Memory *m, Value v, uint32_t end, uint32_t depth) {
     text_add(&shape, "]");
     Size bytes = bytes_of(g, v);
     Life l = m->life[v];
-    text_printf(m->out, "%*s%4u %-24s %-28s %-24s to ", (int)(2 * depth), "", l.born, x->name ? x->name : "-", shape.data,
+    text_printf(m->out, "%*s%4u %-24s %-28s %-24s to ", (int)(2 * depth), "", l.born,
+                x->name ? x->name : "-", shape.data,
                 bytes ? size_str(g->sizes, bytes) : "more than 2^53");
     text_printf(m->out, l.dies >= end ? "the end\n" : "%u\n", l.dies);
 }
@@ -121,8 +118,7 @@ typedef struct Row {
 
 static void row_value(Value v, void *user) {
     Row *r = user;
-    if (v && r->m->life[v].block)
-        print_value(r->m, v, r->end, r->depth);
+    if (v && r->m->life[v].block) print_value(r->m, v, r->end, r->depth);
 }
 
 static void add_live(Value v, void *user) {
@@ -138,20 +134,17 @@ static Peaks memory_block(Memory *m, const Block *b, uint32_t depth);
 static Peaks memory_recur(Memory *m, const Recur *r, uint32_t depth) {
     Graph *g = m->g;
     Peaks all = {0};
-    text_printf(m->out, "%*s     a recurrence along %s, %s iterations:\n", (int)(2 * depth), "", r->axis ? r->axis : "an axis",
-                size_str(g->sizes, r->length));
+    text_printf(m->out, "%*s     a recurrence along %s, %s iterations:\n", (int)(2 * depth), "",
+                r->axis ? r->axis : "an axis", size_str(g->sizes, r->length));
     for (uint32_t c = 0; c < r->classes.n; c++) {
         const RecurClass *x = &r->classes.data[c];
         const uint32_t end = x->body.nodes.n;
         find_lives(m, &x->body);
         m->now = end;
-        for (uint32_t k = 0; k < r->carry.n; k++)
-            use(x->next[k], m);
-        for (uint32_t o = 0; o < x->outs.n; o++)
-            use(x->outs.data[o].body, m);
+        for (uint32_t k = 0; k < r->carry.n; k++) use(x->next[k], m);
+        for (uint32_t o = 0; o < x->outs.n; o++) use(x->outs.data[o].body, m);
         Peaks p = memory_block(m, &x->body, depth + 1);
-        for (uint32_t i = 0; i < p.n; i++)
-            peak_add(g, &all, p.size[i]);
+        for (uint32_t i = 0; i < p.n; i++) peak_add(g, &all, p.size[i]);
         all.open |= p.open;
     }
     return all;
@@ -163,20 +156,16 @@ static Peaks memory_block(Memory *m, const Block *b, uint32_t depth) {
     for (uint32_t i = 0; i < b->nodes.n; i++) {
         NodeId id = b->nodes.data[i];
         const Node n = *graph_node(g, id);
-        if (from_outside(&n))
-            continue;
+        if (from_outside(&n)) continue;
         Row r = {.m = m, .end = b->nodes.n, .depth = depth, .live = size_num(g->sizes, 0)};
         walk_defs(g, id, row_value, &r);
         Peaks inner = {0};
-        if (n.kind == N_RECUR)
-            inner = memory_recur(m, n.recur, depth);
+        if (n.kind == N_RECUR) inner = memory_recur(m, n.recur, depth);
         m->now = i;
-        for (uint32_t k = 0; k < b->nodes.n; k++)
-            walk_defs(g, b->nodes.data[k], add_live, &r);
+        for (uint32_t k = 0; k < b->nodes.n; k++) walk_defs(g, b->nodes.data[k], add_live, &r);
         for (uint32_t k = 0; k < inner.n; k++)
             peak_add(g, &peaks, size_add(g->sizes, r.live, inner.size[k]));
-        if (!inner.n)
-            peak_add(g, &peaks, r.live);
+        if (!inner.n) peak_add(g, &peaks, r.live);
         peaks.open |= inner.open;
     }
     return peaks;
@@ -207,17 +196,16 @@ void graph_memory(Graph *g, Text *out) {
     m.life = NEWN(m.scratch, Life, g->values.n);
     find_lives(&m, &g->top);
     m.now = g->top.nodes.n;
-    for (uint32_t i = 0; i < g->outputs.n; i++)
-        use(g->outputs.data[i].value, &m);
-    for (uint32_t i = 0; i < g->states.n; i++)
-        use(g->states.data[i].start, &m);
-    text_printf(out, "%s: one line a value: node, name, shape, bytes, last node that needs it\n", g->entry);
+    for (uint32_t i = 0; i < g->outputs.n; i++) use(g->outputs.data[i].value, &m);
+    for (uint32_t i = 0; i < g->states.n; i++) use(g->states.data[i].start, &m);
+    text_printf(out, "%s: one line a value: node, name, shape, bytes, last node that needs it\n",
+                g->entry);
     Peaks p = memory_block(&m, &g->top, 0);
     print_outside(&m);
-    text_add(out, p.n > 1 ? "needed at once, at most the largest of\n" : "needed at once, at most\n");
+    text_add(out,
+             p.n > 1 ? "needed at once, at most the largest of\n" : "needed at once, at most\n");
     for (uint32_t i = 0; i < p.n; i++)
         text_printf(out, "  %s bytes\n", size_str(g->sizes, p.size[i]));
-    if (p.open)
-        text_add(out, "  and what is too large for a formula\n");
+    if (p.open) text_add(out, "  and what is too large for a formula\n");
     arena_free(m.scratch);
 }

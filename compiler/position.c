@@ -1,5 +1,5 @@
-/* The position in the sequence, where a program uses it as a number: an int state "position", one for
- * each sample, 0 at the start of a sequence. It is made only if it is needed. */
+/* The position in the sequence, where a program uses it as a number: an int state "position",
+ * one for each sample, 0 at the start of a sequence. It is made only if it is needed. */
 #include "stream.h"
 
 #include <string.h>
@@ -11,27 +11,23 @@ typedef struct Lift {
     Walk walk;
     Edit edit;
     uint32_t n_values;
-    bool *lifted;   /* by value: gets the batch axis in front */
+    bool *lifted; /* by value: gets the batch axis in front */
     bool changed;
-    Size batch;     /* 0: there is none, the state is a scalar */
+    Size batch; /* 0: there is none, the state is a scalar */
     Value state;
-    bool own;       /* the equation at work gets the batch axis */
+    bool own; /* the equation at work gets the batch axis */
 } Lift;
 
-ExprId position_mark(Graph *g) {
-    return expr_lvl(g, MARK_LEVEL);
-}
+ExprId position_mark(Graph *g) { return expr_lvl(g, MARK_LEVEL); }
 
-static bool is_mark(const Expr *x) {
-    return x->op == X_LVL && x->i == MARK_LEVEL;
-}
+static bool is_mark(const Expr *x) { return x->op == X_LVL && x->i == MARK_LEVEL; }
 
 static bool has_batch(const Lift *l, Value v) {
     const ValueInfo *i = graph_value(l->g, v);
     return i->rank > 0 && i->dims[0] == l->batch;
 }
 
-/* ---- who depends on it ------------------------------------------------------------------------------ */
+/* ---- who depends on it ----------------------------------------------------------------------- */
 
 static bool has_mark(Graph *g, ExprId e, void *user) {
     (void)user;
@@ -45,8 +41,7 @@ static bool needs_position(Graph *g, ExprId e, void *user) {
 }
 
 static void lift(Lift *l, Value v) {
-    if (l->lifted[v] || has_batch(l, v))
-        return;
+    if (l->lifted[v] || has_batch(l, v)) return;
     l->lifted[v] = true;
     l->changed = true;
 }
@@ -56,10 +51,8 @@ static void lift_recur(Lift *l, const Recur *r) {
         bool any = l->lifted[r->carry.data[k].init];
         for (uint32_t c = 0; c < r->classes.n; c++)
             any = any || l->lifted[r->classes.data[c].next[k]];
-        for (uint32_t c = 0; any && c < r->classes.n; c++)
-            lift(l, r->classes.data[c].args[k]);
-        if (any)
-            lift(l, r->carry.data[k].final);
+        for (uint32_t c = 0; any && c < r->classes.n; c++) lift(l, r->classes.data[c].args[k]);
+        if (any) lift(l, r->carry.data[k].final);
     }
     for (uint32_t c = 0; c < r->classes.n; c++)
         for (uint32_t o = 0; o < r->classes.data[c].outs.n; o++)
@@ -70,25 +63,20 @@ static void lift_recur(Lift *l, const Recur *r) {
 static void lift_node(Graph *g, NodeId id, void *user) {
     Lift *l = user;
     const Node *n = graph_node(g, id);
-    if (n->kind == N_EQ && walk_node_any(&l->walk, id, needs_position, l))
-        lift(l, n->out);
-    if (n->kind == N_RECUR)
-        lift_recur(l, n->recur);
+    if (n->kind == N_EQ && walk_node_any(&l->walk, id, needs_position, l)) lift(l, n->out);
+    if (n->kind == N_RECUR) lift_recur(l, n->recur);
 }
 
-/* ---- rewriting -------------------------------------------------------------------------------------- */
+/* ---- rewriting ------------------------------------------------------------------------------- */
 
 static ExprId with_position(Edit *ed, ExprId e, const ExprId *args) {
     const Lift *l = ed->user;
     Graph *g = ed->g;
     const Expr x = *graph_expr(g, e);
     ExprId subs[MAX_RANK + 1] = {expr_idx(g, 0)};
-    if (is_mark(&x))
-        return expr_read(g, l->state, subs, l->batch ? 1 : 0);
-    if (x.op == X_IDX && l->own)
-        return expr_idx(g, (uint32_t)x.i + 1);
-    if (x.op != X_READ || x.value >= l->n_values || !l->lifted[x.value])
-        return 0;
+    if (is_mark(&x)) return expr_read(g, l->state, subs, l->batch ? 1 : 0);
+    if (x.op == X_IDX && l->own) return expr_idx(g, (uint32_t)x.i + 1);
+    if (x.op != X_READ || x.value >= l->n_values || !l->lifted[x.value]) return 0;
     memcpy(subs + 1, args, x.n_args * sizeof *args);
     return expr_read(g, x.value, subs, x.n_args + 1u);
 }
@@ -104,14 +92,13 @@ static void rewrite_eq(Lift *l, NodeId id) {
 /* v with the batch axis in front. */
 static Value broadcast(Lift *l, Value v, Block *b, uint32_t level) {
     Graph *g = l->g;
-    if (v >= l->n_values || l->lifted[v])
-        return v;
+    if (v >= l->n_values || l->lifted[v]) return v;
     ExprId subs[MAX_RANK];
-    for (uint32_t k = 0; k < graph_value(g, v)->rank; k++)
-        subs[k] = expr_idx(g, k + 1);
+    for (uint32_t k = 0; k < graph_value(g, v)->rank; k++) subs[k] = expr_idx(g, k + 1);
     ExprId e = expr_read(g, v, subs, graph_value(g, v)->rank);
     Value out = value_with_axis(g, v, l->batch, 0);
-    *PUSH(g->arena, &b->nodes) = eq_for(g, out, RED_NONE, NULL, 0, e, level, graph_value(g, out)->loc);
+    *PUSH(g->arena, &b->nodes) =
+        eq_for(g, out, RED_NONE, NULL, 0, e, level, graph_value(g, out)->loc);
     return out;
 }
 
@@ -128,7 +115,8 @@ static void rewrite_recur(Lift *l, Recur *r, Block *to) {
             if (l->lifted[c->args[k]])
                 c->next[k] = broadcast(l, c->next[k], &c->body, r->level + 1u);
         for (uint32_t o = 0; o < c->outs.n; o++)
-            c->outs.data[o].axis = (uint8_t)(c->outs.data[o].axis + l->lifted[c->outs.data[o].body]);
+            c->outs.data[o].axis =
+                (uint8_t)(c->outs.data[o].axis + l->lifted[c->outs.data[o].body]);
     }
 }
 
@@ -149,25 +137,22 @@ static void rewrite_block(Lift *l, Block *b) {
 static void insert_batch(Lift *l) {
     for (Value v = 1; v < l->n_values; v++) {
         ValueInfo *i = graph_value(l->g, v);
-        if (!l->lifted[v] || i->rank >= MAX_RANK)
-            continue;
+        if (!l->lifted[v] || i->rank >= MAX_RANK) continue;
         memmove(i->dims + 1, i->dims, i->rank * sizeof *i->dims);
         i->dims[0] = l->batch;
         i->rank++;
     }
 }
 
-/* ---- the state -------------------------------------------------------------------------------------- */
+/* ---- the state ------------------------------------------------------------------------------- */
 
 static Size batch_axis(Graph *g) {
     for (uint32_t i = 0; i < size_axes(g->sizes); i++) {
-        if (strcmp(size_axis_name(g->sizes, i), "B") != 0)
-            continue;
+        if (strcmp(size_axis_name(g->sizes, i), "B") != 0) continue;
         Size b = size_axis(g->sizes, "B", size_axis_multiple(g->sizes, i));
         for (uint32_t k = 0; k < g->inputs.n; k++) {
             const ValueInfo *v = graph_value(g, g->inputs.data[k].value);
-            if (v->rank > 0 && v->dims[0] == b)
-                return b;
+            if (v->rank > 0 && v->dims[0] == b) return b;
         }
     }
     return 0;
@@ -175,8 +160,7 @@ static Size batch_axis(Graph *g) {
 
 static bool any_mark(Graph *g, Walk *w) {
     for (uint32_t i = 0; i < g->top.nodes.n; i++)
-        if (walk_node_any(w, g->top.nodes.data[i], has_mark, NULL))
-            return true;
+        if (walk_node_any(w, g->top.nodes.data[i], has_mark, NULL)) return true;
     return false;
 }
 
@@ -199,16 +183,15 @@ static void add_state(Lift *l, ExprId add) {
 static void state_first(Graph *g, Value state) {
     NodeId id = graph_value(g, state)->node;
     uint32_t at = 0;
-    while (g->top.nodes.data[at] != id)
-        at++;
-    for (; at > 0; at--)
-        g->top.nodes.data[at] = g->top.nodes.data[at - 1];
+    while (g->top.nodes.data[at] != id) at++;
+    for (; at > 0; at--) g->top.nodes.data[at] = g->top.nodes.data[at - 1];
     g->top.nodes.data[0] = id;
 }
 
 void position_resolve(Graph *g, ExprId add, bool always) {
     Arena *scratch = arena_new();
-    Lift l = {.g = g, .walk = walk_new(g, scratch), .batch = batch_axis(g), .n_values = g->values.n};
+    Lift l = {
+        .g = g, .walk = walk_new(g, scratch), .batch = batch_axis(g), .n_values = g->values.n};
     if (always || any_mark(g, &l.walk)) {
         l.lifted = NEWN(scratch, bool, l.n_values);
         l.edit = edit_new(g, scratch, with_position, &l);
@@ -225,7 +208,7 @@ void position_resolve(Graph *g, ExprId add, bool always) {
     arena_free(scratch);
 }
 
-/* ---- positions on a whole sequence -------------------------------------------------------------------- */
+/* ---- positions on a whole sequence ----------------------------------------------------------- */
 
 typedef struct Positions {
     Graph *g;
@@ -242,20 +225,20 @@ static ExprId shift_numbers(Edit *ed, ExprId e, const ExprId *args) {
     bool counter = (x.op == X_LVL || x.op == X_POS) && x.i < MAX_LEVELS && p->along[x.i];
     if (counter || (x.op == X_IDX && p->own >= 0 && x.i == p->own))
         return expr_fn2(g, F_add, e, position_mark(g));
-    if (x.op != X_READ)
-        return 0;
+    if (x.op != X_READ) return 0;
     int at = stream_axis(g, x.value, p->axis);
     ExprId subs[MAX_RANK];
-    for (int k = 0; k < x.n_args; k++)
-        subs[k] = k == at ? expr_arg(g, e, (uint32_t)k) : args[k];
+    for (int k = 0; k < x.n_args; k++) subs[k] = k == at ? expr_arg(g, e, (uint32_t)k) : args[k];
     return expr_read(g, x.value, subs, x.n_args);
 }
 
-/* The axis alone: with a prefix before it, a run starts the sequence, so positions are right as they are. */
+/* The axis alone: with a prefix before it, a run starts the sequence, so positions are right as
+ * they are. */
 static bool plain_length(const Positions *p, Size s) {
     Size rest;
     int64_t zero;
-    return stream_size(p->g, s, p->axis, &rest) && size_is_num(p->g->sizes, rest, &zero) && zero == 0;
+    return stream_size(p->g, s, p->axis, &rest) && size_is_num(p->g->sizes, rest, &zero) &&
+           zero == 0;
 }
 
 static void shift_block(Positions *p, Edit *ed, const Block *b) {
@@ -265,14 +248,12 @@ static void shift_block(Positions *p, Edit *ed, const Block *b) {
         const Node n = *graph_node(g, id);
         if (n.kind == N_EQ) {
             p->own = stream_axis(g, n.out, p->axis);
-            if (p->own >= 0 && !plain_length(p, graph_value(g, n.out)->dims[p->own]))
-                p->own = -1;
+            if (p->own >= 0 && !plain_length(p, graph_value(g, n.out)->dims[p->own])) p->own = -1;
             edit_fresh(ed);
             ExprId e = edit_expr(ed, n.expr);
             graph_node(g, id)->expr = e;
         }
-        if (n.kind != N_RECUR)
-            continue;
+        if (n.kind != N_RECUR) continue;
         p->along[n.recur->level] = !n.recur->layers && plain_length(p, n.recur->length);
         for (uint32_t c = 0; c < n.recur->classes.n; c++)
             shift_block(p, ed, &n.recur->classes.data[c].body);
@@ -280,20 +261,13 @@ static void shift_block(Positions *p, Edit *ed, const Block *b) {
     }
 }
 
-static bool has_position(const Graph *g) {
-    for (uint32_t i = 0; i < g->states.n; i++)
-        if (g->states.data[i].members.n == 1 && strcmp(g->states.data[i].members.data[0].name, "position") == 0)
-            return true;
-    return false;
-}
-
 /* requires: graph_streams(g, axis), before graph_distribute.
- * maintains: results when "position" is 0; has the state "position" exactly when graph_step has it. */
+ * maintains: results when "position" is 0; there is a state "position" exactly when graph_step
+ *   makes one. */
 Graph *graph_position(Graph *g, const char *axis) {
-    bool needed = has_position(graph_step(g, axis));
+    bool needed = graph_step(g, axis)->states.n > g->states.n;
     g = graph_clone(g, g->entry);
-    if (!needed)
-        return g;
+    if (!needed) return g;
     Arena *scratch = arena_new();
     Positions p = {.g = g, .axis = axis, .own = -1};
     Edit ed = edit_new(g, scratch, shift_numbers, &p);

@@ -20,7 +20,9 @@ static inline uint64_t random_mix(uint64_t x) {
 static inline uint64_t random_begin(uint64_t seed, uint32_t place) {
     return random_mix(random_mix(seed) ^ place);
 }
-static inline uint64_t random_next(uint64_t h, int64_t arg) { return random_mix(h ^ (uint64_t)arg); }
+static inline uint64_t random_next(uint64_t h, int64_t arg) {
+    return random_mix(h ^ (uint64_t)arg);
+}
 static inline double random_end(uint64_t h) { return (double)(h >> 11) * 0x1p-53; }
 static inline double random_end_f32(uint64_t h) { return (double)(h >> 40) * 0x1p-24; }
 

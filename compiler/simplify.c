@@ -1,38 +1,35 @@
 /* Simplification to a fixpoint, in rounds over the whole graph.
  *
  * requires: a graph that graph_verify accepts.
- * maintains: the values of all outputs, up to the order of terms where a sum of sums becomes one sum;
- *   the tables; a second run changes nothing.
+ * maintains: the values of all outputs, up to the order of terms where a sum of sums becomes one
+ *   sum; the tables; a second run changes nothing.
  * cost: linear in the graph a round; few rounds (each but the last removes or shortens something).
  *
- * A round visits nodes in order: reads are replaced by what stands behind them (inline.c), expressions
- * simplified (algebra.c, canonical int forms with the ranges of indices), reductions of reductions
- * merged, copies and equal equations dropped (cse.c). Carried values that all classes pass through
- * are the outer value they start from. What is not used any more goes with the copy between rounds. */
+ * A round visits nodes in order: reads are replaced by what stands behind them (inline.c),
+ * expressions simplified (algebra.c, canonical int forms with the ranges of indices), reductions
+ * of reductions merged, copies and equal equations dropped (cse.c). Carried values that all
+ * classes pass through are the outer value they start from. What is not used any more goes with
+ * the copy between rounds. */
 #include "simplify.h"
 
 #include <string.h>
 
 enum { MAX_ROUNDS = 16 };
 
-/* ---- uses ---------------------------------------------------------------------------------------- */
+/* ---- uses ------------------------------------------------------------------------------------ */
 
 static void count_read(Walk *w, ExprId e, void *user) {
     Simplify *s = user;
     const Expr *x = graph_expr(w->g, e);
-    if (x->op == X_READ)
-        s->uses[x->value]++;
+    if (x->op == X_READ) s->uses[x->value]++;
 }
 
 static void count_recur(Simplify *s, const Recur *r) {
-    for (uint32_t k = 0; k < r->carry.n; k++)
-        s->uses[r->carry.data[k].init] += 2;
+    for (uint32_t k = 0; k < r->carry.n; k++) s->uses[r->carry.data[k].init] += 2;
     for (uint32_t c = 0; c < r->classes.n; c++) {
         const RecurClass *x = &r->classes.data[c];
-        for (uint32_t k = 0; k < r->carry.n; k++)
-            s->uses[x->next[k]] += 2;
-        for (uint32_t o = 0; o < x->outs.n; o++)
-            s->uses[x->outs.data[o].body] += 2;
+        for (uint32_t k = 0; k < r->carry.n; k++) s->uses[x->next[k]] += 2;
+        for (uint32_t o = 0; o < x->outs.n; o++) s->uses[x->outs.data[o].body] += 2;
     }
 }
 
@@ -58,13 +55,11 @@ static void count_node(Graph *g, NodeId id, void *user) {
 static void count_uses(Simplify *s) {
     Graph *g = s->g;
     graph_each(g, &g->top, count_node, s);
-    for (uint32_t i = 0; i < g->outputs.n; i++)
-        s->uses[g->outputs.data[i].value] += 2;
-    for (uint32_t i = 0; i < g->states.n; i++)
-        s->uses[g->states.data[i].start] += 2;
+    for (uint32_t i = 0; i < g->outputs.n; i++) s->uses[g->outputs.data[i].value] += 2;
+    for (uint32_t i = 0; i < g->states.n; i++) s->uses[g->states.data[i].start] += 2;
 }
 
-/* ---- equations ------------------------------------------------------------------------------------- */
+/* ---- equations ------------------------------------------------------------------------------- */
 
 static ExprId simplify_expr_at(Edit *ed, ExprId e, const ExprId *args) {
     Simplify *s = ed->user;
@@ -75,8 +70,7 @@ static ExprId simplify_expr_at(Edit *ed, ExprId e, const ExprId *args) {
         ExprId r = simplify_read(s, v, args, x.n_args);
         return r ? r : expr_read(g, v, args, x.n_args);
     }
-    if (x.op != X_FN && x.op != X_SELECT)
-        return 0;
+    if (x.op != X_FN && x.op != X_SELECT) return 0;
     return simplify_algebra(g, edit_rebuild(g, e, args));
 }
 
@@ -100,19 +94,17 @@ static uint32_t index_sizes(Graph *g, const Node *n, Size *sizes) {
 /* out = u at the same indices and stored the same way */
 static Value copied_value(Graph *g, const Node *n) {
     const Expr x = *graph_expr(g, n->expr);
-    if (n->kind != N_EQ || n->red != RED_NONE || x.op != X_READ || !graph_same_dims(g, n->out, x.value))
+    if (n->kind != N_EQ || n->red != RED_NONE || x.op != X_READ ||
+        !graph_same_dims(g, n->out, x.value))
         return 0;
-    if (graph_value(g, x.value)->store != graph_value(g, n->out)->store)
-        return 0;
+    if (graph_value(g, x.value)->store != graph_value(g, n->out)->store) return 0;
     for (uint32_t k = 0; k < x.n_args; k++)
-        if (!is_index(g, expr_arg(g, n->expr, k), k))
-            return 0;
+        if (!is_index(g, expr_arg(g, n->expr, k), k)) return 0;
     return x.value;
 }
 
 static void replace(Simplify *s, Value v, Value by) {
-    if (v == by || s->to[v])
-        return;
+    if (v == by || s->to[v]) return;
     s->to[v] = by;
     s->uses[by] += s->uses[v];
     s->changed = true;
@@ -143,13 +135,12 @@ static bool simplify_eq(Simplify *s, NodeId id) {
         NodeId other = simplify_find(s, id);
         same = other ? graph_node(g, other)->out : 0;
     }
-    if (!same)
-        return true;
+    if (!same) return true;
     replace(s, n.out, same);
     return false;
 }
 
-/* ---- recurrences --------------------------------------------------------------------------------- */
+/* ---- recurrences ----------------------------------------------------------------------------- */
 
 static void simplify_block(Simplify *s, Block *b);
 
@@ -162,11 +153,9 @@ static void simplify_constant_carry(Simplify *s, Recur *r, uint32_t k) {
     Value init = r->carry.data[k].init;
     for (uint32_t c = 0; c < r->classes.n; c++) {
         Value next = simplify_value(s, r->classes.data[c].next[k]);
-        if (next != r->classes.data[c].args[k] && next != init)
-            return;
+        if (next != r->classes.data[c].args[k] && next != init) return;
     }
-    for (uint32_t c = 0; c < r->classes.n; c++)
-        replace(s, r->classes.data[c].args[k], init);
+    for (uint32_t c = 0; c < r->classes.n; c++) replace(s, r->classes.data[c].args[k], init);
     replace(s, r->carry.data[k].final, init);
 }
 
@@ -177,10 +166,10 @@ static void simplify_equal_carries(Simplify *s, Recur *r) {
             bool same = r->carry.data[a].init == r->carry.data[b].init;
             for (uint32_t c = 0; c < r->classes.n && same; c++) {
                 const RecurClass *x = &r->classes.data[c];
-                same = x->next[a] == x->next[b] && x->next[a] != x->args[a] && x->next[a] != x->args[b];
+                same = x->next[a] == x->next[b] && x->next[a] != x->args[a] &&
+                       x->next[a] != x->args[b];
             }
-            if (!same)
-                continue;
+            if (!same) continue;
             for (uint32_t c = 0; c < r->classes.n; c++)
                 replace(s, r->classes.data[c].args[b], r->classes.data[c].args[a]);
             replace(s, r->carry.data[b].final, r->carry.data[a].final);
@@ -191,28 +180,26 @@ static void simplify_equal_carries(Simplify *s, Recur *r) {
 static void simplify_final(Simplify *s, Recur *r, uint32_t k) {
     Value v = r->classes.data[0].next[k];
     for (uint32_t c = 0; c < r->classes.n; c++)
-        if (r->classes.data[c].next[k] != v || !is_outer(s, r, v))
-            return;
+        if (r->classes.data[c].next[k] != v || !is_outer(s, r, v)) return;
     replace(s, r->carry.data[k].final, v);
 }
 
 static void simplify_outs(Simplify *s, RecurClass *c) {
     for (uint32_t a = 0; a < c->outs.n; a++)
         for (uint32_t b = a + 1; b < c->outs.n; b++)
-            if (c->outs.data[a].body == c->outs.data[b].body && c->outs.data[a].axis == c->outs.data[b].axis)
+            if (c->outs.data[a].body == c->outs.data[b].body &&
+                c->outs.data[a].axis == c->outs.data[b].axis)
                 replace(s, c->outs.data[b].result, c->outs.data[a].result);
 }
 
 static void simplify_class(Simplify *s, Recur *r, RecurClass *c) {
     simplify_block(s, &c->body);
-    for (uint32_t k = 0; k < r->carry.n; k++)
-        c->next[k] = simplify_value(s, c->next[k]);
+    for (uint32_t k = 0; k < r->carry.n; k++) c->next[k] = simplify_value(s, c->next[k]);
     for (uint32_t o = 0; o < c->outs.n; o++)
         c->outs.data[o].body = simplify_value(s, c->outs.data[o].body);
     for (uint32_t i = 0; i < c->body.nodes.n; i++) {
         Node *n = graph_node(s->g, c->body.nodes.data[i]);
-        if (n->kind == N_DELAY)
-            n->source = simplify_value(s, n->source);
+        if (n->kind == N_DELAY) n->source = simplify_value(s, n->source);
     }
     simplify_outs(s, c);
 }
@@ -222,15 +209,12 @@ static void simplify_recur(Simplify *s, Recur *r) {
     for (uint32_t k = 0; k < r->carry.n; k++)
         r->carry.data[k].init = simplify_value(s, r->carry.data[k].init);
     simplify_equal_carries(s, r);
-    for (uint32_t k = 0; k < r->carry.n; k++)
-        simplify_constant_carry(s, r, k);
-    for (uint32_t c = 0; c < r->classes.n; c++)
-        simplify_class(s, r, &r->classes.data[c]);
-    for (uint32_t k = 0; k < r->carry.n; k++)
-        simplify_final(s, r, k);
+    for (uint32_t k = 0; k < r->carry.n; k++) simplify_constant_carry(s, r, k);
+    for (uint32_t c = 0; c < r->classes.n; c++) simplify_class(s, r, &r->classes.data[c]);
+    for (uint32_t k = 0; k < r->carry.n; k++) simplify_final(s, r, k);
 }
 
-/* ---- rounds ---------------------------------------------------------------------------------------- */
+/* ---- rounds ---------------------------------------------------------------------------------- */
 
 static void simplify_block(Simplify *s, Block *b) {
     Block old = *b;
@@ -246,8 +230,7 @@ static void simplify_block(Simplify *s, Block *b) {
             simplify_recur(s, n->recur);
         else if (n->kind == N_DELAY)
             n->init = simplify_value(s, n->init);
-        if (stays)
-            *PUSH(s->g->arena, &b->nodes) = id;
+        if (stays) *PUSH(s->g->arena, &b->nodes) = id;
     }
     simplify_leave(s, scope);
 }

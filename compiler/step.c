@@ -1,8 +1,8 @@
 /* One step: the same program at the last position of a streaming axis.
  *
  * requires: graph_streams(g, axis), before graph_distribute.
- * maintains: outputs are those of the last position; the axis is gone from every shape. Inputs nothing
- *   depends on any more are dropped from the table.
+ * maintains: outputs are those of the last position; the axis is gone from every shape. Inputs
+ *   nothing depends on any more are dropped from the table.
  * cost: linear.
  *
  * Every value loses its streaming axis and recurrences over it are run once, in the block around. A
@@ -18,9 +18,9 @@ typedef struct Step {
     Arena *scratch;
     Edit edit, decide;
     uint32_t n_values;
-    int8_t *at;       /* by value: the axis it loses, -1 none */
-    Size *length;     /* by value: of that axis */
-    Value *to;        /* by value: what stands for it, 0 itself */
+    int8_t *at;                /* by value: the axis it loses, -1 none */
+    Size *length;              /* by value: of that axis */
+    Value *to;                 /* by value: what stands for it, 0 itself */
     bool gone[MAX_LEVELS + 1]; /* by level: its recurrence is run once in the block around */
     Size level_len[MAX_LEVELS + 1];
     /* the equation at work */
@@ -30,19 +30,17 @@ typedef struct Step {
 } Step;
 
 static Value now(const Step *s, Value v) {
-    while (v < s->n_values && s->to[v])
-        v = s->to[v];
+    while (v < s->n_values && s->to[v]) v = s->to[v];
     return v;
 }
 
 static uint32_t gone_below(const Step *s, uint32_t level) {
     uint32_t n = 0;
-    for (uint32_t k = 0; k < level; k++)
-        n += s->gone[k];
+    for (uint32_t k = 0; k < level; k++) n += s->gone[k];
     return n;
 }
 
-/* ---- expressions ----------------------------------------------------------------------------------- */
+/* ---- expressions ----------------------------------------------------------------------------- */
 
 /* The index of the last position is the length less 1: for deciding comparisons. */
 static ExprId last_as_size(Edit *ed, ExprId e, const ExprId *args) {
@@ -51,10 +49,8 @@ static ExprId last_as_size(Edit *ed, ExprId e, const ExprId *args) {
     const Expr x = *graph_expr(g, e);
     (void)args;
     Size length = 0;
-    if (x.op == X_IDX && s->own >= 0 && x.i == s->own)
-        length = s->own_len;
-    if ((x.op == X_LVL || x.op == X_POS) && s->gone[x.i])
-        length = s->level_len[x.i];
+    if (x.op == X_IDX && s->own >= 0 && x.i == s->own) length = s->own_len;
+    if ((x.op == X_LVL || x.op == X_POS) && s->gone[x.i]) length = s->level_len[x.i];
     return length ? int_add(g, expr_size(g, length), -1) : 0;
 }
 
@@ -79,8 +75,7 @@ static ExprId read_now(Step *s, ExprId e, const ExprId *args) {
     ExprId subs[MAX_RANK];
     uint32_t n = 0;
     for (int k = 0; k < x.n_args; k++)
-        if (k != at)
-            subs[n++] = args[k];
+        if (k != at) subs[n++] = args[k];
     return expr_read(s->g, now(s, x.value), subs, n);
 }
 
@@ -90,14 +85,12 @@ static ExprId at_last(Edit *ed, ExprId e, const ExprId *args) {
     const Expr x = *graph_expr(g, e);
     switch ((ExprOp)x.op) {
     case X_IDX:
-        if (s->own < 0 || x.i < s->own)
-            return 0;
+        if (s->own < 0 || x.i < s->own) return 0;
         return x.i == s->own ? last_as_number(s, s->own_len) : expr_idx(g, (uint32_t)x.i - 1);
     case X_LVL:
     case X_POS: {
         uint32_t level = (uint32_t)x.i;
-        if (s->gone[level])
-            return last_as_number(s, s->level_len[level]);
+        if (s->gone[level]) return last_as_number(s, s->level_len[level]);
         level -= gone_below(s, level);
         return x.op == X_LVL ? expr_lvl(g, level) : expr_pos(g, level);
     }
@@ -114,7 +107,7 @@ static ExprId at_last(Edit *ed, ExprId e, const ExprId *args) {
     }
 }
 
-/* ---- nodes ------------------------------------------------------------------------------------------ */
+/* ---- nodes ----------------------------------------------------------------------------------- */
 
 static void step_eq(Step *s, NodeId id) {
     Graph *g = s->g;
@@ -148,8 +141,7 @@ static void step_delay_final(Step *s, const Node *n, Block *to) {
     Graph *g = s->g;
     const ValueInfo v = *graph_value(g, n->final);
     ExprId subs[MAX_RANK];
-    for (uint32_t k = 0; k < v.rank; k++)
-        subs[k] = expr_idx(g, k);
+    for (uint32_t k = 0; k < v.rank; k++) subs[k] = expr_idx(g, k);
     ExprId e = expr_read(g, now(s, n->source), subs + 1, v.rank - 1u);
     if (v.dims[0] != size_num(g->sizes, 1)) {
         ExprId newest = expr_fn2(g, F_eq, subs[0], expr_int(g, 0));
@@ -165,20 +157,16 @@ static void step_once(Step *s, Recur *r, Block *to) {
     Graph *g = s->g;
     RecurClass *c = &r->classes.data[0];
     s->gone[r->level] = true;
-    for (uint32_t k = 0; k < r->carry.n; k++)
-        s->to[c->args[k]] = now(s, r->carry.data[k].init);
+    for (uint32_t k = 0; k < r->carry.n; k++) s->to[c->args[k]] = now(s, r->carry.data[k].init);
     for (uint32_t i = 0; i < c->body.nodes.n; i++) {
         const Node *n = graph_node(g, c->body.nodes.data[i]);
-        if (n->kind == N_DELAY)
-            s->to[n->out] = now(s, n->init);
+        if (n->kind == N_DELAY) s->to[n->out] = now(s, n->init);
     }
     step_block(s, &c->body, to);
-    for (uint32_t k = 0; k < r->carry.n; k++)
-        s->to[r->carry.data[k].final] = now(s, c->next[k]);
+    for (uint32_t k = 0; k < r->carry.n; k++) s->to[r->carry.data[k].final] = now(s, c->next[k]);
     for (uint32_t i = 0; i < c->body.nodes.n; i++) {
         const Node n = *graph_node(g, c->body.nodes.data[i]);
-        if (n.kind == N_DELAY && n.final)
-            step_delay_final(s, &n, to);
+        if (n.kind == N_DELAY && n.final) step_delay_final(s, &n, to);
     }
     for (uint32_t o = 0; o < c->outs.n; o++)
         s->to[c->outs.data[o].result] = now(s, c->outs.data[o].body);
@@ -189,8 +177,7 @@ static void step_loop(Step *s, NodeId id) {
     Graph *g = s->g;
     Recur *r = graph_node(g, id)->recur;
     uint32_t below = gone_below(s, r->level);
-    for (uint32_t k = 0; k < r->carry.n; k++)
-        r->carry.data[k].init = now(s, r->carry.data[k].init);
+    for (uint32_t k = 0; k < r->carry.n; k++) r->carry.data[k].init = now(s, r->carry.data[k].init);
     for (uint32_t i = 0; i < r->classes.n; i++) {
         RecurClass *c = &r->classes.data[i];
         Block old = c->body;
@@ -200,17 +187,14 @@ static void step_loop(Step *s, NodeId id) {
             n->level = (uint8_t)(n->level - below);
         }
         step_block(s, &old, &c->body);
-        for (uint32_t k = 0; k < r->carry.n; k++)
-            c->next[k] = now(s, c->next[k]);
+        for (uint32_t k = 0; k < r->carry.n; k++) c->next[k] = now(s, c->next[k]);
         for (uint32_t k = 0; k < old.nodes.n; k++) {
             Node *n = graph_node(g, old.nodes.data[k]);
-            if (n->kind == N_DELAY)
-                n->source = now(s, n->source);
+            if (n->kind == N_DELAY) n->source = now(s, n->source);
         }
         for (uint32_t o = 0; o < c->outs.n; o++) {
             RecurOut *out = &c->outs.data[o];
-            if (s->at[out->result] >= 0 && s->at[out->result] < out->axis)
-                out->axis--;
+            if (s->at[out->result] >= 0 && s->at[out->result] < out->axis) out->axis--;
             out->body = now(s, out->body);
         }
     }
@@ -233,8 +217,7 @@ static void step_block(Step *s, const Block *b, Block *to) {
             }
             step_loop(s, id);
         } else if (n->kind == N_DELAY) {
-            if (s->gone[n->level - 1])
-                continue;
+            if (s->gone[n->level - 1]) continue;
             n->init = now(s, n->init);
             n->level = (uint8_t)(n->level - gone_below(s, n->level));
         } else if (n->kind == N_EQ || n->kind == N_SCATTER) {
@@ -244,7 +227,7 @@ static void step_block(Step *s, const Block *b, Block *to) {
     }
 }
 
-/* ---- the graph ---------------------------------------------------------------------------------------- */
+/* ---- the graph ------------------------------------------------------------------------------- */
 
 static void drop_axes(Step *s) {
     Graph *g = s->g;
@@ -252,8 +235,7 @@ static void drop_axes(Step *s) {
         ValueInfo *i = graph_value(g, v);
         int at = stream_axis(g, v, s->axis);
         s->at[v] = -1;
-        if (at < 0)
-            continue;
+        if (at < 0) continue;
         s->at[v] = (int8_t)at;
         s->length[v] = i->dims[at];
         memmove(i->dims + at, i->dims + at + 1, (i->rank - (uint32_t)at - 1) * sizeof *i->dims);
@@ -267,22 +249,18 @@ typedef struct Used {
     bool *used;
 } Used;
 
-static void mark_used(Value v, void *user) {
-    ((Used *)user)->used[v] = true;
-}
+static void mark_used(Value v, void *user) { ((Used *)user)->used[v] = true; }
 
 /* Inputs no output depends on. */
 static void drop_inputs(Graph *g, Arena *scratch) {
     Used u = {.g = g, .walk = walk_new(g, scratch), .used = NEWN(scratch, bool, g->values.n)};
     for (uint32_t i = 0; i < g->top.nodes.n; i++)
         walk_uses(&u.walk, g->top.nodes.data[i], mark_used, &u);
-    for (uint32_t i = 0; i < g->outputs.n; i++)
-        u.used[g->outputs.data[i].value] = true;
+    for (uint32_t i = 0; i < g->outputs.n; i++) u.used[g->outputs.data[i].value] = true;
     uint32_t n = 0, m = 0;
     for (uint32_t i = 0; i < g->inputs.n; i++) {
         InputInfo in = g->inputs.data[i];
-        if (!u.used[in.value])
-            continue;
+        if (!u.used[in.value]) continue;
         graph_node(g, graph_value(g, in.value)->node)->index = n;
         g->inputs.data[n++] = in;
     }

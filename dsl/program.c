@@ -109,7 +109,10 @@ static Graph *stream_entry(Program *p, const EntryInfo *e, Graph *g, Diag *d) {
     return graph_position(g, axis);
 }
 
-static Graph *finish(Graph *g) { return graph_simplify(graph_distribute(g)); }
+/* Simplified before as well: what has one reader moves into its cycle instead of being stacked. */
+static Graph *finish(Graph *g) {
+    return graph_simplify(graph_unstack(graph_distribute(graph_simplify(g))));
+}
 
 static Graph *differentiate(Graph *g, const EntryInfo *e, Diag *d) {
     GradError why = {0};

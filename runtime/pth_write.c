@@ -148,7 +148,7 @@ static void put_storage(pickler *p, const rw_tensor *t, size_t key) {
     if (is_untyped)
         put_global(p, M_UNTYPED, "torch.storage", "UntypedStorage");
     else
-        put_global(p, M_CLASS + t->dtype, "torch", torch_names[t->dtype].storage);
+        put_global(p, M_CLASS + (unsigned)t->dtype, "torch", torch_names[t->dtype].storage);
     put_text(b, text);
     put_known_text(p, M_CPU, "cpu");
     put_int(b, (int64_t)(is_untyped ? t->bytes : t->bytes / rw_dtype_bytes(t->dtype)));
@@ -174,7 +174,7 @@ static void put_tensor(pickler *p, const rw_tensor *t, size_t key) {
     put_op(b, 0x89); /* requires_grad */
     put_dict(p);     /* hooks */
     if (is_untyped)
-        put_global(p, M_DTYPE + t->dtype, "torch", torch_names[t->dtype].dtype);
+        put_global(p, M_DTYPE + (unsigned)t->dtype, "torch", torch_names[t->dtype].dtype);
     put(b, "tR", 2);
 }
 

@@ -200,6 +200,8 @@ rw_status safetensors_read(rw_weights *w, rw_message *m) {
     json_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, &e);
     if (root == NULL) {
         char q[QUOTED];
+        if (json_error_code(&e) == json_error_out_of_memory)
+            return rw_fail(m, RW_NO_MEMORY, "%s: no memory for its header", w->path);
         return rw_fail(m, RW_BAD_FILE, "%s: the .safetensors header is no JSON: %s (at byte %d)",
                        w->path, text_quote(e.text, strlen(e.text), q), e.position + 8);
     }

@@ -195,7 +195,7 @@ rw_status zip_data(const zip_directory *z, const zip_entry *e, const uint8_t **d
 }
 
 rw_status zip_check(const zip_directory *z, zip_entry *e, rw_message *m) {
-    const uint8_t *p;
+    const uint8_t *p = NULL;
     char q[QUOTED];
     if (e->is_checked)
         return RW_OK;

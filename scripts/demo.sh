@@ -13,16 +13,26 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
 say() { printf '\n== %s\n' "$*"; }
+short() { sed "s|$bin/||g; s|$tmp/||g; s|$PWD/||g"; }
 show() { # prints a command, then runs it
-    printf '$ %s\n' "$(echo "$*" | sed "s|$bin/||g; s|$tmp/||g; s|$PWD/||g")"
-    "$@"
+    printf '$ %s\n' "$(echo "$*" | short)"
+    code=0
+    "$@" >"$tmp/said" 2>&1 || code=$?
+    short <"$tmp/said"
+    return $code
+}
+end_of() { # the same, the last $1 lines of what it prints
+    n=$1
+    shift
+    printf '$ %s | tail -n %s\n' "$(echo "$*" | short)" "$n"
+    "$@" | tail -n "$n"
 }
 
 say "One text, checked: its entries and what it costs, before anything is made"
 show "$bin/rwkvc" models/rwkv7.rwkv
-show "$bin/rwkvc" models/rwkv7.rwkv --report --entry=forward -D L=12 -D D=768
+end_of 12 "$bin/rwkvc" models/rwkv7.rwkv --report
 
-# 4 rows of 33 bytes of the README; an .npy file is a header and the numbers.
+# Bytes of the README as 4 rows of 32; an .npy file is a header and the numbers.
 array() { # array FILE FIRST: bytes FIRST..FIRST+127 as [4,32]
     {
         printf '\223NUMPY\001\000\166\000'
@@ -40,7 +50,7 @@ array "$tmp/target.npy" 1
     show "$bin/rwkvc" eval models/rwkv7.rwkv grad $small --params "$tmp/p.safetensors" \
         --in token="$tmp/token.npy" --in target="$tmp/target.npy" --grads "$tmp/g.safetensors"
 }
-show "$bin/rwkvc" dump "$tmp/g.safetensors" | tail -n 1
+end_of 3 "$bin/rwkvc" dump "$tmp/g.safetensors"
 
 say "A mistake, and what is said about it"
 sed 's/linear(mix(x_k), key.weight)/linear(mix(x_k), w1)/' models/rwkv7.rwkv >"$tmp/wrong.rwkv"

@@ -48,10 +48,13 @@ endif()
 
 # ---- rooms -----------------------------------------------------------------------------------
 
-foreach(name tensor npy weights)
+foreach(name file tensor npy weights damage rng convert)
     c_test(runtime ${name} rwkvrt)
 endforeach()
-foreach(name expr graph passes grad interp interp_time)
+if(NOT RWKVC_SANITIZE) # it puts an allocator of its own in place, as the sanitizers do
+    c_test(runtime memory rwkvrt)
+endif()
+foreach(name expr graph passes stream grad grad_random interp interp_time report)
     c_test(compiler test_${name} rwkvc_compiler)
 endforeach()
 c_test(dsl test_parse rwkvc_dsl)
@@ -64,7 +67,16 @@ endforeach()
 
 # ---- programs --------------------------------------------------------------------------------
 
-c_test(random run rwkvc_dsl SOURCES tests/random/generate.c)
+# How many: enough for a minute. More by hand: build/bin/test_fuzz_mutate FIRST COUNT.
+if(RWKVC_SANITIZE)
+    set(n_random 300)
+    set(n_mutations 500)
+else()
+    set(n_random 10000)
+    set(n_mutations 1000)
+endif()
+c_test(random run rwkvc_dsl SOURCES tests/random/generate.c ARGS 0 ${n_random})
+c_test(fuzz mutate rwkvc_dsl ARGS 1 ${n_mutations})
 
 # Comparisons with independent programs in numpy, a test each.
 execute_process(COMMAND "${PYTHON}" tests/oracle/run.py --list WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}"

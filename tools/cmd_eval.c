@@ -239,12 +239,9 @@ static int run_failed(const Eval *e, Interp *in, const char *wrong) {
 static const char *bind_all(const Eval *e, Interp *in, Graph *g, const Array *params,
                             const Array *states, const Array *inputs) {
     const char *wrong = NULL;
-    for (uint32_t i = 0; i < e->axes.n && !wrong; i++) {
-        int64_t length = e->axes.length[i];
-        /* The start of a sequence has no positions, so no number depends on how many there are. */
-        if (!length && !inputs) length = size_axis_multiple(e->axes.sizes, i);
-        if (length) wrong = interp_axis(in, size_axis_name(e->axes.sizes, i), length);
-    }
+    for (uint32_t i = 0; i < e->axes.n && !wrong; i++)
+        if (e->axes.length[i])
+            wrong = interp_axis(in, size_axis_name(e->axes.sizes, i), e->axes.length[i]);
     for (uint32_t i = 0; i < g->params.n && !wrong; i++)
         if (g->params.data[i].value) wrong = interp_bind(in, g->params.data[i].value, &params[i]);
     for (uint32_t i = 0; i < g->states.n && states && !wrong; i++)

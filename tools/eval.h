@@ -30,8 +30,8 @@ typedef struct Eval {
     rw_weights *file; /* --params, or NULL */
 } Eval;
 
-/* Another entry of the model that the run belongs to: "start" for "teacher.grad" is "teacher.start",
- * or, where a train block has a name of its own, the "start" of the text. NULL after an error. */
+/* Another entry of the model this run is of: "start" for "teacher.grad" is "teacher.start", or,
+ * where a train block has a name of its own, the "start" of the text. NULL after an error. */
 Graph *sibling_graph(Eval *e, const char *name);
 
 /* ---- arrays -------------------------------------------------------------------------------- */
@@ -39,6 +39,7 @@ Graph *sibling_graph(Eval *e, const char *name);
 /* Zeroed; dims are numbers that have been checked to fit together. */
 Array array_new(Arena *a, Type type, const int64_t *dims, uint32_t rank);
 size_t array_count(const Array *a);
+size_t memory_limit(const Eval *e); /* bytes */
 /* The dims of v for the axes known so far. EXIT_INPUT when a size is out of bounds. */
 int value_dims(const Eval *e, Graph *g, Value v, const char *what, int64_t *dims);
 /* n items of t, converted, to item `at` of the array. An int array takes integers, or reals that

@@ -17,9 +17,13 @@ Array array_new(Arena *a, Type type, const int64_t *dims, uint32_t rank) {
     return x;
 }
 
+size_t memory_limit(const Eval *e) {
+    return e->options->memory_limit ? e->options->memory_limit : (size_t)8 << 30;
+}
+
 int value_dims(const Eval *e, Graph *g, Value v, const char *what, int64_t *dims) {
     const ValueInfo *info = graph_value(g, v);
-    size_t limit = e->options->memory_limit ? e->options->memory_limit : (size_t)8 << 30;
+    size_t limit = memory_limit(e);
     size_t bytes = 8;
     for (uint32_t i = 0; i < info->rank; i++) {
         bool good = size_eval(g->sizes, info->dims[i], e->axes.length, &dims[i]) && dims[i] >= 0;

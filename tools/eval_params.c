@@ -135,12 +135,32 @@ static int load_param(Eval *e, Graph *g, uint32_t i, bool needed, Mend *mend, Ar
     return code;
 }
 
+/* All parameters together, before room is made for any of them. */
+static int check_total(const Eval *e, Graph *g) {
+    size_t total = 0, limit = memory_limit(e);
+    for (uint32_t i = 0; i < g->params.n; i++) {
+        const ParamInfo *p = &g->params.data[i];
+        Shape s;
+        int code = param_shape(e, g, p, &s);
+        if (code != EXIT_DONE) return code;
+        total += 8 * s.count * p->members.n; /* each term is within the limit */
+        if (total > limit)
+            return failed(e->command, EXIT_INPUT,
+                          "the parameters are larger than the %zu MiB this run may take "
+                          "(--memory-limit)",
+                          limit >> 20);
+    }
+    return EXIT_DONE;
+}
+
 static int load_all(Eval *e, Graph *g, Array **out) {
+    int code = check_total(e, g);
+    if (code != EXIT_DONE) return code;
     *out = NEWN(e->arena, Array, g->params.n + 1);
     bool *needed = e->file ? params_needed(e, g) : NULL;
     Mend *mend = mend_new(e->arena, e->command, e->options->params, e->file, &e->model);
     for (uint32_t i = 0; i < g->params.n; i++) {
-        int code = load_param(e, g, i, needed && needed[i], mend, &(*out)[i]);
+        code = load_param(e, g, i, needed && needed[i], mend, &(*out)[i]);
         if (code != EXIT_DONE) return code;
     }
     return mend_end(mend, e->options->verbose);

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from tool import case, main, npy, read_npy, read_safetensors, safetensors
+from tool import MODELS, case, main, npy, read_npy, read_safetensors, safetensors
 
 # A running sum with decay, a table of words, two layers; every number below can be done by hand.
 TEXT = """const V = 5, D = 3, L = 2
@@ -172,6 +172,18 @@ def float32(b):
 
 
 @case
+def rounding(b):
+    """--float32 rounds where numbers arise, not only where they are written."""
+    b.write("m.rwkv", "const D = 1\nmodel m(x[D]) -> y[D] { y = (x + 1) - x }\n")
+    b.write("x.npy", npy([1, 1], [1e9]))
+    run = ["rwkvc", "eval", "m.rwkv", "forward", "--in", "x=x.npy", "--out", "y=y.npy"]
+    b.expect(run, 0)
+    b.same("float64", read_npy(b.path("y.npy"))[2], [1.0])
+    b.expect(run + ["--float32"], 0)
+    b.same("float32", read_npy(b.path("y.npy"))[2], [0.0])
+
+
+@case
 def taps_and_stages(b):
     base = given(b)
     b.expect(base + RUN + ["--taps", "t.safetensors"], 0)
@@ -282,6 +294,12 @@ def checkpoints(b):
     b.expect(base + ["forward", "--params", "l.safetensors", "-D", "L=1"] + RUN[3:], 0, None, "")
     b.expect(base + ["forward", "--params", "p.safetensors", "-D", "L=1"] + RUN[3:], 0, None,
              ["1 tensor is not used: blocks.1.gain", "help: the file looks as if made with -D L=2"])
+    b.write("one.rwkv", "const D = 2, L = 3\nfn grow(x[D]) -> y[D] { param gain[D] = 1;  y = x*gain }\n"
+            "model m(x[D]) -> x[D] { for l in L { x = grow(x) as layer{l+1}.a } }\n")
+    b.write("x.npy", npy([1, 2], [1, 2]))
+    b.write("one.safetensors", safetensors({f"layer{l}.a.gain": ("F32", [D - 1], [1, 1]) for l in (1, 2)}))
+    b.expect(["rwkvc", "eval", "one.rwkv", "forward", "--params", "one.safetensors", "--in", "x=x.npy"], 1, "",
+             ["parameter 'layer3.a.gain' is missing", "made with -D L=2\n"])
     b.expect(base + ["forward", "--params", "m.rwkv"] + RUN[3:], 1, "", "m.rwkv")
     b.write("s2.safetensors", safetensors({"blocks.0.S": ("F64", [2, D], [[0]*D]*2)}))
     b.expect(base + RUN + ["--state-in", "s2.safetensors"], 1, "", "state 'blocks.1.S' is missing")
@@ -319,6 +337,8 @@ def bounds(b):
     b.expect(run + ["-D", "D=100000000"], 1, "", "larger than the 8192 MiB")
     b.expect(run + ["-D", "D=1000", "--memory-limit=1"], 1, "", "larger than the 1 MiB")
     b.expect(["rwkvc", "eval", "m.rwkv", "init", "-o", "p.pth", "-D", "D=100000000"], 1, "", "larger than")
+    b.expect(["rwkvc", "eval", os.path.join(MODELS, "rwkv7.rwkv"), "init", "-o", "p.pth", "-D", "D=4096", "-D", "L=32"],
+             1, "", "the parameters are larger than the 8192 MiB")
 
 
 if __name__ == "__main__":

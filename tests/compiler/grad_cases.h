@@ -165,7 +165,7 @@ static const Case cases[] = {
              "w 2 [B, T, 7]\n"
              "%3: real [B, T] = %2[i0, i1, %1[i0, i1]]^2.0\n"
              "loss 3 [B, T]\n"},
-    {.name = "cross entropy", .scatters = 0,
+    {.name = "cross entropy", .scatters = 0, .stops = true,
      .text = "k 1 9 [B, T]\n"
              "w 2 [B, T, 7]\n"
              "%3: real [B, T] = max[i2: 7] %2[i0, i1, i2]\n"
@@ -178,6 +178,12 @@ static const Case cases[] = {
              "w 2 [7, 3]\n"
              "%3: real [T, 3] = select(%1[i0] < 7, log(%2[%1[i0], i1]), 1.0)\n"
              "loss 3 [T, 3]\n"},
+    {.name = "guarded gather in a sum", .scatters = 1,
+     .text = "k 1 7 [T]\n"
+             "w 2 [T]\n"
+             "w 3 [4, 3]\n"
+             "%4: real [T, 3] = select(%1[i0] < 4, %2[i0]*%3[%1[i0], i1], 0.0)\n"
+             "loss 4 [T, 3]\n"},
     {.name = "gather and offset", .scatters = 0,
      .text = "k 1 4 [T]\n"
              "w 2 [T, 7]\n"
@@ -263,6 +269,11 @@ static const Case cases[] = {
              "w 2 [3, 4]\n"
              "%3: real [T, 4] = sum[i2: 3] %1[i0, i2]*%2[i2, i1]\n"
              "loss 3 [T, 4]\n"},
+    {.name = "product of a matrix with a bound",
+     .text = "w 1 [T, 3]\n"
+             "w 2 [3, 4]\n"
+             "%3: real [T, 4] = sum[i2: 3] max(0.7, %1[i0, i2])*%2[i2, i1]\n"
+             "loss 3 [T, 4]\n"},
     {.name = "prod",
      .text = "w 1 [T, 3, 2]\n"
              "%2: real [T] = prod[i1: 3, i2: 2] %1[i0, i1, i2]\n"
@@ -287,7 +298,7 @@ static const Case cases[] = {
      .text = "z 1 [T, 3, 2]\n"
              "%2: real [T] = max[i1: 3, i2: 2] %1[i0, i1, i2]\n"
              "loss 2 [T]\n"},
-    {.name = "softmax", .scatters = 0,
+    {.name = "softmax", .scatters = 0, .stops = true,
      .text = "w 1 [T, 4]\n"
              "%2: real [T] = max[i1: 4] %1[i0, i1]\n"
              "%3: real [T, 4] = exp(%1[i0, i1] - stop(%2[i0]))\n"

@@ -14,14 +14,14 @@ static inline int failures(int add) { /* the count, in one place */
     return n += add;
 }
 
-#define CHECK(ok, ...)                                                                            \
-    do {                                                                                          \
-        if (!(ok)) {                                                                              \
-            printf("%s:%d: %s: ", __FILE__, __LINE__, #ok);                                       \
-            printf(__VA_ARGS__);                                                                  \
-            printf("\n");                                                                         \
-            failures(1);                                                                          \
-        }                                                                                         \
+#define CHECK(ok, ...)                                                                             \
+    do {                                                                                           \
+        if (!(ok)) {                                                                               \
+            printf("%s:%d: %s: ", __FILE__, __LINE__, #ok);                                        \
+            printf(__VA_ARGS__);                                                                   \
+            printf("\n");                                                                          \
+            failures(1);                                                                           \
+        }                                                                                          \
     } while (0)
 
 static const Loc loc = {1, 7, 1, 1};
@@ -51,7 +51,8 @@ static inline void world_free(World *w) {
 static inline Size num(World *w, int64_t n) { return size_num(w->g->sizes, n); }
 
 /* An input of these dims with numbers from a small generator. */
-static inline Value input(World *w, const char *name, Type type, uint32_t rank, const int64_t *dims) {
+static inline Value input(World *w, const char *name, Type type, uint32_t rank,
+                          const int64_t *dims) {
     Size s[MAX_RANK];
     for (uint32_t i = 0; i < rank; i++) s[i] = num(w, dims[i]);
     return graph_input(w->g, name, type, ST_DEFAULT, s, rank, loc);
@@ -65,8 +66,10 @@ static inline Array array_of(World *w, Value v, const int64_t *dims) {
     a.real = NEWN(w->a, double, n);
     for (int64_t i = 0; i < n; i++) {
         double x = random_end(random_next(random_begin(v, 1), i));
-        if (info->type == T_INT) a.ints[i] = (int64_t)(x * 7) - 1;
-        else a.real[i] = x * 4 - 2;
+        if (info->type == T_INT)
+            a.ints[i] = (int64_t)(x * 7) - 1;
+        else
+            a.real[i] = x * 4 - 2;
     }
     return a;
 }
@@ -118,7 +121,8 @@ static inline ExprId R(World *w, Value v, ...) {
     return expr_read(w->g, v, s, rank);
 }
 
-static inline Value eq(World *w, uint32_t rank, uint32_t n_extra, const int64_t *dims, Red red, ExprId e) {
+static inline Value eq(World *w, uint32_t rank, uint32_t n_extra, const int64_t *dims, Red red,
+                       ExprId e) {
     Size s[2 * MAX_RANK];
     for (uint32_t i = 0; i < rank + n_extra; i++) s[i] = num(w, dims[i]);
     return graph_eq(w->g, &w->g->top, s, rank, red, s + rank, n_extra, e, 0, "y", loc);

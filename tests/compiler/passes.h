@@ -1,5 +1,5 @@
-/* What the tests of the graph passes share: evaluating a graph on numbers that depend on names only, and
- * comparing two graphs output by output. */
+/* What the tests of the graph passes share: evaluating a graph on numbers that depend on names
+ * only, and comparing two graphs output by output. */
 #ifndef RWKVC_TESTS_PASSES_H
 #define RWKVC_TESTS_PASSES_H
 
@@ -14,7 +14,7 @@
 
 static int failures;
 
-#define FAIL(...)                                                                                 \
+#define FAIL(...)                                                                                  \
     (failures++, printf("%s:%d: ", __FILE__, __LINE__), printf(__VA_ARGS__), printf("\n"))
 
 enum { MAX_OUT = 16 };
@@ -39,13 +39,15 @@ static inline double number_of(const char *name, size_t i) {
 
 static inline size_t items_of(const Array *a) {
     size_t n = 1;
-    for (uint32_t k = 0; k < a->rank; k++)
-        n *= (size_t)a->dims[k];
+    for (uint32_t k = 0; k < a->rank; k++) n *= (size_t)a->dims[k];
     return n;
 }
 
 static inline int64_t axis_of(const char *name, Axes x) {
-    return strcmp(name, "B") == 0 ? x.B : strcmp(name, "T") == 0 ? x.T : strcmp(name, "P") == 0 ? x.P : 1;
+    return strcmp(name, "B") == 0   ? x.B
+           : strcmp(name, "T") == 0 ? x.T
+           : strcmp(name, "P") == 0 ? x.P
+                                    : 1;
 }
 
 static inline Array shape_of(Arena *a, Graph *g, Value v, Axes axes) {
@@ -55,13 +57,13 @@ static inline Array shape_of(Arena *a, Graph *g, Value v, Axes axes) {
         lengths[k] = axis_of(size_axis_name(g->sizes, k), axes);
     Array r = {.type = i->type, .rank = i->rank};
     for (uint32_t k = 0; k < i->rank; k++)
-        if (!size_eval(g->sizes, i->dims[k], lengths, &r.dims[k]))
-            FAIL("no number for a size");
+        if (!size_eval(g->sizes, i->dims[k], lengths, &r.dims[k])) FAIL("no number for a size");
     r.real = NEWN(a, double, items_of(&r) + 1);
     return r;
 }
 
-static inline Array numbers(Arena *a, Graph *g, Value v, const char *name, int64_t below, Axes axes) {
+static inline Array numbers(Arena *a, Graph *g, Value v, const char *name, int64_t below,
+                            Axes axes) {
     Array r = shape_of(a, g, v, axes);
     for (size_t i = 0; i < items_of(&r); i++) {
         if (r.type == T_INT)
@@ -90,8 +92,7 @@ static inline void show(Graph *g) {
 
 static inline bool verified(Graph *g, const char *pass) {
     const char *wrong = graph_verify(g);
-    if (!wrong)
-        return true;
+    if (!wrong) return true;
     FAIL("after %s: %s", pass, wrong);
     show(g);
     return false;
@@ -100,17 +101,16 @@ static inline bool verified(Graph *g, const char *pass) {
 static inline Interp *interp_for(Graph *g, Axes axes) {
     Interp *in = interp_new(g, NULL);
     for (uint32_t k = 0; k < size_axes(g->sizes); k++) {
-        const char *name = size_axis_name(g->sizes, k), *wrong = interp_axis(in, name, axis_of(name, axes));
-        if (wrong)
-            FAIL("axis %s: %s", name, wrong);
+        const char *name = size_axis_name(g->sizes, k),
+                   *wrong = interp_axis(in, name, axis_of(name, axes));
+        if (wrong) FAIL("axis %s: %s", name, wrong);
     }
     return in;
 }
 
 static inline bool bind(Interp *in, Value v, const Array *a) {
     const char *wrong = interp_bind(in, v, a);
-    if (wrong)
-        FAIL("bind: %s", wrong);
+    if (wrong) FAIL("bind: %s", wrong);
     return !wrong;
 }
 
@@ -119,12 +119,14 @@ static inline bool evaluate(Arena *a, Graph *g, Axes axes, Results *r) {
     r->in = interp_for(g, axes);
     for (uint32_t i = 0; i < g->inputs.n; i++) {
         Array *x = NEW(a, Array);
-        *x = numbers(a, g, g->inputs.data[i].value, g->inputs.data[i].name, g->inputs.data[i].below, axes);
+        *x = numbers(a, g, g->inputs.data[i].value, g->inputs.data[i].name, g->inputs.data[i].below,
+                     axes);
         bind(r->in, g->inputs.data[i].value, x);
     }
     for (uint32_t i = 0; i < g->states.n; i++) {
         Array *x = NEW(a, Array);
-        *x = numbers(a, g, g->states.data[i].value, g->states.data[i].members.data[0].name, 4, axes);
+        *x =
+            numbers(a, g, g->states.data[i].value, g->states.data[i].members.data[0].name, 4, axes);
         bind(r->in, g->states.data[i].value, x);
     }
     const char *wrong = interp_run(r->in);
@@ -143,8 +145,7 @@ static inline bool evaluate(Arena *a, Graph *g, Axes axes, Results *r) {
 
 static inline bool same_arrays(const Array *x, const Array *y, const char *name) {
     bool shape = x->type == y->type && x->rank == y->rank;
-    for (uint32_t k = 0; shape && k < x->rank; k++)
-        shape = x->dims[k] == y->dims[k];
+    for (uint32_t k = 0; shape && k < x->rank; k++) shape = x->dims[k] == y->dims[k];
     if (!shape) {
         printf("%s: shapes differ\n", name ? name : "?");
         return false;
@@ -164,8 +165,7 @@ static inline bool same_arrays(const Array *x, const Array *y, const char *name)
 static inline bool agree(Arena *a, Graph *g, Graph *h, Axes axes) {
     Results x = {0}, y = {0};
     bool ok = evaluate(a, g, axes, &x) && evaluate(a, h, axes, &y) && x.n == y.n;
-    for (uint32_t i = 0; ok && i < x.n; i++)
-        ok = same_arrays(&x.out[i], &y.out[i], x.name[i]);
+    for (uint32_t i = 0; ok && i < x.n; i++) ok = same_arrays(&x.out[i], &y.out[i], x.name[i]);
     interp_free(x.in);
     interp_free(y.in);
     return ok;

@@ -96,9 +96,12 @@ static Num naive_fn(Naive *n, ExprId e) {
     ExprId a = expr_arg(g, e, 0), b = x.n_args > 1 ? expr_arg(g, e, 1) : a;
     bool ints = graph_type(g, a) == T_INT && graph_type(g, b) == T_INT && fn_info[x.fn].type != 'r';
     Num r;
-    if (ints) r.i = naive_int((Fn)x.fn, naive(n, a).i, naive(n, b).i);
-    else if (x.type == T_INT) r.i = naive_compare((Fn)x.fn, as_real(n, a), as_real(n, b));
-    else r.r = naive_real((Fn)x.fn, as_real(n, a), as_real(n, b));
+    if (ints)
+        r.i = naive_int((Fn)x.fn, naive(n, a).i, naive(n, b).i);
+    else if (x.type == T_INT)
+        r.i = naive_compare((Fn)x.fn, as_real(n, a), as_real(n, b));
+    else
+        r.r = naive_real((Fn)x.fn, as_real(n, a), as_real(n, b));
     if (n->f32 && x.type == T_REAL) r.r = (double)(float)r.r;
     return r;
 }
@@ -134,22 +137,30 @@ static Num naive(Naive *n, ExprId e) {
     case X_FN: return naive_fn(n, e);
     case X_SELECT: {
         ExprId arm = expr_arg(g, e, naive(n, expr_arg(g, e, 0)).i ? 1 : 2);
-        if (x.type == T_REAL) r.r = as_real(n, arm);
-        else r = naive(n, arm);
+        if (x.type == T_REAL)
+            r.r = as_real(n, arm);
+        else
+            r = naive(n, arm);
         return r;
     }
     default: return r;
     }
 }
 
-static void step(Naive *n, Num *acc, Num x, Red red, bool ints, int64_t place, int64_t *best, Num *top) {
+static void step(Naive *n, Num *acc, Num x, Red red, bool ints, int64_t place, int64_t *best,
+                 Num *top) {
     bool first = place == 0;
-    if (red == RED_SUM && ints) acc->i += x.i;
-    else if (red == RED_SUM) acc->r += x.r;
-    else if (red == RED_PROD && ints) acc->i *= x.i;
-    else if (red == RED_PROD) acc->r *= x.r;
+    if (red == RED_SUM && ints)
+        acc->i += x.i;
+    else if (red == RED_SUM)
+        acc->r += x.r;
+    else if (red == RED_PROD && ints)
+        acc->i *= x.i;
+    else if (red == RED_PROD)
+        acc->r *= x.r;
     else {
-        bool more = red == RED_MIN ? (ints ? x.i < top->i : x.r < top->r) : (ints ? x.i > top->i : x.r > top->r);
+        bool more = red == RED_MIN ? (ints ? x.i < top->i : x.r < top->r)
+                                   : (ints ? x.i > top->i : x.r > top->r);
         if (first || more) {
             *top = x;
             *best = place;
@@ -181,7 +192,8 @@ static void same_as_naive(World *w, Value v, const Array *got, double tolerance,
     int64_t size[2 * MAX_RANK], at = 0;
     uint32_t rank = graph_value(g, v)->rank, all = rank + node->n_extra;
     dims_of(w, v, size);
-    for (uint32_t i = 0; i < node->n_extra; i++) interp_size(w->in, node->extra[i], &size[rank + i]);
+    for (uint32_t i = 0; i < node->n_extra; i++)
+        interp_size(w->in, node->extra[i], &size[rank + i]);
     int64_t points = 1;
     for (uint32_t i = 0; i < all; i++) points *= size[i];
     int64_t every = points / 60000 + 1;
@@ -194,10 +206,13 @@ static void same_as_naive(World *w, Value v, const Array *got, double tolerance,
         if (node->red == RED_PROD && !ints) acc.r = 1;
         do {
             Num x = naive(&n, node->expr);
-            if (node->red == RED_NONE) acc = x;
-            else step(&n, &acc, x, (Red)node->red, ints, place++, &best, &top);
+            if (node->red == RED_NONE)
+                acc = x;
+            else
+                step(&n, &acc, x, (Red)node->red, ints, place++, &best, &top);
         } while (advance(n.idx, size, rank, all));
-        bool same = out_ints ? acc.i == got->ints[at - 1] : close_to(acc.r, got->real[at - 1], tolerance);
+        bool same =
+            out_ints ? acc.i == got->ints[at - 1] : close_to(acc.r, got->real[at - 1], tolerance);
         CHECK(same, "%s: item %lld is %.17g (%lld), not %.17g (%lld)", what, (long long)at - 1,
               got->real[at - 1], (long long)got->ints[at - 1], acc.r, (long long)acc.i);
         if (!same) return;
@@ -205,8 +220,8 @@ static void same_as_naive(World *w, Value v, const Array *got, double tolerance,
 }
 
 /* Defines y[dims] = red e, runs it, and compares it with the naive evaluator. */
-static void compare(World *w, uint32_t rank, uint32_t n_extra, const int64_t *dims, Red red, ExprId e,
-                    double tolerance, const char *what) {
+static void compare(World *w, uint32_t rank, uint32_t n_extra, const int64_t *dims, Red red,
+                    ExprId e, double tolerance, const char *what) {
     Value y = eq(w, rank, n_extra, dims, red, e);
     output(w, y);
     start(w, 0);
@@ -228,7 +243,8 @@ static void test_functions(void) {
                 continue;
             }
             if (fn_info[f].type == 'z') b = F(&w, F_add, F(&w, F_mul, b, b), N(&w, 1));
-            if (f == F_log || f == F_sqrt || f == F_pow) a = F(&w, F_add, F(&w, F_mul, a, a), N(&w, 1));
+            if (f == F_log || f == F_sqrt || f == F_pow)
+                a = F(&w, F_add, F(&w, F_mul, a, a), N(&w, 1));
             ExprId e = fn_info[f].arity == 1 ? expr_fn1(w.g, (Fn)f, a) : F(&w, (Fn)f, a, b);
             compare(&w, 2, 0, (int64_t[]){3, 150}, RED_NONE, e, 1e-15, fn_info[f].name);
         }
@@ -241,7 +257,8 @@ static void test_ties_and_nan(void) {
     double data[] = {1, 5, 5, NAN, 2, 3, -INFINITY, -INFINITY, -INFINITY, 1, NAN, NAN};
     w.data[x] = data;
     ExprId e = R(&w, x, I(&w, 0), I(&w, 1));
-    Value top = eq(&w, 1, 1, (int64_t[]){4, 3}, RED_ARGMAX, e), most = eq(&w, 1, 1, (int64_t[]){4, 3}, RED_MAX, e);
+    Value top = eq(&w, 1, 1, (int64_t[]){4, 3}, RED_ARGMAX, e),
+          most = eq(&w, 1, 1, (int64_t[]){4, 3}, RED_MAX, e);
     ExprId turned = R(&w, x, I(&w, 1), I(&w, 0));
     Value across = eq(&w, 1, 1, (int64_t[]){3, 4}, RED_ARGMAX, turned);
     output(&w, top);
@@ -250,20 +267,23 @@ static void test_ties_and_nan(void) {
     start(&w, 0);
     const double *m = run(&w, most);
     const int64_t *t = interp_get(w.in, top)->ints, *c = interp_get(w.in, across)->ints;
-    CHECK(t[0] == 1 && t[1] == 0 && t[2] == 0 && t[3] == 1, "%d %d %d %d", (int)t[0], (int)t[1], (int)t[2], (int)t[3]);
+    CHECK(t[0] == 1 && t[1] == 0 && t[2] == 0 && t[3] == 1, "%d %d %d %d", (int)t[0], (int)t[1],
+          (int)t[2], (int)t[3]);
     CHECK(m[0] == 5 && m[1] != m[1] && m[2] == -INFINITY && m[3] != m[3], "max");
     CHECK(c[0] == 1 && c[1] == 3 && c[2] == 3, "%d %d %d", (int)c[0], (int)c[1], (int)c[2]);
     world_free(&w);
 }
 
 static void test_reductions(void) {
-    static const int64_t shapes[][4] = {{1, 1, 1, 1}, {5, 3, 7, 2}, {2, 200, 3, 5}, {200, 2, 3, 131}, {3, 4, 300, 1}};
+    static const int64_t shapes[][4] = {
+        {1, 1, 1, 1}, {5, 3, 7, 2}, {2, 200, 3, 5}, {200, 2, 3, 131}, {3, 4, 300, 1}};
     for (uint32_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
         for (int red = RED_SUM; red < RED_COUNT; red++) {
             for (int ints = 0; ints < 2; ints++) {
                 World w = world_new();
                 const int64_t *d = shapes[s];
-                Value x = input(&w, "x", ints ? T_INT : T_REAL, 4, (int64_t[]){d[2], d[0], d[3], d[1]});
+                Value x =
+                    input(&w, "x", ints ? T_INT : T_REAL, 4, (int64_t[]){d[2], d[0], d[3], d[1]});
                 ExprId e = R(&w, x, I(&w, 2), I(&w, 0), I(&w, 3), I(&w, 1));
                 if (red == RED_PROD && ints) e = F(&w, F_max, F(&w, F_min, e, N(&w, 1)), N(&w, -1));
                 compare(&w, 2, 2, d, (Red)red, e, 1e-13, red_name[red]);
@@ -285,10 +305,12 @@ static ExprId inside(World *w, ExprId e, int64_t n) {
 static void test_reads(void) {
     World w = world_new();
     Value x = input(&w, "x", T_REAL, 1, (int64_t[]){400});
-    compare(&w, 1, 0, (int64_t[]){190}, RED_NONE, R(&w, x, F(&w, F_add, F(&w, F_mul, I(&w, 0), N(&w, 2)), N(&w, 5))), 0, "2*i+5");
+    compare(&w, 1, 0, (int64_t[]){190}, RED_NONE,
+            R(&w, x, F(&w, F_add, F(&w, F_mul, I(&w, 0), N(&w, 2)), N(&w, 5))), 0, "2*i+5");
     w = world_new();
     x = input(&w, "x", T_REAL, 1, (int64_t[]){400});
-    compare(&w, 1, 0, (int64_t[]){400}, RED_NONE, R(&w, x, F(&w, F_sub, N(&w, 399), I(&w, 0))), 0, "399-i");
+    compare(&w, 1, 0, (int64_t[]){400}, RED_NONE, R(&w, x, F(&w, F_sub, N(&w, 399), I(&w, 0))), 0,
+            "399-i");
     w = world_new(); /* join: x[k//J, k%J] */
     x = input(&w, "x", T_REAL, 2, (int64_t[]){30, 9});
     ExprId q = F(&w, F_idiv, I(&w, 0), N(&w, 9)), r = F(&w, F_imod, I(&w, 0), N(&w, 9));
@@ -314,19 +336,23 @@ static void test_reads(void) {
     Value m = input(&w, "m", T_INT, 1, (int64_t[]){9});
     int64_t keep[9] = {0, 0, 1, 0, 1, 1, 0, 1, 0};
     w.data[m] = (double *)(void *)keep;
-    e = expr_select(w.g, F(&w, F_eq, R(&w, m, I(&w, 0)), N(&w, 1)), R(&w, x, F(&w, F_sub, I(&w, 0), N(&w, 2))), N(&w, 8));
+    e = expr_select(w.g, F(&w, F_eq, R(&w, m, I(&w, 0)), N(&w, 1)),
+                    R(&w, x, F(&w, F_sub, I(&w, 0), N(&w, 2))), N(&w, 8));
     compare(&w, 1, 0, (int64_t[]){9}, RED_NONE, e, 0, "guarded by data");
     for (int64_t shift = -3; shift <= 3; shift++) {
         for (int kind = 0; kind < 4; kind++) {
             w = world_new();
             x = input(&w, "x", T_REAL, 2, (int64_t[]){6, 140});
             Value d = input(&w, "d", T_INT, 1, (int64_t[]){150});
-            ExprId at = F(&w, F_add, I(&w, 1), N(&w, shift * 40)), row = F(&w, F_sub, I(&w, 0), N(&w, shift));
+            ExprId at = F(&w, F_add, I(&w, 1), N(&w, shift * 40)),
+                   row = F(&w, F_sub, I(&w, 0), N(&w, shift));
             if (kind == 1) at = F(&w, F_sub, N(&w, 100 + shift * 40), I(&w, 1));
             if (kind == 2) at = F(&w, F_add, F(&w, F_mul, N(&w, 3), I(&w, 1)), N(&w, shift * 40));
-            if (kind == 3) at = F(&w, F_add, I(&w, 1), F(&w, F_mul, R(&w, d, I(&w, 1)), N(&w, shift * 9)));
+            if (kind == 3)
+                at = F(&w, F_add, I(&w, 1), F(&w, F_mul, R(&w, d, I(&w, 1)), N(&w, shift * 9)));
             c = F(&w, F_and, inside(&w, at, 140), inside(&w, row, 6));
-            e = expr_select(w.g, c, F(&w, F_mul, R(&w, x, row, at), expr_num(w.g, 2)), expr_num(w.g, -1));
+            e = expr_select(w.g, c, F(&w, F_mul, R(&w, x, row, at), expr_num(w.g, 2)),
+                            expr_num(w.g, -1));
             compare(&w, 2, 0, (int64_t[]){7, 150}, RED_NONE, e, 0, "guarded read");
         }
     }
@@ -336,20 +362,27 @@ static void test_reads(void) {
 static void test_selects(void) {
     for (int64_t n = 1; n < 300; n = n * 3 + 1) {
         World w = world_new();
-        Value x = input(&w, "x", T_REAL, 1, (int64_t[]){n}), z = input(&w, "z", T_REAL, 1, (int64_t[]){n});
+        Value x = input(&w, "x", T_REAL, 1, (int64_t[]){n}),
+              z = input(&w, "z", T_REAL, 1, (int64_t[]){n});
         Value m = input(&w, "m", T_INT, 1, (int64_t[]){2 * n});
         ExprId i = I(&w, 0), first = F(&w, F_lt, i, N(&w, n)), last = F(&w, F_sub, i, N(&w, n));
         ExprId odd = F(&w, F_gt, R(&w, m, i), N(&w, 1)), xs = R(&w, x, i), zs = R(&w, z, last);
         ExprId gathered = R(&w, x, F(&w, F_imod, R(&w, m, i), N(&w, n)));
-        ExprId a = expr_select(w.g, odd, F(&w, F_add, xs, gathered), expr_select(w.g, F(&w, F_eq, i, N(&w, n / 2)), xs, expr_num(w.g, 7)));
-        ExprId b = expr_select(w.g, odd, expr_num(w.g, 3), expr_select(w.g, F(&w, F_gt, zs, expr_num(w.g, 0)), expr_fn1(w.g, F_sqrt, zs), zs));
+        ExprId a =
+            expr_select(w.g, odd, F(&w, F_add, xs, gathered),
+                        expr_select(w.g, F(&w, F_eq, i, N(&w, n / 2)), xs, expr_num(w.g, 7)));
+        ExprId b = expr_select(
+            w.g, odd, expr_num(w.g, 3),
+            expr_select(w.g, F(&w, F_gt, zs, expr_num(w.g, 0)), expr_fn1(w.g, F_sqrt, zs), zs));
         ExprId e = expr_select(w.g, first, a, b);
-        ExprId both = F(&w, F_mul, e, expr_select(w.g, odd, expr_num(w.g, 0.5), expr_select(w.g, first, xs, zs)));
+        ExprId both = F(&w, F_mul, e,
+                        expr_select(w.g, odd, expr_num(w.g, 0.5), expr_select(w.g, first, xs, zs)));
         compare(&w, 1, 0, (int64_t[]){2 * n}, RED_NONE, both, 0, "selects");
         w = world_new();
         x = input(&w, "x", T_REAL, 1, (int64_t[]){n});
         ExprId at = F(&w, F_sub, F(&w, F_add, I(&w, 1), I(&w, 0)), N(&w, 2));
-        e = expr_select(w.g, F(&w, F_eq, at, F(&w, F_mul, I(&w, 0), N(&w, 2))), R(&w, x, I(&w, 1)), N(&w, 0));
+        e = expr_select(w.g, F(&w, F_eq, at, F(&w, F_mul, I(&w, 0), N(&w, 2))), R(&w, x, I(&w, 1)),
+                        N(&w, 0));
         compare(&w, 1, 1, (int64_t[]){9, n}, RED_SUM, e, 0, "one-point guard");
     }
 }
@@ -357,11 +390,15 @@ static void test_selects(void) {
 static void test_convolutions(void) {
     for (int stride = 1; stride <= 3; stride++) {
         for (int pad = 0; pad <= 2; pad++) {
-            int64_t K = 5, M = 6, Y = 12, X = 17, P = 3, OY = (Y + 2 * pad - P) / stride + 1, OX = (X + 2 * pad - P) / stride + 1;
+            int64_t K = 5, M = 6, Y = 12, X = 17, P = 3, OY = (Y + 2 * pad - P) / stride + 1,
+                    OX = (X + 2 * pad - P) / stride + 1;
             World w = world_new();
-            Value x = input(&w, "x", T_REAL, 3, (int64_t[]){K, Y, X}), k = input(&w, "k", T_REAL, 4, (int64_t[]){M, K, P, P});
-            ExprId i = F(&w, F_add, F(&w, F_mul, I(&w, 1), N(&w, stride)), F(&w, F_sub, I(&w, 4), N(&w, pad)));
-            ExprId j = F(&w, F_add, F(&w, F_mul, I(&w, 2), N(&w, stride)), F(&w, F_sub, I(&w, 5), N(&w, pad)));
+            Value x = input(&w, "x", T_REAL, 3, (int64_t[]){K, Y, X}),
+                  k = input(&w, "k", T_REAL, 4, (int64_t[]){M, K, P, P});
+            ExprId i = F(&w, F_add, F(&w, F_mul, I(&w, 1), N(&w, stride)),
+                         F(&w, F_sub, I(&w, 4), N(&w, pad)));
+            ExprId j = F(&w, F_add, F(&w, F_mul, I(&w, 2), N(&w, stride)),
+                         F(&w, F_sub, I(&w, 5), N(&w, pad)));
             ExprId c = F(&w, F_and, inside(&w, i, Y), inside(&w, j, X));
             ExprId e = F(&w, F_mul, R(&w, k, I(&w, 0), I(&w, 3), I(&w, 4), I(&w, 5)),
                          expr_select(w.g, c, R(&w, x, I(&w, 3), i, j), N(&w, 0)));
@@ -373,33 +410,49 @@ static void test_convolutions(void) {
             i = F(&w, F_sub, F(&w, F_add, I(&w, 1), N(&w, pad)), I(&w, 4));
             j = F(&w, F_sub, F(&w, F_add, I(&w, 2), N(&w, pad)), I(&w, 5));
             ExprId qi = F(&w, F_idiv, i, N(&w, stride)), qj = F(&w, F_idiv, j, N(&w, stride));
-            c = F(&w, F_and, F(&w, F_eq, F(&w, F_imod, i, N(&w, stride)), N(&w, 0)), inside(&w, qi, OY));
-            c = F(&w, F_and, c, F(&w, F_and, F(&w, F_eq, F(&w, F_imod, j, N(&w, stride)), N(&w, 0)), inside(&w, qj, OX)));
-            e = expr_select(w.g, c, F(&w, F_mul, R(&w, k, I(&w, 3), I(&w, 0), I(&w, 4), I(&w, 5)), R(&w, d, I(&w, 3), qi, qj)), N(&w, 0));
-            compare(&w, 3, 3, (int64_t[]){K, Y, X, M, P, P}, RED_SUM, e, 1e-14, "adjoint of a convolution");
+            c = F(&w, F_and, F(&w, F_eq, F(&w, F_imod, i, N(&w, stride)), N(&w, 0)),
+                  inside(&w, qi, OY));
+            c = F(&w, F_and, c,
+                  F(&w, F_and, F(&w, F_eq, F(&w, F_imod, j, N(&w, stride)), N(&w, 0)),
+                    inside(&w, qj, OX)));
+            e = expr_select(w.g, c,
+                            F(&w, F_mul, R(&w, k, I(&w, 3), I(&w, 0), I(&w, 4), I(&w, 5)),
+                              R(&w, d, I(&w, 3), qi, qj)),
+                            N(&w, 0));
+            compare(&w, 3, 3, (int64_t[]){K, Y, X, M, P, P}, RED_SUM, e, 1e-14,
+                    "adjoint of a convolution");
         }
     }
 }
 
 static void test_contractions(void) {
-    static const int64_t shapes[][4] = {{1, 70, 300, 131}, {3, 65, 9, 270}, {2, 5, 4, 4}, {1, 4, 129, 600}, {2, 67, 1, 90}};
+    static const int64_t shapes[][4] = {
+        {1, 70, 300, 131}, {3, 65, 9, 270}, {2, 5, 4, 4}, {1, 4, 129, 600}, {2, 67, 1, 90}};
     for (uint32_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
         for (int kind = 0; kind < 4; kind++) {
             int64_t B = shapes[s][0], M = shapes[s][1], Nn = shapes[s][2], K = shapes[s][3];
             World w = world_new();
             if (kind == 3) w.options.rounding = ROUND_F32;
-            Value x = input(&w, "x", T_REAL, 3, (int64_t[]){B, M, K}), y = input(&w, "y", T_REAL, 2, (int64_t[]){Nn, K});
+            Value x = input(&w, "x", T_REAL, 3, (int64_t[]){B, M, K}),
+                  y = input(&w, "y", T_REAL, 2, (int64_t[]){Nn, K});
             Value z = input(&w, "z", T_REAL, 2, (int64_t[]){K, Nn});
             ExprId a = R(&w, x, I(&w, 0), I(&w, 1), I(&w, 3));
             ExprId b = kind ? R(&w, y, I(&w, 2), I(&w, 3)) : R(&w, z, I(&w, 3), I(&w, 2));
-            if (kind == 2) a = expr_fn1(w.g, F_neg, F(&w, F_div, F(&w, F_mul, a, expr_fn1(w.g, F_exp, a)), expr_num(w.g, 8)));
-            compare(&w, 3, 1, (int64_t[]){B, M, Nn, K}, RED_SUM, F(&w, F_mul, a, b), kind == 2 ? 1e-13 : 0, "contraction");
+            if (kind == 2)
+                a = expr_fn1(
+                    w.g, F_neg,
+                    F(&w, F_div, F(&w, F_mul, a, expr_fn1(w.g, F_exp, a)), expr_num(w.g, 8)));
+            compare(&w, 3, 1, (int64_t[]){B, M, Nn, K}, RED_SUM, F(&w, F_mul, a, b),
+                    kind == 2 ? 1e-13 : 0, "contraction");
         }
     }
     World w = world_new(); /* more reduced axes than fit a tile, and merged ones */
-    Value x = input(&w, "x", T_REAL, 4, (int64_t[]){3, 50, 8, 6}), y = input(&w, "y", T_REAL, 4, (int64_t[]){3, 50, 5, 7});
-    ExprId a = R(&w, x, I(&w, 4), I(&w, 5), I(&w, 0), I(&w, 1)), b = R(&w, y, I(&w, 4), I(&w, 5), I(&w, 2), I(&w, 3));
-    compare(&w, 4, 2, (int64_t[]){8, 6, 5, 7, 3, 50}, RED_SUM, F(&w, F_mul, a, b), 0, "outer products summed");
+    Value x = input(&w, "x", T_REAL, 4, (int64_t[]){3, 50, 8, 6}),
+          y = input(&w, "y", T_REAL, 4, (int64_t[]){3, 50, 5, 7});
+    ExprId a = R(&w, x, I(&w, 4), I(&w, 5), I(&w, 0), I(&w, 1)),
+           b = R(&w, y, I(&w, 4), I(&w, 5), I(&w, 2), I(&w, 3));
+    compare(&w, 4, 2, (int64_t[]){8, 6, 5, 7, 3, 50}, RED_SUM, F(&w, F_mul, a, b), 0,
+            "outer products summed");
 }
 
 /* ---- random expressions against the naive evaluator --------------------------------------------- */
@@ -407,7 +460,9 @@ static void test_contractions(void) {
 typedef struct Dice {
     uint64_t h;
 } Dice;
-static uint32_t roll(Dice *d, uint32_t n) { return (uint32_t)((d->h = random_mix(d->h)) >> 33) % n; }
+static uint32_t roll(Dice *d, uint32_t n) {
+    return (uint32_t)((d->h = random_mix(d->h)) >> 33) % n;
+}
 
 typedef struct Some {
     World *w;
@@ -426,8 +481,11 @@ static ExprId some_int(Some *s, int depth) {
     case 1:
     case 2: return I(w, roll(&s->dice, s->n_idx));
     case 3: return F(w, F_mul, some_int(s, depth - 1), N(w, (int64_t)roll(&s->dice, 7) - 3));
-    case 4: return F(w, roll(&s->dice, 2) ? F_idiv : F_imod, some_int(s, depth - 1), N(w, 1 + roll(&s->dice, 5)));
-    case 5: return F(w, compare_fn[roll(&s->dice, 6)], some_int(s, depth - 1), some_int(s, depth - 1));
+    case 4:
+        return F(w, roll(&s->dice, 2) ? F_idiv : F_imod, some_int(s, depth - 1),
+                 N(w, 1 + roll(&s->dice, 5)));
+    case 5:
+        return F(w, compare_fn[roll(&s->dice, 6)], some_int(s, depth - 1), some_int(s, depth - 1));
     case 6: {
         ExprId at = F(w, F_imod, some_int(s, depth - 1), N(w, 11));
         return R(w, s->ints, at);
@@ -439,7 +497,8 @@ static ExprId some_int(Some *s, int depth) {
 static ExprId some_cond(Some *s, int depth) {
     static const Fn compare_fn[] = {F_lt, F_le, F_eq, F_ge, F_gt, F_ne};
     if (depth > 0 && roll(&s->dice, 3) == 0)
-        return F(s->w, roll(&s->dice, 3) ? F_and : F_or, some_cond(s, depth - 1), some_cond(s, depth - 1));
+        return F(s->w, roll(&s->dice, 3) ? F_and : F_or, some_cond(s, depth - 1),
+                 some_cond(s, depth - 1));
     return F(s->w, compare_fn[roll(&s->dice, 6)], some_int(s, 2), some_int(s, 1));
 }
 
@@ -459,10 +518,13 @@ static ExprId some_real(Some *s, int depth) {
     static const Fn one[] = {F_tanh, F_neg, F_relu, F_abs, F_floor, F_stop, F_sigmoid, F_round};
     switch (depth <= 0 ? roll(&s->dice, 3) : roll(&s->dice, 8)) {
     case 0: return some_read(s);
-    case 1: return R(w, s->real[roll(&s->dice, 3)], F(w, F_imod, I(w, roll(&s->dice, s->n_idx)), N(w, 6)), N(w, 3));
+    case 1:
+        return R(w, s->real[roll(&s->dice, 3)],
+                 F(w, F_imod, I(w, roll(&s->dice, s->n_idx)), N(w, 6)), N(w, 3));
     case 2: return expr_real(w->g, some_int(s, 2));
     case 3: return expr_fn1(w->g, one[roll(&s->dice, 8)], some_real(s, depth - 1));
-    case 4: return expr_select(w->g, some_cond(s, 1), some_real(s, depth - 1), some_real(s, depth - 1));
+    case 4:
+        return expr_select(w->g, some_cond(s, 1), some_real(s, depth - 1), some_real(s, depth - 1));
     default: return F(w, two[roll(&s->dice, 5)], some_real(s, depth - 1), some_real(s, depth - 1));
     }
 }
@@ -476,8 +538,10 @@ static void test_random_equations(uint32_t from, uint32_t to) {
         s.ints = input(&w, "k", T_INT, 1, (int64_t[]){11});
         uint32_t rank = 1 + roll(&s.dice, 3), extra = roll(&s.dice, 3);
         s.n_idx = rank + extra;
-        for (uint32_t i = 0; i < s.n_idx; i++) s.size[i] = roll(&s.dice, 4) ? 1 + roll(&s.dice, 8) : 140;
-        while (s.n_idx > 2 && s.size[0] * s.size[1] * s.size[2] > 3000) s.size[roll(&s.dice, 3)] = 3;
+        for (uint32_t i = 0; i < s.n_idx; i++)
+            s.size[i] = roll(&s.dice, 4) ? 1 + roll(&s.dice, 8) : 140;
+        while (s.n_idx > 2 && s.size[0] * s.size[1] * s.size[2] > 3000)
+            s.size[roll(&s.dice, 3)] = 3;
         Red red = extra ? (Red)(1 + roll(&s.dice, RED_COUNT - 1)) : RED_NONE;
         ExprId e = some_real(&s, 4);
         char what[64];

@@ -221,7 +221,7 @@ static void make_gather(Gen *g) {
     switch (below(g, 3)) {
     case 0: line(g, "%s = embed(id, %s)", y->name, p.name); break;
     case 1: line(g, "%s[t,k] = %s[id[t], k]*%s[(id[t] + 1) %% M, k]", y->name, p.name, p.name); break;
-    default: line(g, "%s[t,k] = %s[id[t] - 1 else 0, k else 0.2]", y->name, p.name); break;
+    default: line(g, "%s[t,k] = %s[id[t] - 1, k else 0.2]", y->name, p.name); break;
     }
 }
 

@@ -71,7 +71,9 @@ static inline const char *in_folder(const char *name) {
     return text[next];
 }
 
+/* A new file: some file systems flush to the disk when one that was cut is closed. */
 static inline void spill(const char *path, const void *data, size_t n) {
+    remove(path);
     FILE *f = fopen(path, "wb");
     if (f == NULL || fwrite(data, 1, n, f) != n || fclose(f) != 0) {
         perror(path);

@@ -108,9 +108,9 @@ static void test_distributions(void) {
         squares += x[i] * x[i];
         product += x[i] * x[(i + 1) % N];
     }
-    CHECK(fabs(sum / N) < 0.01, "mean %g", sum / N);
-    CHECK(fabs(squares / N - 1) < 0.015, "variance %g", squares / N);
-    CHECK(fabs(product / N) < 0.01, "neighbours %g", product / N);
+    CHECK(fabs(sum / (double)N) < 0.01, "mean %g", sum / (double)N);
+    CHECK(fabs(squares / (double)N - 1) < 0.015, "variance %g", squares / (double)N);
+    CHECK(fabs(product / (double)N) < 0.01, "neighbours %g", product / (double)N);
     CHECK(distance(x, N, share_normal, 1) < 1.95, "normal");
     CHECK(x[0] < -4 && x[0] > -7 && x[N - 1] > 4 && x[N - 1] < 7, "tails %g %g", x[0], x[N - 1]);
     rw_draw_uniform(7, "u", 0, 3, x, N);

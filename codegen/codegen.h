@@ -1,0 +1,62 @@
+/* From plans to a file: the only room that knows LLVM.
+ *
+ * What a kernel is, in machine code (x86-64: the C calling convention):
+ *
+ *   void NAME(void *const *args, const int64_t *sizes, const int64_t *levels, void *scratch,
+ *             int64_t begin, int64_t end);
+ *
+ *   args     one pointer an argument of the kernel (Kernel.arg_values), to the member of the layer
+ *   sizes    the numbers of KernelCode.sizes for this run's axes, in order
+ *   levels   for each layer loop around: counter, position (levels[2*level], levels[2*level + 1])
+ *   scratch  KernelCode.scratch bytes of the thread's own, 64-byte aligned
+ *   begin..end  the points of the grid (row, scan, scatter) or tiles (contract) to compute; points are
+ *            numbered in row-major order of the grid axes
+ *
+ * Every buffer is 64-byte aligned and followed by at least 64 readable bytes. Kernels keep no state,
+ * call nothing outside the file and use no thread-local storage. */
+#ifndef RWKVC_CODEGEN_H
+#define RWKVC_CODEGEN_H
+
+#include "../compiler/plan.h"
+
+typedef struct TargetInfo { /* rows of targets.def */
+    const char *name;      /* "x86-64-v3" */
+    const char *triple, *cpu, *features;
+    uint32_t lanes;        /* f32 numbers in a vector */
+    bool amx;
+} TargetInfo;
+const TargetInfo *target_find(const char *name);    /* NULL if unknown; "native" by the machine's CPUID */
+
+typedef struct KernelCode { /* what the manifest says of a kernel */
+    const char *symbol;
+    Size grid;             /* how many points or tiles */
+    Size scratch;          /* bytes a thread needs */
+    VEC(Size) sizes;
+} KernelCode;
+
+typedef struct Codegen Codegen; /* one LLVM module of one target */
+Codegen *codegen_new(Arena *a, const TargetInfo *t);
+void codegen_free(Codegen *cg);
+/* Adds the kernels of a plan; codes[i] belongs to plan->kernels[i]. Kernels that are equal (also in
+ * another entry's plan) share one function. NULL or what is wrong (a fault of the program). */
+const char *codegen_add(Codegen *cg, Plan *p, KernelCode *codes);
+/* Optimises and compiles everything; the object (ELF relocatable) lives in the arena. blob: bytes placed
+ * in the constant symbol "rwkvc_manifest" (section .rwkvc), its length in "rwkvc_manifest_size". */
+const char *codegen_object(Codegen *cg, const void *blob, size_t n, const void **object, size_t *bytes);
+void codegen_print_ir(Codegen *cg, Text *out);       /* --emit=llvm */
+const char *codegen_asm(Codegen *cg, Text *out);     /* --emit=asm  */
+
+/* Links one object into a shared object beside `path` and renames it. */
+const char *link_shared(const void *object, size_t n, const char *path, Arena *a);
+
+/* One entry of a program for the file. */
+typedef struct FileEntry {
+    const char *name;
+    Plan *plan;
+    KernelCode *codes;
+} FileEntry;
+/* The manifest (docs/format.md), MessagePack; deterministic. */
+const char *manifest_write(Arena *a, const FileEntry *entries, uint32_t n, const TargetInfo *t, const char *program, const void **blob,
+                           size_t *bytes);
+
+#endif

@@ -1,0 +1,281 @@
+/* Fusion: the nodes of a block as kernels.
+ *
+ * A node may join an earlier kernel when everything else it reads is made before that kernel runs:
+ *   epilogue  a pointwise node over exactly the axes of a matrix product, its only reader, joins it
+ *   row       nodes that share their leading run-time axes and read each other at the same point of
+ *             those run row by row; what only the row needs stays in scratch
+ * Every decision is told to PlanOptions.explain. */
+#include "plan_impl.h"
+
+#include <string.h>
+
+enum { ROW_BYTES = 1 << 18 }; /* most scratch of a row */
+
+typedef struct Maker { /* which unit makes a value of this block */
+    uint32_t *unit;    /* by Value; NOWHERE: made outside */
+} Maker;
+
+typedef struct Fuse {
+    Planner *pl;
+    Block *b;
+    Units *units;
+    uint32_t *unit_of;   /* by Value */
+    NodeId node;         /* being placed */
+    int64_t latest;      /* unit that makes the last of what it reads, -1 none */
+    uint32_t skip;       /* unit not counted in latest */
+    uint32_t par;        /* leading axes that make its row */
+    bool plain;          /* what it reads of unit `skip` is read at the same row */
+    bool exact;          /* and at the same point altogether */
+    bool touches;
+} Fuse;
+
+static Kernel *kernel_at(Fuse *f, uint32_t u) { return f->units->data[u].kernel; }
+
+/* ---- what a node reads ------------------------------------------------------------------------- */
+
+static void visit_latest(Walk *w, ExprId e, void *user) {
+    Fuse *f = user;
+    const Expr *x = graph_expr(w->g, e);
+    if (x->op != X_READ) return;
+    uint32_t u = f->unit_of[x->value];
+    if (u == NOWHERE) return;
+    if (u != f->skip) {
+        if ((int64_t)u > f->latest) f->latest = u;
+        return;
+    }
+    f->touches = true;
+    uint32_t rank = graph_value(w->g, graph_node(w->g, f->node)->out)->rank;
+    for (uint32_t a = 0; a < x->n_args; a++) {
+        const Expr *s = graph_expr(w->g, expr_arg(w->g, e, a));
+        bool same = s->op == X_IDX && s->i == a;
+        if (!same && a < f->par) f->plain = false;
+        if (!same) f->exact = false;
+    }
+    if (x->n_args < f->par) f->plain = false;
+    if (x->n_args != rank) f->exact = false;
+}
+
+static void read_against(Fuse *f, uint32_t unit, uint32_t par) {
+    f->skip = unit;
+    f->par = par;
+    f->latest = -1;
+    f->plain = f->exact = true;
+    f->touches = false;
+    walk_expr(&f->pl->walk, graph_node(f->pl->g, f->node)->expr, visit_latest, f);
+}
+
+/* ---- rows ---------------------------------------------------------------------------------------- */
+
+static bool is_fixed(Graph *g, Size s) {
+    int64_t n;
+    return size_is_num(g->sizes, s, &n);
+}
+
+/* The leading axes with run-time lengths; the first of several fixed ones where there is none. */
+static uint32_t row_axes(Graph *g, Value v) {
+    const ValueInfo *i = graph_value(g, v);
+    uint32_t n = 0;
+    for (uint32_t a = 0; a < i->rank; a++)
+        if (!is_fixed(g, i->dims[a])) n = a + 1;
+    if (n == 0 && i->rank > 1) n = 1;
+    return n;
+}
+
+static bool same_rows(Graph *g, const Kernel *k, Value v, uint32_t par) {
+    if (k->n_par != par) return false;
+    for (uint32_t a = 0; a < par; a++)
+        if (k->par[a] != graph_value(g, v)->dims[a]) return false;
+    return true;
+}
+
+static int64_t row_bytes(Graph *g, Value v, uint32_t par) {
+    int64_t n = 8, one;
+    for (uint32_t a = par; a < graph_value(g, v)->rank; a++) {
+        if (!size_is_num(g->sizes, graph_value(g, v)->dims[a], &one)) return ROW_BYTES + 1;
+        n *= one;
+        if (n > ROW_BYTES) return n;
+    }
+    return n;
+}
+
+static int64_t kernel_bytes(Graph *g, const Kernel *k) {
+    int64_t n = 0;
+    for (uint32_t i = 0; i < k->members.n; i++) n += row_bytes(g, graph_node(g, k->members.data[i].node)->out, k->n_par);
+    return n;
+}
+
+static void member_add(Fuse *f, uint32_t unit) {
+    Kernel *k = kernel_at(f, unit);
+    PlanMember *m = PUSH(f->pl->arena, &k->members);
+    m->node = f->node;
+    m->arg = m->also = LOCAL;
+    for (uint32_t j = 0; j < k->n_par; j++) m->par[j] = (uint8_t)j;
+    f->unit_of[graph_node(f->pl->g, f->node)->out] = unit;
+}
+
+static bool join_row(Fuse *f) {
+    Graph *g = f->pl->g;
+    Value v = graph_node(g, f->node)->out;
+    uint32_t par = row_axes(g, v);
+    for (uint32_t u = f->units->n; u > 0; u--) {
+        Kernel *k = kernel_at(f, u - 1);
+        if (!k) return false; /* nothing moves across a layer loop */
+        if (k->kind != K_ROW || !same_rows(g, k, v, par)) continue;
+        read_against(f, u - 1, par);
+        if (f->latest > (int64_t)u - 1 || f->latest == (int64_t)u - 1) return false;
+        if (!f->touches) continue;
+        if (!f->plain) {
+            plan_explain(f->pl, "%s not with %s: it reads other rows of it", graph_value(g, v)->name ? graph_value(g, v)->name : "a value", k->name);
+            return false;
+        }
+        if (kernel_bytes(g, k) + row_bytes(g, v, par) > ROW_BYTES) {
+            plan_explain(f->pl, "%s not with %s: a row would need too much scratch", graph_value(g, v)->name ? graph_value(g, v)->name : "a value", k->name);
+            return false;
+        }
+        member_add(f, u - 1);
+        plan_explain(f->pl, "%s: + %s (row)", k->name, graph_value(g, v)->name ? graph_value(g, v)->name : "a value");
+        return true;
+    }
+    return false;
+}
+
+/* ---- epilogues ------------------------------------------------------------------------------------- */
+
+static bool same_shape(Graph *g, Value a, Value b) { return graph_same_dims(g, a, b); }
+
+static bool join_epilogue(Fuse *f) {
+    Graph *g = f->pl->g;
+    const Node *n = graph_node(g, f->node);
+    if (n->red != RED_NONE) return false;
+    for (uint32_t u = f->units->n; u > 0; u--) {
+        Kernel *k = kernel_at(f, u - 1);
+        if (!k) return false;
+        if (k->kind != K_CONTRACT) continue;
+        Value last = graph_node(g, k->members.data[k->members.n - 1].node)->out;
+        if (!same_shape(g, last, n->out) || f->pl->uses[last] != 1) continue;
+        read_against(f, u - 1, graph_value(g, last)->rank);
+        if (!f->touches || !f->exact || f->latest >= (int64_t)u - 1) continue;
+        member_add(f, u - 1);
+        plan_explain(f->pl, "%s: + %s (epilogue)", k->name, graph_value(g, n->out)->name ? graph_value(g, n->out)->name : "a value");
+        return true;
+    }
+    return false;
+}
+
+/* ---- units ---------------------------------------------------------------------------------------- */
+
+static Kernel *unit_new(Fuse *f, KernelKind kind, const char *name, uint32_t level) {
+    Unit *u = PUSH(f->pl->arena, f->units);
+    u->kernel = kernel_new(f->pl, kind, name, level);
+    u->recur = 0;
+    return u->kernel;
+}
+
+static void define(Value v, void *user) {
+    Fuse *f = user;
+    f->unit_of[v] = f->units->n - 1;
+}
+
+static void place_eq(Fuse *f) {
+    Graph *g = f->pl->g;
+    const Node *n = graph_node(g, f->node);
+    const char *name = graph_value(g, n->out)->name;
+    PlanContract c;
+    if (contract_match(g, f->node, &c)) {
+        Kernel *k = unit_new(f, K_CONTRACT, name, n->level);
+        k->contract = c;
+        k->n_par = c.n_batch;
+        for (uint32_t i = 0; i < c.n_batch; i++) k->par[i] = graph_value(g, n->out)->dims[c.batch[i]];
+        member_add(f, f->units->n - 1);
+        for (uint32_t i = 0; i < c.n_batch; i++) k->members.data[0].par[i] = c.batch[i];
+        return;
+    }
+    if (f->pl->o->fuse && (join_epilogue(f) || join_row(f))) return;
+    Kernel *k = unit_new(f, K_ROW, name, n->level);
+    k->n_par = (uint8_t)row_axes(g, n->out);
+    for (uint32_t i = 0; i < k->n_par; i++) k->par[i] = graph_value(g, n->out)->dims[i];
+    member_add(f, f->units->n - 1);
+}
+
+/* The grid of a scatter-add: axes of the result that are an iteration index alone. */
+static void place_scatter(Fuse *f) {
+    Graph *g = f->pl->g;
+    const Node *n = graph_node(g, f->node);
+    Kernel *k = unit_new(f, K_SCATTER, graph_value(g, n->out)->name, n->level);
+    uint8_t par[MAX_RANK];
+    for (uint32_t a = 0; a < graph_value(g, n->out)->rank; a++) {
+        const Expr *s = graph_expr(g, n->subs[a]);
+        if (s->op != X_IDX || s->i >= n->n_extra || n->extra[s->i] != graph_value(g, n->out)->dims[a]) continue;
+        par[k->n_par] = (uint8_t)a;
+        k->par[k->n_par++] = graph_value(g, n->out)->dims[a];
+    }
+    member_add(f, f->units->n - 1);
+    memcpy(k->members.data[0].par, par, sizeof par);
+}
+
+static bool place(Fuse *f, NodeId id) {
+    Graph *g = f->pl->g;
+    const Node *n = graph_node(g, id);
+    f->node = id;
+    switch (n->kind) {
+    case N_EQ: place_eq(f); return true;
+    case N_SCATTER: place_scatter(f); return true;
+    case N_RECUR: {
+        if (n->recur->layers) {
+            Unit *u = PUSH(f->pl->arena, f->units);
+            u->kernel = NULL;
+            u->recur = id;
+        } else {
+            Kernel *k = unit_new(f, K_SCAN, "scan", n->level);
+            if (!scan_make(f->pl, id, k)) return false;
+        }
+        walk_defs(g, id, define, f);
+        return true;
+    }
+    default: return true;
+    }
+}
+
+/* ---- what stays inside ------------------------------------------------------------------------------ */
+
+typedef struct Readers {
+    Value v;
+    bool reads;
+} Readers;
+
+static void visit_reader(Walk *w, ExprId e, void *user) {
+    Readers *r = user;
+    const Expr *x = graph_expr(w->g, e);
+    if (x->op == X_READ && x->value == r->v) r->reads = true;
+}
+
+static uint32_t readers_inside(Planner *pl, const Kernel *k, Value v) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < k->members.n; i++) {
+        Readers r = {v, false};
+        walk_expr(&pl->walk, graph_node(pl->g, k->members.data[i].node)->expr, visit_reader, &r);
+        n += r.reads;
+    }
+    return n;
+}
+
+static void finish_kernel(Planner *pl, Kernel *k) {
+    if (k->kind == K_SCAN) return;
+    for (uint32_t i = 0; i < k->members.n; i++) {
+        Value v = graph_node(pl->g, k->members.data[i].node)->out;
+        if (k->members.n > 1 && readers_inside(pl, k, v) == pl->uses[v]) continue;
+        k->members.data[i].arg = kernel_arg(pl, k, v, true);
+    }
+    kernel_args(pl, k);
+}
+
+bool fuse_block(Planner *pl, Block *b, Units *out) {
+    Fuse f = {.pl = pl, .b = b, .units = out};
+    f.unit_of = NEWN(pl->arena, uint32_t, pl->g->values.n);
+    memset(f.unit_of, 0xff, sizeof(uint32_t) * pl->g->values.n);
+    for (uint32_t i = 0; i < b->nodes.n; i++)
+        if (!place(&f, b->nodes.data[i])) return false;
+    for (uint32_t i = 0; i < out->n; i++)
+        if (out->data[i].kernel) finish_kernel(pl, out->data[i].kernel);
+    return true;
+}
