@@ -20,17 +20,18 @@
 #include "../compiler/plan.h"
 
 typedef struct TargetInfo { /* rows of targets.def */
-    const char *name;      /* "x86-64-v3" */
+    const char *name;       /* "x86-64-v3" */
     const char *triple, *cpu, *features;
-    uint32_t lanes;        /* f32 numbers in a vector */
+    uint32_t lanes; /* f32 numbers in a vector */
     bool amx;
 } TargetInfo;
-const TargetInfo *target_find(const char *name);    /* NULL if unknown; "native" by the machine's CPUID */
+const TargetInfo *
+target_find(const char *name); /* NULL if unknown; "native" by the machine's CPUID */
 
 typedef struct KernelCode { /* what the manifest says of a kernel */
     const char *symbol;
-    Size grid;             /* how many points or tiles */
-    Size scratch;          /* bytes a thread needs */
+    Size grid;    /* how many points or tiles */
+    Size scratch; /* bytes a thread needs */
     VEC(Size) sizes;
 } KernelCode;
 
@@ -42,9 +43,10 @@ void codegen_free(Codegen *cg);
 const char *codegen_add(Codegen *cg, Plan *p, KernelCode *codes);
 /* Optimises and compiles everything; the object (ELF relocatable) lives in the arena. blob: bytes placed
  * in the constant symbol "rwkvc_manifest" (section .rwkvc), its length in "rwkvc_manifest_size". */
-const char *codegen_object(Codegen *cg, const void *blob, size_t n, const void **object, size_t *bytes);
-void codegen_print_ir(Codegen *cg, Text *out);       /* --emit=llvm */
-const char *codegen_asm(Codegen *cg, Text *out);     /* --emit=asm  */
+const char *codegen_object(Codegen *cg, const void *blob, size_t n, const void **object,
+                           size_t *bytes);
+void codegen_print_ir(Codegen *cg, Text *out);   /* --emit=llvm */
+const char *codegen_asm(Codegen *cg, Text *out); /* --emit=asm  */
 
 /* Links one object into a shared object beside `path` and renames it. */
 const char *link_shared(const void *object, size_t n, const char *path, Arena *a);
@@ -56,7 +58,7 @@ typedef struct FileEntry {
     KernelCode *codes;
 } FileEntry;
 /* The manifest (docs/format.md), MessagePack; deterministic. */
-const char *manifest_write(Arena *a, const FileEntry *entries, uint32_t n, const TargetInfo *t, const char *program, const void **blob,
-                           size_t *bytes);
+const char *manifest_write(Arena *a, const FileEntry *entries, uint32_t n, const TargetInfo *t,
+                           const char *program, const void **blob, size_t *bytes);
 
 #endif

@@ -23,7 +23,8 @@ void plan_explain(Planner *pl, const char *fmt, ...) {
 static const char *kernel_name(Planner *pl, const char *name) {
     Text t = text_new(pl->arena);
     for (const char *s = name ? name : "k"; *s; s++) {
-        bool word = (*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9');
+        bool word =
+            (*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9');
         text_addn(&t, word ? s : "_", 1);
     }
     text_printf(&t, "_%u", pl->serial++);
@@ -160,7 +161,8 @@ static void visit_levels(Walk *w, ExprId e, void *user) {
     LevelWalk *u = user;
     const Expr *x = graph_expr(w->g, e);
     if (x->op != X_READ || x->value != u->v || u->found) return;
-    for (uint8_t i = 0; i < u->n; i++) u->level[i] = (uint8_t)graph_expr(w->g, expr_arg(w->g, e, i))->i;
+    for (uint8_t i = 0; i < u->n; i++)
+        u->level[i] = (uint8_t)graph_expr(w->g, expr_arg(w->g, e, i))->i;
     u->found = true;
 }
 
@@ -169,7 +171,8 @@ static void member_levels(Planner *pl, const Kernel *k, uint32_t i, PlanArg *a) 
     LevelWalk u = {.v = k->arg_values.data[i], .n = k->arg_family.data[i]};
     for (uint32_t m = 0; u.n && m < k->members.n && !u.found; m++)
         walk_expr(&pl->walk, graph_node(pl->g, k->members.data[m].node)->expr, visit_levels, &u);
-    for (uint8_t j = 0; u.found && j < u.n && a->n_level < 4; j++) a->level[a->n_level++] = u.level[j];
+    for (uint8_t j = 0; u.found && j < u.n && a->n_level < 4; j++)
+        a->level[a->n_level++] = u.level[j];
 }
 
 static void launch(Planner *pl, Ops *ops, Kernel *k) {
@@ -202,7 +205,8 @@ static PlanArg whole(Home h) {
 /* A stacked value of the body lives in the stack when it is made there and goes nowhere else first. */
 static bool lives_in_stack(Planner *pl, const RecurClass *c, Value v) {
     const Node *n = graph_node(pl->g, graph_value(pl->g, v)->node);
-    if (pl->block_of[graph_value(pl->g, v)->node] != &c->body || pl->home[v].buf != NOWHERE) return false;
+    if (pl->block_of[graph_value(pl->g, v)->node] != &c->body || pl->home[v].buf != NOWHERE)
+        return false;
     return n->kind == N_EQ || n->kind == N_SCATTER || (n->kind == N_RECUR && !n->recur->layers);
 }
 
@@ -241,7 +245,8 @@ static void carry_on(Planner *pl, Recur *r, RecurClass *c, const Home *slot, Ops
         if (v == c->args[i]) continue;
         const Home h = *home_of(pl, v);
         const PlanBuf *b = &pl->p->bufs.data[h.buf];
-        bool mine = pl->block_of[graph_value(pl->g, v)->node] == &c->body && h.n_level == 0 && b->role == ROLE_TEMP && !b->carry;
+        bool mine = pl->block_of[graph_value(pl->g, v)->node] == &c->body && h.n_level == 0 &&
+                    b->role == ROLE_TEMP && !b->carry;
         if (mine && !used_before(v, c->next, i)) {
             pl->p->bufs.data[h.buf].carry = true;
             other[i] = h.buf;
@@ -252,7 +257,8 @@ static void carry_on(Planner *pl, Recur *r, RecurClass *c, const Home *slot, Ops
         other[i] = t.buf;
     }
     for (uint32_t i = 0; i < r->carry.n; i++)
-        if (other[i] != NOWHERE) op_pair(pl, ops, OP_SWAP, whole(slot[i]), (PlanArg){.buf = other[i]});
+        if (other[i] != NOWHERE)
+            op_pair(pl, ops, OP_SWAP, whole(slot[i]), (PlanArg){.buf = other[i]});
 }
 
 static bool plan_class(Planner *pl, Recur *r, RecurClass *c, const Home *slot, Ops *ops) {
@@ -260,7 +266,8 @@ static bool plan_class(Planner *pl, Recur *r, RecurClass *c, const Home *slot, O
     for (uint32_t i = 0; i < r->carry.n; i++) pl->home[c->args[i]] = slot[i];
     place_outs(pl, c, r->level, &later);
     if (!plan_block(pl, &c->body, ops)) return false;
-    for (uint32_t i = 0; i < later.src.n; i++) op_pair(pl, ops, OP_COPY, later.dst.data[i], arg_of(pl, later.src.data[i]));
+    for (uint32_t i = 0; i < later.src.n; i++)
+        op_pair(pl, ops, OP_COPY, later.dst.data[i], arg_of(pl, later.src.data[i]));
     carry_on(pl, r, c, slot, ops);
     return true;
 }
@@ -280,7 +287,8 @@ static bool plan_loop(Planner *pl, NodeId id, Ops *ops) {
     o->reverse = r->reverse;
     o->level = r->level;
     o->n_classes = r->classes.n;
-    uint32_t *class_of = NEWN(pl->arena, uint32_t, count + 1), *pos_of = NEWN(pl->arena, uint32_t, count + 1);
+    uint32_t *class_of = NEWN(pl->arena, uint32_t, count + 1),
+             *pos_of = NEWN(pl->arena, uint32_t, count + 1);
     Ops *bodies = NEWN(pl->arena, Ops, r->classes.n + 1);
     o->class_of = class_of;
     o->pos_of = pos_of;
@@ -300,8 +308,10 @@ static bool plan_block(Planner *pl, Block *b, Ops *ops) {
     Units units = {0};
     if (!fuse_block(pl, b, &units)) return false;
     for (uint32_t i = 0; i < units.n; i++) {
-        if (units.data[i].kernel) launch(pl, ops, units.data[i].kernel);
-        else if (!plan_loop(pl, units.data[i].recur, ops)) return false;
+        if (units.data[i].kernel)
+            launch(pl, ops, units.data[i].kernel);
+        else if (!plan_loop(pl, units.data[i].recur, ops))
+            return false;
     }
     return true;
 }
@@ -310,15 +320,15 @@ static bool plan_block(Planner *pl, Block *b, Ops *ops) {
 
 typedef struct Touch { /* of a buffer, within one list of ops */
     uint32_t first, last;
-    uint32_t ops;        /* how many of the list touch it */
+    uint32_t ops; /* how many of the list touch it */
     bool reads_first;
-    bool local;          /* one loop of the list has it for itself, and its life is set */
+    bool local; /* one loop of the list has it for itself, and its life is set */
 } Touch;
 
 typedef struct Life {
     Planner *pl;
-    uint32_t next;       /* number of the next op */
-    uint32_t n;          /* buffers */
+    uint32_t next; /* number of the next op */
+    uint32_t n;    /* buffers */
 } Life;
 
 static void touch(Touch *t, uint32_t first, uint32_t last, bool read, bool local) {
@@ -365,7 +375,9 @@ static void live_ops(Life *l, Ops *ops, Touch *out) {
             continue;
         }
         for (uint32_t a = 0; a < o->args.n; a++) {
-            bool writes = o->kind == OP_LAUNCH ? l->pl->p->kernels.data[o->kernel].arg_writes.data[a] : o->kind == OP_COPY && a == 0;
+            bool writes = o->kind == OP_LAUNCH
+                              ? l->pl->p->kernels.data[o->kernel].arg_writes.data[a]
+                              : o->kind == OP_COPY && a == 0;
             touch(&out[o->args.data[a].buf], at, at, !writes, false);
         }
     }
@@ -377,7 +389,8 @@ static void swap_lives(Life *l, Ops *ops) {
         if (o->kind == OP_LOOP)
             for (uint32_t k = 0; k < o->n_classes; k++) swap_lives(l, &o->bodies[k]);
         if (o->kind != OP_SWAP) continue;
-        PlanBuf *a = &l->pl->p->bufs.data[o->args.data[0].buf], *b = &l->pl->p->bufs.data[o->args.data[1].buf];
+        PlanBuf *a = &l->pl->p->bufs.data[o->args.data[0].buf],
+                *b = &l->pl->p->bufs.data[o->args.data[1].buf];
         set_life(a, b->born, b->dies);
         set_life(b, a->born, a->dies);
     }
@@ -394,13 +407,15 @@ static void lifetimes(Planner *pl) {
     Touch *top = NEWN(pl->arena, Touch, l.n + 1);
     live_ops(&l, &pl->p->ops, top);
     for (uint32_t b = 0; b < l.n; b++)
-        if (top[b].ops && !(top[b].ops == 1 && top[b].local)) set_life(&pl->p->bufs.data[b], top[b].first, top[b].last);
+        if (top[b].ops && !(top[b].ops == 1 && top[b].local))
+            set_life(&pl->p->bufs.data[b], top[b].first, top[b].last);
     uint32_t end = l.next;
     Graph *g = pl->g;
     for (uint32_t i = 0; i < g->outputs.n; i++) keep(pl, g->outputs.data[i].value, end);
     for (uint32_t i = 0; i < pl->p->bufs.n; i++) {
         PlanBuf *b = &pl->p->bufs.data[i];
-        if (b->role == ROLE_INPUT || b->role == ROLE_PARAM || b->role == ROLE_STATE) b->born = 0, b->dies = end;
+        if (b->role == ROLE_INPUT || b->role == ROLE_PARAM || b->role == ROLE_STATE)
+            b->born = 0, b->dies = end;
     }
     for (int k = 0; k < 4; k++) swap_lives(&l, &pl->p->ops); /* chains of exchanges are short */
 }
@@ -443,12 +458,16 @@ static void count_block(Planner *pl, Count *c, Block *b) {
 
 static void outside_values(Planner *pl) {
     Graph *g = pl->g;
-    for (uint32_t i = 0; i < g->inputs.n; i++) pl->home[g->inputs.data[i].value].buf = buf_new(pl, g->inputs.data[i].value, ROLE_INPUT, i, 0);
+    for (uint32_t i = 0; i < g->inputs.n; i++)
+        pl->home[g->inputs.data[i].value].buf =
+            buf_new(pl, g->inputs.data[i].value, ROLE_INPUT, i, 0);
     for (uint32_t i = 0; i < g->params.n; i++)
-        pl->home[g->params.data[i].value].buf = buf_new(pl, g->params.data[i].value, ROLE_PARAM, i, g->params.data[i].family);
+        pl->home[g->params.data[i].value].buf =
+            buf_new(pl, g->params.data[i].value, ROLE_PARAM, i, g->params.data[i].family);
     for (uint32_t i = 0; i < g->states.n; i++)
         if (g->states.data[i].value)
-            pl->home[g->states.data[i].value].buf = buf_new(pl, g->states.data[i].value, ROLE_STATE, i, g->states.data[i].family);
+            pl->home[g->states.data[i].value].buf =
+                buf_new(pl, g->states.data[i].value, ROLE_STATE, i, g->states.data[i].family);
 }
 
 Plan *plan_make(Arena *a, Graph *g, const PlanOptions *o, const char **why) {

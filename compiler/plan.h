@@ -26,14 +26,15 @@ typedef enum Role { ROLE_TEMP, ROLE_INPUT, ROLE_PARAM, ROLE_STATE, ROLE_OUTPUT }
 /* A tensor in memory, contiguous in C order. A family has leading axes of its own members (family of
  * them in dims); a kernel launched for one layer sees one member. */
 typedef struct PlanBuf {
-    Value value;      /* of the graph: what is kept here first */
+    Value value; /* of the graph: what is kept here first */
     uint8_t dtype, role, rank, family;
     Size dims[MAX_RANK];
-    uint32_t index;   /* ROLE_INPUT PARAM STATE: of the graph's tables; ROLE_OUTPUT: of its outputs */
-    uint32_t born, dies; /* numbers of ops, depth first, a loop before its bodies; outputs and what comes
+    uint32_t index; /* ROLE_INPUT PARAM STATE: of the graph's tables; ROLE_OUTPUT: of its outputs */
+    uint32_t born,
+        dies;   /* numbers of ops, depth first, a loop before its bodies; outputs and what comes
                             from outside live for the whole run; what a loop reads from outside lives
                             until its end, carry slots and what they are exchanged with all through it */
-    bool carry;       /* a slot of a layer loop: its pointer changes by OP_SWAP */
+    bool carry; /* a slot of a layer loop: its pointer changes by OP_SWAP */
 } PlanBuf;
 
 typedef uint32_t BufId; /* index into Plan.bufs */
@@ -51,26 +52,26 @@ typedef enum KernelKind { K_ROW, K_SCAN, K_CONTRACT, K_SCATTER, KERNEL_KINDS } K
 enum { LOCAL = UINT32_MAX };
 
 typedef struct PlanMember {
-    NodeId node;               /* N_EQ or N_SCATTER */
-    uint8_t par[MAX_RANK];     /* axis of the node's value for each grid axis */
-    uint32_t arg;              /* stored through this argument, or LOCAL: in scratch */
-    uint32_t also;             /* scan: stacked result stored through this argument, or LOCAL */
-    uint8_t also_axis;         /* where the axis of steps stands in it */
+    NodeId node;           /* N_EQ or N_SCATTER */
+    uint8_t par[MAX_RANK]; /* axis of the node's value for each grid axis */
+    uint32_t arg;          /* stored through this argument, or LOCAL: in scratch */
+    uint32_t also;         /* scan: stacked result stored through this argument, or LOCAL */
+    uint8_t also_axis;     /* where the axis of steps stands in it */
 } PlanMember;
 
 /* Scan: one carried value. */
 typedef struct PlanCarry {
-    Value arg_value, next;     /* of the body */
-    uint32_t init_arg;         /* argument with the initial value                         */
-    uint32_t final_arg;        /* argument for the final value, or LOCAL: not wanted       */
-    uint32_t also;             /* its value on entry to each step, stacked through this argument, or LOCAL */
+    Value arg_value, next; /* of the body */
+    uint32_t init_arg;     /* argument with the initial value                         */
+    uint32_t final_arg;    /* argument for the final value, or LOCAL: not wanted       */
+    uint32_t also; /* its value on entry to each step, stacked through this argument, or LOCAL */
     uint8_t also_axis;
-    uint8_t par[MAX_RANK];     /* axis of the carried value for each grid axis              */
+    uint8_t par[MAX_RANK]; /* axis of the carried value for each grid axis              */
 } PlanCarry;
 
 /* contract: out[batch.., m.., n..] (any order of axes) = sum[k..] a*b. Axis numbers are X_IDX of the node. */
 typedef struct PlanContract {
-    ExprId a, b;               /* factors: a over batch, m, k; b over batch, n, k          */
+    ExprId a, b; /* factors: a over batch, m, k; b over batch, n, k          */
     uint8_t n_batch, n_m, n_n, n_k;
     uint8_t batch[MAX_RANK], m[MAX_RANK], n[MAX_RANK], k[MAX_RANK];
 } PlanContract;
@@ -78,18 +79,20 @@ typedef struct PlanContract {
 typedef struct Kernel {
     uint8_t kind;
     uint8_t n_par;
-    Size par[MAX_RANK];              /* grid; K_CONTRACT: batch axes, m and n are inside */
-    VEC(PlanMember) members;         /* K_CONTRACT: the contraction, then its epilogue: pointwise nodes over
+    Size par[MAX_RANK]; /* grid; K_CONTRACT: batch axes, m and n are inside */
+    VEC(PlanMember)
+    members; /* K_CONTRACT: the contraction, then its epilogue: pointwise nodes over
                                         exactly its axes, each reading the one before at the same point */
     VEC(PlanCarry) carries;
-    NodeId recur;                    /* K_SCAN */
+    NodeId recur; /* K_SCAN */
     PlanContract contract;
-    VEC(Value) arg_values;           /* the value each argument is, as the members name it */
-    VEC(uint8_t) arg_writes;         /* 1: written */
-    VEC(uint8_t) arg_family;         /* leading subscripts (X_POS) of every read of this value that choose the
+    VEC(Value) arg_values;   /* the value each argument is, as the members name it */
+    VEC(uint8_t) arg_writes; /* 1: written */
+    VEC(uint8_t)
+    arg_family;       /* leading subscripts (X_POS) of every read of this value that choose the
                                         member the argument points to: they are no part of the address */
-    const char *name;                /* for people and symbols: unique in the plan */
-    uint8_t level;                   /* recurrences around the members */
+    const char *name; /* for people and symbols: unique in the plan */
+    uint8_t level;    /* recurrences around the members */
 } Kernel;
 
 typedef enum OpKind { OP_LAUNCH, OP_LOOP, OP_COPY, OP_SWAP } OpKind;
@@ -99,8 +102,9 @@ typedef struct Ops {
 } Ops;
 struct Op {
     uint8_t kind;
-    uint32_t kernel;                 /* OP_LAUNCH */
-    VEC(PlanArg) args;               /* OP_LAUNCH: one an argument of the kernel; OP_COPY, OP_SWAP: dst, src.
+    uint32_t kernel; /* OP_LAUNCH */
+    VEC(PlanArg)
+    args; /* OP_LAUNCH: one an argument of the kernel; OP_COPY, OP_SWAP: dst, src.
                                         OP_COPY copies all bytes; OP_SWAP exchanges two carry slots' pointers */
     /* OP_LOOP: iterations 0..count-1 (or backward), each runs the ops of its class; the position of an
      * iteration is its rank in its class. level numbers the loop for PlanArg and X_LVL/X_POS. */
@@ -108,8 +112,8 @@ struct Op {
     bool reverse;
     uint8_t level;
     uint32_t n_classes;
-    uint32_t *class_of, *pos_of;     /* [count] */
-    Ops *bodies;                     /* [n_classes] */
+    uint32_t *class_of, *pos_of; /* [count] */
+    Ops *bodies;                 /* [n_classes] */
 };
 
 typedef struct Plan {
@@ -118,12 +122,12 @@ typedef struct Plan {
     VEC(PlanBuf) bufs;
     VEC(Kernel) kernels;
     Ops ops;
-    BufId *buf_of;                   /* by Value; UINT32_MAX: none (lives in a kernel, or aliases) */
+    BufId *buf_of; /* by Value; UINT32_MAX: none (lives in a kernel, or aliases) */
 } Plan;
 
 typedef struct PlanOptions {
-    uint8_t weights, saved;          /* Dtype of matrices and of saved activations (--dtype) */
-    bool fuse;                       /* false: every node a kernel of its own (for tests) */
+    uint8_t weights, saved; /* Dtype of matrices and of saved activations (--dtype) */
+    bool fuse;              /* false: every node a kernel of its own (for tests) */
     void (*explain)(void *user, const char *line); /* decisions, or NULL */
     void *explain_user;
 } PlanOptions;

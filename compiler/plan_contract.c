@@ -30,7 +30,8 @@ static bool plain_read(Graph *g, ExprId e) {
 static bool worth_it(Graph *g, const Node *n, const PlanContract *c) {
     int64_t k = 1, one;
     for (uint32_t i = 0; i < c->n_k; i++) {
-        if (!size_is_num(g->sizes, n->extra[c->k[i] - graph_value(g, n->out)->rank], &one)) one = 64; /* run-time axis */
+        if (!size_is_num(g->sizes, n->extra[c->k[i] - graph_value(g, n->out)->rank], &one))
+            one = 64; /* run-time axis */
         k *= one;
         if (k > 1 << 20) break;
     }
@@ -51,10 +52,14 @@ bool contract_match(Graph *g, NodeId id, PlanContract *c) {
     mark_indices(g, c->b, in_b);
     uint32_t rank = graph_value(g, n->out)->rank;
     for (uint32_t i = 0; i < rank; i++) {
-        if (in_a[i] && in_b[i]) c->batch[c->n_batch++] = (uint8_t)i;
-        else if (in_a[i]) c->m[c->n_m++] = (uint8_t)i;
-        else if (in_b[i]) c->n[c->n_n++] = (uint8_t)i;
-        else return false;
+        if (in_a[i] && in_b[i])
+            c->batch[c->n_batch++] = (uint8_t)i;
+        else if (in_a[i])
+            c->m[c->n_m++] = (uint8_t)i;
+        else if (in_b[i])
+            c->n[c->n_n++] = (uint8_t)i;
+        else
+            return false;
     }
     for (uint32_t i = rank; i < rank + n->n_extra; i++) {
         if (!in_a[i] || !in_b[i]) return false;

@@ -19,13 +19,13 @@ typedef struct Fuse {
     Planner *pl;
     Block *b;
     Units *units;
-    uint32_t *unit_of;   /* by Value */
-    NodeId node;         /* being placed */
-    int64_t latest;      /* unit that makes the last of what it reads, -1 none */
-    uint32_t skip;       /* unit not counted in latest */
-    uint32_t par;        /* leading axes that make its row */
-    bool plain;          /* what it reads of unit `skip` is read at the same row */
-    bool exact;          /* and at the same point altogether */
+    uint32_t *unit_of; /* by Value */
+    NodeId node;       /* being placed */
+    int64_t latest;    /* unit that makes the last of what it reads, -1 none */
+    uint32_t skip;     /* unit not counted in latest */
+    uint32_t par;      /* leading axes that make its row */
+    bool plain;        /* what it reads of unit `skip` is read at the same row */
+    bool exact;        /* and at the same point altogether */
     bool touches;
 } Fuse;
 
@@ -100,7 +100,8 @@ static int64_t row_bytes(Graph *g, Value v, uint32_t par) {
 
 static int64_t kernel_bytes(Graph *g, const Kernel *k) {
     int64_t n = 0;
-    for (uint32_t i = 0; i < k->members.n; i++) n += row_bytes(g, graph_node(g, k->members.data[i].node)->out, k->n_par);
+    for (uint32_t i = 0; i < k->members.n; i++)
+        n += row_bytes(g, graph_node(g, k->members.data[i].node)->out, k->n_par);
     return n;
 }
 
@@ -125,15 +126,18 @@ static bool join_row(Fuse *f) {
         if (f->latest > (int64_t)u - 1 || f->latest == (int64_t)u - 1) return false;
         if (!f->touches) continue;
         if (!f->plain) {
-            plan_explain(f->pl, "%s not with %s: it reads other rows of it", graph_value(g, v)->name ? graph_value(g, v)->name : "a value", k->name);
+            plan_explain(f->pl, "%s not with %s: it reads other rows of it",
+                         graph_value(g, v)->name ? graph_value(g, v)->name : "a value", k->name);
             return false;
         }
         if (kernel_bytes(g, k) + row_bytes(g, v, par) > ROW_BYTES) {
-            plan_explain(f->pl, "%s not with %s: a row would need too much scratch", graph_value(g, v)->name ? graph_value(g, v)->name : "a value", k->name);
+            plan_explain(f->pl, "%s not with %s: a row would need too much scratch",
+                         graph_value(g, v)->name ? graph_value(g, v)->name : "a value", k->name);
             return false;
         }
         member_add(f, u - 1);
-        plan_explain(f->pl, "%s: + %s (row)", k->name, graph_value(g, v)->name ? graph_value(g, v)->name : "a value");
+        plan_explain(f->pl, "%s: + %s (row)", k->name,
+                     graph_value(g, v)->name ? graph_value(g, v)->name : "a value");
         return true;
     }
     return false;
@@ -156,7 +160,8 @@ static bool join_epilogue(Fuse *f) {
         read_against(f, u - 1, graph_value(g, last)->rank);
         if (!f->touches || !f->exact || f->latest >= (int64_t)u - 1) continue;
         member_add(f, u - 1);
-        plan_explain(f->pl, "%s: + %s (epilogue)", k->name, graph_value(g, n->out)->name ? graph_value(g, n->out)->name : "a value");
+        plan_explain(f->pl, "%s: + %s (epilogue)", k->name,
+                     graph_value(g, n->out)->name ? graph_value(g, n->out)->name : "a value");
         return true;
     }
     return false;
@@ -185,7 +190,8 @@ static void place_eq(Fuse *f) {
         Kernel *k = unit_new(f, K_CONTRACT, name, n->level);
         k->contract = c;
         k->n_par = c.n_batch;
-        for (uint32_t i = 0; i < c.n_batch; i++) k->par[i] = graph_value(g, n->out)->dims[c.batch[i]];
+        for (uint32_t i = 0; i < c.n_batch; i++)
+            k->par[i] = graph_value(g, n->out)->dims[c.batch[i]];
         member_add(f, f->units->n - 1);
         for (uint32_t i = 0; i < c.n_batch; i++) k->members.data[0].par[i] = c.batch[i];
         return;
@@ -205,7 +211,9 @@ static void place_scatter(Fuse *f) {
     uint8_t par[MAX_RANK];
     for (uint32_t a = 0; a < graph_value(g, n->out)->rank; a++) {
         const Expr *s = graph_expr(g, n->subs[a]);
-        if (s->op != X_IDX || s->i >= n->n_extra || n->extra[s->i] != graph_value(g, n->out)->dims[a]) continue;
+        if (s->op != X_IDX || s->i >= n->n_extra ||
+            n->extra[s->i] != graph_value(g, n->out)->dims[a])
+            continue;
         par[k->n_par] = (uint8_t)a;
         k->par[k->n_par++] = graph_value(g, n->out)->dims[a];
     }

@@ -21,10 +21,10 @@ typedef struct Planner {
     const PlanOptions *o;
     const char *why;
     Walk walk;
-    Home *home;           /* by Value */
-    uint32_t *uses;       /* by Value: nodes that read it, and one for each other use */
-    Block **block_of;     /* by NodeId: which block defines it */
-    uint32_t serial;      /* names of kernels */
+    Home *home;       /* by Value */
+    uint32_t *uses;   /* by Value: nodes that read it, and one for each other use */
+    Block **block_of; /* by NodeId: which block defines it */
+    uint32_t serial;  /* names of kernels */
 } Planner;
 
 /* The nodes of one block as kernels and layer loops, every read after its write. */

@@ -9,7 +9,8 @@ static const char *const dtype_name[DTYPES] = {"f32", "bf16", "f16", "i32"};
 
 static void print_dims(Graph *g, Text *t, const Size *d, uint32_t n) {
     text_add(t, "[");
-    for (uint32_t i = 0; i < n; i++) text_printf(t, "%s%s", i ? ", " : "", size_str(g->sizes, d[i]));
+    for (uint32_t i = 0; i < n; i++)
+        text_printf(t, "%s%s", i ? ", " : "", size_str(g->sizes, d[i]));
     text_add(t, "]");
 }
 
@@ -66,7 +67,9 @@ static void print_ops(Plan *p, const Ops *ops, uint32_t indent, Text *t) {
             text_add(t, "}\n");
             continue;
         }
-        text_add(t, o->kind == OP_LAUNCH ? p->kernels.data[o->kernel].name : o->kind == OP_COPY ? "copy" : "swap");
+        text_add(t, o->kind == OP_LAUNCH ? p->kernels.data[o->kernel].name
+                    : o->kind == OP_COPY ? "copy"
+                                         : "swap");
         text_add(t, "(");
         for (uint32_t k = 0; k < o->args.n; k++) {
             text_add(t, k ? ", " : "");
@@ -80,7 +83,8 @@ static uint32_t count_launches(const Ops *ops, bool inside) {
     uint32_t n = 0;
     for (uint32_t i = 0; i < ops->list.n; i++) {
         const Op *o = &ops->list.data[i];
-        if (o->kind != OP_LOOP) n++;
+        if (o->kind != OP_LOOP)
+            n++;
         else if (inside) {
             uint32_t most = 0;
             for (uint32_t k = 0; k < o->n_classes; k++) {
@@ -94,12 +98,14 @@ static uint32_t count_launches(const Ops *ops, bool inside) {
 }
 
 void plan_print(Plan *p, Text *out) {
-    text_printf(out, "plan of %s: %u kernels, %u ops, loops at one iteration\n", p->g->entry, p->kernels.n, count_launches(&p->ops, true));
+    text_printf(out, "plan of %s: %u kernels, %u ops, loops at one iteration\n", p->g->entry,
+                p->kernels.n, count_launches(&p->ops, true));
     for (uint32_t i = 0; i < p->bufs.n; i++) {
         const PlanBuf *b = &p->bufs.data[i];
         text_printf(out, "buffer b%u %s %s ", i, role_name[b->role], dtype_name[b->dtype]);
         print_dims(p->g, out, b->dims, b->rank);
-        text_printf(out, " family %u lives %u..%u%s  ", b->family, b->born, b->dies, b->carry ? " carried" : "");
+        text_printf(out, " family %u lives %u..%u%s  ", b->family, b->born, b->dies,
+                    b->carry ? " carried" : "");
         print_value(p->g, out, b->value);
         text_add(out, "\n");
     }
@@ -125,16 +131,21 @@ static const char *verify_ops(Plan *p, const Ops *ops, Written *w) {
             continue;
         }
         const Kernel *k = o->kind == OP_LAUNCH ? &p->kernels.data[o->kernel] : NULL;
-        if (k && k->arg_values.n != o->args.n) return "a launch with another number of arguments than its kernel";
+        if (k && k->arg_values.n != o->args.n)
+            return "a launch with another number of arguments than its kernel";
         for (uint32_t a = 0; a < o->args.n; a++) {
             BufId b = o->args.data[a].buf;
             if (b >= p->bufs.n) return "an argument without a buffer";
             bool reads = k ? !k->arg_writes.data[a] : o->kind == OP_COPY ? a == 1 : true;
-            if (reads && !w->yes[b]) return arena_printf(p->arena, "buffer b%u is read before it is written (%s)", b, k ? k->name : "copy");
-            if (o->args.data[a].n_level > p->bufs.data[b].rank) return "more members chosen than axes";
+            if (reads && !w->yes[b])
+                return arena_printf(p->arena, "buffer b%u is read before it is written (%s)", b,
+                                    k ? k->name : "copy");
+            if (o->args.data[a].n_level > p->bufs.data[b].rank)
+                return "more members chosen than axes";
         }
         for (uint32_t a = 0; a < o->args.n; a++)
-            if (k ? k->arg_writes.data[a] : o->kind == OP_COPY && a == 0) w->yes[o->args.data[a].buf] = true;
+            if (k ? k->arg_writes.data[a] : o->kind == OP_COPY && a == 0)
+                w->yes[o->args.data[a].buf] = true;
     }
     return NULL;
 }
@@ -145,9 +156,11 @@ static const char *verify_kernel(Plan *p, const Kernel *k) {
         const ValueInfo *v = graph_value(g, graph_node(g, k->members.data[i].node)->out);
         for (uint32_t j = 0; j < k->n_par && k->kind != K_CONTRACT; j++) {
             if (k->members.data[i].par[j] >= v->rank) return "a grid axis that a member lacks";
-            if (v->dims[k->members.data[i].par[j]] != k->par[j]) return "a grid axis of another length";
+            if (v->dims[k->members.data[i].par[j]] != k->par[j])
+                return "a grid axis of another length";
         }
-        if (k->members.data[i].arg != LOCAL && k->members.data[i].arg >= k->arg_values.n) return "a member stored nowhere";
+        if (k->members.data[i].arg != LOCAL && k->members.data[i].arg >= k->arg_values.n)
+            return "a member stored nowhere";
     }
     return k->members.n ? NULL : "a kernel without members";
 }

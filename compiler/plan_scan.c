@@ -55,8 +55,10 @@ static void visit_read(Walk *w, ExprId e, void *user) {
     for (uint32_t a = 0; a < x->n_args; a++) {
         const Expr *sub = graph_expr(g, expr_arg(g, e, a));
         uint32_t id = axis_id(x->value, a);
-        if (sub->op == X_IDX && sub->i < rank) join(&s->axes, id, axis_id(s->node->out, (uint32_t)sub->i));
-        else s->axes.serial[find(&s->axes, id)] = true;
+        if (sub->op == X_IDX && sub->i < rank)
+            join(&s->axes, id, axis_id(s->node->out, (uint32_t)sub->i));
+        else
+            s->axes.serial[find(&s->axes, id)] = true;
     }
 }
 
@@ -74,7 +76,8 @@ static bool class_axes(Scan *s) {
     for (uint32_t i = 0; i < s->r->carry.n; i++) {
         Value arg = s->c->args[i], next = s->c->next[i];
         if (!of_body(s, next)) return false;
-        for (uint32_t a = 0; a < graph_value(g, arg)->rank; a++) join(&s->axes, axis_id(arg, a), axis_id(next, a));
+        for (uint32_t a = 0; a < graph_value(g, arg)->rank; a++)
+            join(&s->axes, axis_id(arg, a), axis_id(next, a));
     }
     return true;
 }
@@ -129,14 +132,16 @@ static void add_members(Scan *s, Kernel *k, const uint32_t *cls) {
         PlanMember *m = PUSH(s->pl->arena, &k->members);
         m->node = s->c->body.nodes.data[i];
         m->arg = m->also = LOCAL;
-        for (uint32_t j = 0; j < k->n_par; j++) m->par[j] = (uint8_t)axis_in(s, graph_node(g, m->node)->out, cls[j]);
+        for (uint32_t j = 0; j < k->n_par; j++)
+            m->par[j] = (uint8_t)axis_in(s, graph_node(g, m->node)->out, cls[j]);
     }
     for (uint32_t i = 0; i < s->r->carry.n; i++) {
         PlanCarry *c = PUSH(s->pl->arena, &k->carries);
         c->arg_value = s->c->args[i];
         c->next = s->c->next[i];
         c->also = LOCAL;
-        for (uint32_t j = 0; j < k->n_par; j++) c->par[j] = (uint8_t)axis_in(s, c->arg_value, cls[j]);
+        for (uint32_t j = 0; j < k->n_par; j++)
+            c->par[j] = (uint8_t)axis_in(s, c->arg_value, cls[j]);
     }
 }
 
@@ -176,11 +181,13 @@ bool scan_make(Planner *pl, NodeId recur, Kernel *k) {
     k->recur = recur;
     k->n_par = (uint8_t)choose_grid(&s, cls);
     Value v = s.r->carry.n ? s.c->args[0] : graph_node(pl->g, s.c->body.nodes.data[0])->out;
-    for (uint32_t j = 0; j < k->n_par; j++) k->par[j] = graph_value(pl->g, v)->dims[axis_in(&s, v, cls[j])];
+    for (uint32_t j = 0; j < k->n_par; j++)
+        k->par[j] = graph_value(pl->g, v)->dims[axis_in(&s, v, cls[j])];
     add_members(&s, k, cls);
     if (!add_outs(&s, k)) return false;
     kernel_args(pl, k);
     pl->why = NULL;
-    plan_explain(pl, "%s: recurrence over %s, grid of %u axes", k->name, s.r->axis ? s.r->axis : "?", k->n_par);
+    plan_explain(pl, "%s: recurrence over %s, grid of %u axes", k->name,
+                 s.r->axis ? s.r->axis : "?", k->n_par);
     return true;
 }

@@ -2,57 +2,10 @@
  *
  * A polynomial is a sorted list of terms; a term is a fraction times a sorted list of atoms with
  * exponents. Atoms are numbered in the order they are first met, which makes the form canonical. */
-#include "size.h"
+#include "size_impl.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-enum { MAX_FACTORS = 12, MAX_TERMS = 64, MAX_EXP = 16 };
-#define LIMIT ((int64_t)1 << 53)
-
-typedef enum AtomKind { ATOM_AXIS, ATOM_CONST, ATOM_QUOTIENT, ATOM_EXCESS } AtomKind;
-
-typedef struct Atom {
-    AtomKind kind;
-    const char *name;
-    int64_t number;  /* AXIS: multiple; CONST: value; EXCESS: atom of the axis */
-    Size p, q;       /* QUOTIENT: floor(p/q), not exact */
-    uint32_t axis;   /* AXIS: rank among the axes */
-} Atom;
-
-typedef struct Factor {
-    uint32_t atom;
-    int32_t exp;
-} Factor;
-
-typedef struct Term {
-    int64_t num, den; /* lowest terms, den > 0 */
-    uint32_t n;
-    Factor f[MAX_FACTORS];
-} Term;
-
-typedef struct Poly {
-    uint32_t n;
-    bool bad; /* overflow, too many terms */
-    Term t[MAX_TERMS];
-} Poly;
-
-typedef struct Entry {
-    uint32_t n;
-    const Term *t;
-    uint64_t hash;
-    const char *text;
-} Entry;
-
-struct Sizes {
-    Arena *arena;
-    VEC(Atom) atoms;
-    VEC(Entry) sizes; /* [0] unused */
-    uint32_t *table, table_cap;
-    VEC(uint32_t) axes;
-    Poly *pool[24]; /* polynomials at work, by depth: too large for the stack many times over */
-    uint32_t depth;
-};
 
 Sizes *sizes_new(Arena *a) {
     Sizes *s = NEW(a, Sizes);
@@ -64,8 +17,8 @@ Sizes *sizes_new(Arena *a) {
 }
 
 /* Work polynomials are taken and given back like a stack. */
-static Poly *poly_take(Sizes *s) {
-    static const uint32_t deepest = sizeof ((Sizes *)0)->pool / sizeof ((Sizes *)0)->pool[0];
+Poly *poly_take(Sizes *s) {
+    static const uint32_t deepest = sizeof((Sizes *)0)->pool / sizeof((Sizes *)0)->pool[0];
     if (s->depth >= deepest) return NULL;
     if (!s->pool[s->depth]) s->pool[s->depth] = NEW(s->arena, Poly);
     Poly *p = s->pool[s->depth++];
@@ -74,11 +27,11 @@ static Poly *poly_take(Sizes *s) {
     return p;
 }
 
-static void poly_give(Sizes *s, uint32_t k) { s->depth -= k; }
+void poly_give(Sizes *s, uint32_t k) { s->depth -= k; }
 
 /* ---- terms --------------------------------------------------------------------------------- */
 
-static bool fraction(__int128 num, __int128 den, int64_t *n, int64_t *d) {
+bool fraction(__int128 num, __int128 den, int64_t *n, int64_t *d) {
     if (den < 0) num = -num, den = -den;
     __int128 a = num < 0 ? -num : num, b = den;
     while (b) {
@@ -105,12 +58,15 @@ static int term_compare(const Term *a, const Term *b) {
 static bool term_mul(const Term *a, const Term *b, Term *out) {
     Term r;
     memset(&r, 0, sizeof r);
-    if (!fraction((__int128)a->num * b->num, (__int128)a->den * b->den, &r.num, &r.den)) return false;
+    if (!fraction((__int128)a->num * b->num, (__int128)a->den * b->den, &r.num, &r.den))
+        return false;
     uint32_t i = 0, j = 0;
     while (i < a->n || j < b->n) {
         Factor f;
-        if (j >= b->n || (i < a->n && a->f[i].atom < b->f[j].atom)) f = a->f[i++];
-        else if (i >= a->n || b->f[j].atom < a->f[i].atom) f = b->f[j++];
+        if (j >= b->n || (i < a->n && a->f[i].atom < b->f[j].atom))
+            f = a->f[i++];
+        else if (i >= a->n || b->f[j].atom < a->f[i].atom)
+            f = b->f[j++];
         else {
             f = a->f[i++];
             f.exp += b->f[j++].exp;
@@ -134,7 +90,7 @@ static bool term_inverse(const Term *a, Term *out) {
 
 /* ---- polynomials --------------------------------------------------------------------------- */
 
-static void poly_add_term(Poly *p, const Term *t) {
+void poly_add_term(Poly *p, const Term *t) {
     if (t->num == 0) return;
     uint32_t i = 0;
     while (i < p->n && term_compare(&p->t[i], t) < 0) i++;
@@ -166,25 +122,29 @@ static void poly_add_size(Sizes *s, Poly *p, Size a, int64_t sign) {
     }
 }
 
-static void poly_add_product(Poly *p, const Term *a, uint32_t na, const Term *b, uint32_t nb) {
+void poly_add_product(Poly *p, const Term *a, uint32_t na, const Term *b, uint32_t nb) {
     for (uint32_t i = 0; i < na; i++)
         for (uint32_t j = 0; j < nb; j++) {
             Term t;
-            if (!term_mul(&a[i], &b[j], &t)) p->bad = true;
-            else poly_add_term(p, &t);
+            if (!term_mul(&a[i], &b[j], &t))
+                p->bad = true;
+            else
+                poly_add_term(p, &t);
         }
 }
 
 static uint64_t term_hash(uint64_t h, const Term *t) {
     h = hash_mix(hash_mix(hash_mix(h, (uint64_t)t->num), (uint64_t)t->den), t->n);
-    for (uint32_t i = 0; i < t->n; i++) h = hash_mix(h, ((uint64_t)t->f[i].atom << 32) ^ (uint32_t)t->f[i].exp);
+    for (uint32_t i = 0; i < t->n; i++)
+        h = hash_mix(h, ((uint64_t)t->f[i].atom << 32) ^ (uint32_t)t->f[i].exp);
     return h;
 }
 
 static bool same_terms(const Entry *e, const Poly *p) {
     if (e->n != p->n) return false;
     for (uint32_t i = 0; i < p->n; i++)
-        if (e->t[i].num != p->t[i].num || e->t[i].den != p->t[i].den || term_compare(&e->t[i], &p->t[i]))
+        if (e->t[i].num != p->t[i].num || e->t[i].den != p->t[i].den ||
+            term_compare(&e->t[i], &p->t[i]))
             return false;
     return true;
 }
@@ -221,11 +181,13 @@ static Size intern(Sizes *s, const Poly *p) {
 
 /* ---- atoms --------------------------------------------------------------------------------- */
 
-static uint32_t atom_find(Sizes *s, AtomKind kind, const char *name, int64_t number, Size p, Size q) {
+uint32_t atom_find(Sizes *s, AtomKind kind, const char *name, int64_t number, Size p,
+                          Size q) {
     for (uint32_t i = 0; i < s->atoms.n; i++) {
         const Atom *a = &s->atoms.data[i];
         if (a->kind != kind || a->p != p || a->q != q) continue;
-        if (name ? strcmp(a->name, name) == 0 && (kind == ATOM_AXIS || a->number == number) : a->number == number)
+        if (name ? strcmp(a->name, name) == 0 && (kind == ATOM_AXIS || a->number == number)
+                 : a->number == number)
             return i;
     }
     Atom *a = PUSH(s->arena, &s->atoms);
@@ -250,7 +212,7 @@ static Term atom_term(uint32_t atom) {
     return t;
 }
 
-static Size atom_size(Sizes *s, uint32_t atom) {
+Size atom_size(Sizes *s, uint32_t atom) {
     Poly *p = poly_take(s);
     if (!p) return 0;
     Term t = atom_term(atom);
@@ -328,8 +290,10 @@ static bool term_is_whole(Sizes *s, const Term *t) {
         if (t->f[i].exp < 0 && !fixed) return false;
         if (known == 0) return t->f[i].exp > 0;
         for (int32_t k = 0; k < abs(t->f[i].exp); k++) {
-            if (t->f[i].exp > 0) num *= known;
-            else den *= known;
+            if (t->f[i].exp > 0)
+                num *= known;
+            else
+                den *= known;
             if (num > LIMIT || num < -LIMIT || den > LIMIT || den < -LIMIT) return false;
         }
     }
@@ -340,10 +304,13 @@ static Size quotient_atom(Sizes *s, Size p, Size q) {
     int64_t a, b;
     if (size_is_num(s, p, &a) && size_is_num(s, q, &b) && b) return size_num(s, floor_div(a, b));
     /* -q <= p < q needs no atom. */
-    if (!size_has_axis(s, p, NULL) && !size_has_axis(s, q, NULL)) return atom_size(s, atom_find(s, ATOM_QUOTIENT, NULL, 0, p, q));
+    if (!size_has_axis(s, p, NULL) && !size_has_axis(s, q, NULL))
+        return atom_size(s, atom_find(s, ATOM_QUOTIENT, NULL, 0, p, q));
     Size one = size_num(s, 1);
-    if (size_nonneg(s, p) && size_nonneg(s, size_sub(s, size_sub(s, q, one), p))) return size_num(s, 0);
-    if (size_nonneg(s, size_add(s, p, q)) && size_nonneg(s, size_sub(s, size_num(s, -1), p))) return size_num(s, -1);
+    if (size_nonneg(s, p) && size_nonneg(s, size_sub(s, size_sub(s, q, one), p)))
+        return size_num(s, 0);
+    if (size_nonneg(s, size_add(s, p, q)) && size_nonneg(s, size_sub(s, size_num(s, -1), p)))
+        return size_num(s, -1);
     return atom_size(s, atom_find(s, ATOM_QUOTIENT, NULL, 0, p, q));
 }
 
@@ -359,9 +326,12 @@ static Size divide_terms(Sizes *s, Size a, Size b) {
     bool exact = size_value(s, a, &va) && size_value(s, b, &vb) && vb && va % vb == 0;
     for (uint32_t i = 0; i < ea.n; i++) {
         Term q;
-        if (!term_mul(&ea.t[i], &inv, &q)) whole->bad = true;
-        else if (exact || term_is_whole(s, &q)) poly_add_term(whole, &q);
-        else poly_add_term(rest, &ea.t[i]);
+        if (!term_mul(&ea.t[i], &inv, &q))
+            whole->bad = true;
+        else if (exact || term_is_whole(s, &q))
+            poly_add_term(whole, &q);
+        else
+            poly_add_term(rest, &ea.t[i]);
     }
     /* 2*Y + 7 over 4: the number's own quotient comes out, so that equal formulas look equal. */
     if (size_is_num(s, b, &by) && by > 1)
@@ -387,7 +357,9 @@ Size size_floordiv(Sizes *s, Size a, Size b) {
     return divide_terms(s, a, b);
 }
 
-Size size_mod(Sizes *s, Size a, Size b) { return size_sub(s, a, size_mul(s, b, size_floordiv(s, a, b))); }
+Size size_mod(Sizes *s, Size a, Size b) {
+    return size_sub(s, a, size_mul(s, b, size_floordiv(s, a, b)));
+}
 
 /* ---- questions ----------------------------------------------------------------------------- */
 
@@ -435,9 +407,12 @@ static bool eval(Sizes *s, Size a, const EvalArgs *x, int64_t *out) {
             int32_t exp = e.t[i].f[k].exp;
             if (v == 0 && exp < 0) return false;
             for (int32_t j = 0; j < abs(exp); j++)
-                if (!fraction(exp > 0 ? (__int128)tn * v : tn, exp > 0 ? td : (__int128)td * v, &tn, &td)) return false;
+                if (!fraction(exp > 0 ? (__int128)tn * v : tn, exp > 0 ? td : (__int128)td * v, &tn,
+                              &td))
+                    return false;
         }
-        if (!fraction((__int128)num * td + (__int128)tn * den, (__int128)den * td, &num, &den)) return false;
+        if (!fraction((__int128)num * td + (__int128)tn * den, (__int128)den * td, &num, &den))
+            return false;
     }
     *out = num;
     return den == 1;
@@ -476,13 +451,14 @@ static Size substitute(Sizes *s, Size a, const Subst *x);
 
 static Size atom_substitute(Sizes *s, uint32_t atom, const Subst *x) {
     const Atom a = s->atoms.data[atom];
-    if (a.kind == ATOM_QUOTIENT) return size_floordiv(s, substitute(s, a.p, x), substitute(s, a.q, x));
+    if (a.kind == ATOM_QUOTIENT)
+        return size_floordiv(s, substitute(s, a.p, x), substitute(s, a.q, x));
     if (a.kind != x->kind) return atom_size(s, atom);
     if (a.kind == ATOM_CONST) return size_num(s, a.number);
     return strcmp(a.name, x->axis) == 0 ? x->by : atom_size(s, atom);
 }
 
-static bool poly_times(Sizes *s, Poly *p, Size f, int32_t exp) {
+bool poly_times(Sizes *s, Poly *p, Size f, int32_t exp) {
     Poly *q = poly_take(s);
     if (!q || !f) return poly_give(s, q != NULL), false;
     const Entry e = s->sizes.data[f];
@@ -491,9 +467,12 @@ static bool poly_times(Sizes *s, Poly *p, Size f, int32_t exp) {
     for (int32_t k = 0; k < abs(exp) && ok; k++) {
         q->n = 0;
         q->bad = false;
-        if (exp > 0) poly_add_product(q, p->t, p->n, e.t, e.n);
-        else if (e.n == 1 && term_inverse(&e.t[0], &inv)) poly_add_product(q, p->t, p->n, &inv, 1);
-        else ok = false;
+        if (exp > 0)
+            poly_add_product(q, p->t, p->n, e.t, e.n);
+        else if (e.n == 1 && term_inverse(&e.t[0], &inv))
+            poly_add_product(q, p->t, p->n, &inv, 1);
+        else
+            ok = false;
         if (ok) {
             p->n = q->n;
             p->bad = p->bad || q->bad;
@@ -548,7 +527,8 @@ bool size_linear_in(Sizes *s, Size a, const char *axis, Size *coef, Size *rest) 
         for (uint32_t k = 0; k < t.n; k++) {
             const Atom *at = &s->atoms.data[t.f[k].atom];
             if (at->kind == ATOM_AXIS && strcmp(at->name, axis) == 0) hit = k;
-            if (at->kind == ATOM_QUOTIENT && size_has_axis(s, atom_size(s, t.f[k].atom), axis)) ok = false;
+            if (at->kind == ATOM_QUOTIENT && size_has_axis(s, atom_size(s, t.f[k].atom), axis))
+                ok = false;
         }
         if (hit == UINT32_MAX) {
             poly_add_term(r, &t);
@@ -565,78 +545,13 @@ bool size_linear_in(Sizes *s, Size a, const char *axis, Size *coef, Size *rest) 
     return ok && *coef && *rest;
 }
 
-/* ---- proofs -------------------------------------------------------------------------------- */
-
-/* Every axis is multiple*(1 + u) with u >= 0; a polynomial in the u with no negative coefficient is
- * never negative. A quotient floor(p/q) by a number lies in [(p - q + 1)/q, p/q]; the bound that
- * makes the sum smaller is taken. */
-static bool bound_quotients(Sizes *s, Poly *p, const Entry *e, bool zero_floor) {
-    for (uint32_t i = 0; i < e->n; i++) {
-        Term t = e->t[i];
-        uint32_t hit = UINT32_MAX;
-        for (uint32_t k = 0; k < t.n; k++)
-            if (s->atoms.data[t.f[k].atom].kind == ATOM_QUOTIENT) hit = k;
-        if (hit == UINT32_MAX) {
-            poly_add_term(p, &t);
-            continue;
-        }
-        const Atom at = s->atoms.data[t.f[hit].atom];
-        int64_t q;
-        if (t.f[hit].exp != 1 || !size_is_num(s, at.q, &q) || q < 1) return false;
-        memmove(&t.f[hit], &t.f[hit + 1], sizeof(Factor) * (t.n - hit - 1));
-        t.n--;
-        if (t.num > 0 && zero_floor && size_nonneg(s, at.p)) continue;
-        Size by = t.num > 0 ? size_sub(s, at.p, size_num(s, q - 1)) : at.p;
-        if (!by || !fraction(t.num, (__int128)t.den * q, &t.num, &t.den)) return false;
-        const Entry eb = s->sizes.data[by];
-        poly_add_product(p, &t, 1, eb.t, eb.n);
-    }
-    return !p->bad;
-}
-
-static bool nonneg_try(Sizes *s, Size a, bool zero_floor) {
-    Poly *p = poly_take(s), *sum = poly_take(s), *term = poly_take(s);
-    bool ok = p && sum && term;
-    const Entry e = s->sizes.data[a];
-    ok = ok && bound_quotients(s, p, &e, zero_floor);
-    for (uint32_t i = 0; ok && i < p->n; i++) {
-        Term unit = p->t[i];
-        unit.n = 0;
-        term->n = 0;
-        term->bad = false;
-        poly_add_term(term, &unit);
-        for (uint32_t k = 0; k < p->t[i].n && ok; k++) {
-            const Factor f = p->t[i].f[k];
-            const Atom at = s->atoms.data[f.atom];
-            if (at.kind != ATOM_AXIS || f.exp < 1) {
-                ok = false;
-                break;
-            }
-            Size u = atom_size(s, atom_find(s, ATOM_EXCESS, NULL, (int64_t)f.atom, 0, 0));
-            Size m = size_num(s, at.number);
-            ok = poly_times(s, term, size_add(s, m, size_mul(s, m, u)), f.exp);
-        }
-        for (uint32_t k = 0; k < term->n; k++) poly_add_term(sum, &term->t[k]);
-        ok = ok && !term->bad && !sum->bad;
-    }
-    for (uint32_t i = 0; ok && i < sum->n; i++) ok = sum->t[i].num >= 0;
-    poly_give(s, (uint32_t)(p != NULL) + (uint32_t)(sum != NULL) + (uint32_t)(term != NULL));
-    return ok;
-}
-
-bool size_nonneg(Sizes *s, Size a) {
-    int64_t n;
-    a = size_ground(s, a);
-    if (!a) return false;
-    if (size_is_num(s, a, &n)) return n >= 0;
-    return nonneg_try(s, a, true) || nonneg_try(s, a, false);
-}
-
-bool size_positive(Sizes *s, Size a) { return size_nonneg(s, size_sub(s, a, size_num(s, 1))); }
-
 uint32_t size_axes(const Sizes *s) { return s->axes.n; }
-const char *size_axis_name(const Sizes *s, uint32_t i) { return s->atoms.data[s->axes.data[i]].name; }
-int64_t size_axis_multiple(const Sizes *s, uint32_t i) { return s->atoms.data[s->axes.data[i]].number; }
+const char *size_axis_name(const Sizes *s, uint32_t i) {
+    return s->atoms.data[s->axes.data[i]].name;
+}
+int64_t size_axis_multiple(const Sizes *s, uint32_t i) {
+    return s->atoms.data[s->axes.data[i]].number;
+}
 
 /* ---- text ---------------------------------------------------------------------------------- */
 
@@ -644,20 +559,27 @@ static void atom_print(Sizes *s, Text *t, uint32_t atom, int32_t exp) {
     const Atom a = s->atoms.data[atom];
     for (int32_t k = 0; k < exp; k++) {
         if (k) text_add(t, "*");
-        if (a.kind == ATOM_QUOTIENT) text_printf(t, "((%s)//(%s))", size_str(s, a.p), size_str(s, a.q));
-        else if (a.kind == ATOM_EXCESS) text_printf(t, "%s'", s->atoms.data[a.number].name);
-        else text_add(t, a.name);
+        if (a.kind == ATOM_QUOTIENT)
+            text_printf(t, "((%s)//(%s))", size_str(s, a.p), size_str(s, a.q));
+        else if (a.kind == ATOM_EXCESS)
+            text_printf(t, "%s'", s->atoms.data[a.number].name);
+        else
+            text_add(t, a.name);
     }
 }
 
 static void term_print(Sizes *s, Text *t, const Term *x, bool first) {
-    if (x->num < 0) text_add(t, first ? "-" : " - ");
-    else if (!first) text_add(t, " + ");
+    if (x->num < 0)
+        text_add(t, first ? "-" : " - ");
+    else if (!first)
+        text_add(t, " + ");
     int64_t num = x->num < 0 ? -x->num : x->num;
     uint32_t above = 0, below = x->den != 1;
     for (uint32_t i = 0; i < x->n; i++) {
-        if (x->f[i].exp > 0) above++;
-        else below++;
+        if (x->f[i].exp > 0)
+            above++;
+        else
+            below++;
     }
     bool any = false;
     if (num != 1 || !above) text_printf(t, "%lld", (long long)num), any = true;

@@ -250,17 +250,30 @@ typedef struct Check {
     const char *result_name;     /* what the value being made will be called, for people */
 } Check;
 
+/* ---- check_say.c: errors, shapes and names for people ---------------------------------------------- */
+
+/* Told at the user's own line first, whatever file `at` is in. */
+void check_error(Check *c, ErrorCode code, Loc at, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+Loc users_place(const Check *c);                           /* the call in the main file everything is inside */
+void note_shape(Check *c, const Val *v, const char *what);
+const char *val_shape(Check *c, const Val *v);             /* "[T,D]" */
+const char *shape_say(Check *c, const Val *v);             /* "[T,D] = [T,64]" */
+const char *size_say(Check *c, Size s);                    /* "D//N = 8" */
+const char *dims_say(Check *c, const Dims *d);             /* "[K,2*J]", as the text has it */
+const char *meet_say(Check *c, const char *what, const Val *a, const Val *b);
+uint32_t near_enough(const char *name);
+void nearer(const char *name, const char *other, const char **best, uint32_t *d);
+const char *nearest_name(Check *c, Scope *s, const char *name, bool fns);
+void help_near(Check *c, Scope *s, const char *name, bool fns); /* "did you mean 'softmax'?" */
+
 /* ---- check_scope.c: names, binders, values ------------------------------------------------------ */
 
-void check_error(Check *c, ErrorCode code, Loc at, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 Val val_bad(void);
 Val val_num(double v, bool is_int);
 Val val_size(Size s);
 bool val_is_const(Check *c, const Val *v);                 /* NUM, or SIZE without run-time axes */
 bool val_number(Check *c, const Val *v, double *out);      /* its number; no decision is logged */
 bool val_decide(Check *c, const Val *v, double *out);      /* the same, logging what a counter decides */
-const char *val_shape(Check *c, const Val *v);             /* "[T,D]" */
-const char *size_say(Check *c, Size s);                    /* "D//N = 8" */
 Val val_tensor(Check *c, Val v);                           /* numbers and sizes as tensors of rank 0 */
 uint32_t binder_new(Check *c, const char *name, Size size, Loc loc);
 BinderInfo *binder_info(Check *c, uint32_t b);
@@ -280,7 +293,6 @@ const Decl *module_fn(Module *m, const char *name, Module **where);
 bool name_visible(Check *c, Scope *s, const char *name, Loc *where);
 uint32_t region_new(Check *c);
 bool region_sees(Check *c, uint32_t from, uint32_t what);
-const char *nearest_name(Check *c, Scope *s, const char *name, bool fns);
 
 /* ---- check_prove.c ------------------------------------------------------------------------------ */
 

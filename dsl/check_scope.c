@@ -4,73 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- messages ------------------------------------------------------------------------------ */
-
-/* An error at a place inside inlined functions also says how the text got there. */
-void check_error(Check *c, ErrorCode code, Loc at, const char *fmt, ...) {
-    va_list ap;
-    va_start(ap, fmt);
-    Text t = text_new(c->arena);
-    text_vprintf(&t, fmt, ap);
-    va_end(ap);
-    diag_report(c->diag, code, at, "%s", t.data);
-    for (uint32_t i = c->n_calls, shown = 0; i > 0 && shown < 3; i--, shown++)
-        if (c->calls[i - 1].loc.line) diag_note(c->diag, c->calls[i - 1].loc, "in '%s', called here", c->calls[i - 1].name);
-}
-
-static uint32_t edit_distance(const char *a, const char *b) {
-    size_t n = strlen(a), m = strlen(b);
-    if (n > 40 || m > 40) return 99;
-    uint32_t row[42];
-    for (uint32_t j = 0; j <= m; j++) row[j] = j;
-    for (uint32_t i = 1; i <= n; i++) {
-        uint32_t diagonal = row[0];
-        row[0] = i;
-        for (uint32_t j = 1; j <= m; j++) {
-            uint32_t best = diagonal + (a[i - 1] != b[j - 1]);
-            if (row[j] + 1 < best) best = row[j] + 1;
-            if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
-            diagonal = row[j];
-            row[j] = best;
-        }
-    }
-    return row[m];
-}
-
-static void nearer(const char *name, const char *other, const char **best, uint32_t *d) {
-    if (!other) return;
-    uint32_t e = edit_distance(name, other);
-    if (e < *d) *d = e, *best = other;
-}
-
-static void nearest_in_module(const Module *m, const char *name, bool fns, const char **best, uint32_t *d, uint32_t depth) {
-    if (depth > MAX_DEPTH) return;
-    if (!fns)
-        for (uint32_t i = 0; i < m->consts.n; i++) nearer(name, m->consts.data[i].name, best, d);
-    for (uint32_t i = 0; i < m->file->decls.n; i++) {
-        const Decl *e = m->file->decls.data[i];
-        if (fns && e->name && (e->kind == D_FN || e->kind == D_CELL || e->kind == D_MODEL)) nearer(name, e->name, best, d);
-        if (!fns && e->kind == D_AXIS)
-            for (uint32_t k = 0; k < e->axes.n; k++) nearer(name, e->axes.data[k].name, best, d);
-    }
-    for (uint32_t i = 0; i < m->uses.n; i++) nearest_in_module(m->uses.data[i], name, fns, best, d, depth + 1);
-}
-
-/* The visible name most like this one, or NULL when none is near. */
-const char *nearest_name(Check *c, Scope *s, const char *name, bool fns) {
-    const char *best = NULL;
-    uint32_t d = strlen(name) < 4 ? 2 : 3;
-    for (Scope *t = s; t; t = t->up)
-        for (uint32_t i = 0; i < t->syms.n; i++)
-            if ((t->syms.data[i].kind == SYM_FN) == fns) nearer(name, t->syms.data[i].name, &best, &d);
-    if (s) nearest_in_module(s->module, name, fns, &best, &d, 0);
-    if (fns)
-        for (int f = 1; f < F_COUNT; f++)
-            if (fn_is_call((Fn)f)) nearer(name, fn_info[f].name, &best, &d);
-    (void)c;
-    return best;
-}
-
 /* ---- values -------------------------------------------------------------------------------- */
 
 Val val_bad(void) { return (Val){.kind = V_BAD}; }
@@ -108,24 +41,6 @@ bool val_decide(Check *c, const Val *v, double *out) {
         memcpy(d->level, c->lvl_now, sizeof d->level);
     }
     return true;
-}
-
-const char *val_shape(Check *c, const Val *v) {
-    if (v->kind != V_TENSOR || v->rank == 0) return "a number";
-    Text t = text_new(c->arena);
-    text_add(&t, "[");
-    for (uint32_t i = 0; i < v->rank; i++) {
-        if (i) text_add(&t, ",");
-        text_add(&t, size_str(c->sizes, v->dims[i]));
-    }
-    text_add(&t, "]");
-    return t.data;
-}
-
-const char *size_say(Check *c, Size s) {
-    int64_t n;
-    if (size_is_num(c->sizes, s, &n) || !size_value(c->sizes, s, &n)) return size_str(c->sizes, s);
-    return arena_printf(c->arena, "%s = %lld", size_str(c->sizes, s), (long long)n);
 }
 
 Val val_tensor(Check *c, Val v) {

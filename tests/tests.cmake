@@ -65,6 +65,8 @@ foreach(name usage files eval)
     py_test(cli/${name} sanitize)
 endforeach()
 
+py_test(docs/examples "")
+
 # ---- programs --------------------------------------------------------------------------------
 
 # How many: enough for a minute. More by hand: build/bin/test_fuzz_mutate FIRST COUNT.
