@@ -220,6 +220,8 @@ typedef struct Check {
     VEC(BinderInfo) binders;     /* by binder - BINDER */
     VEC(uint32_t *) free_memo;   /* by ExprId: sorted binders, [0] = count */
     VEC(Pending) pending;
+    VEC(Size) range_idx;         /* ground ranges by X_IDX number, for proofs */
+    uint32_t ranges_known;       /* binders before this one have theirs */
     ExprId guards[MAX_GUARDS];
     uint32_t n_guards;
     CallSite calls[MAX_DEPTH + 1];

@@ -204,6 +204,8 @@ static void check_reset(Check *c, const Program *p, const char *entry, Diag *d) 
     memset(&c->binders, 0, sizeof c->binders);
     memset(&c->free_memo, 0, sizeof c->free_memo);
     memset(&c->pending, 0, sizeof c->pending);
+    memset(&c->range_idx, 0, sizeof c->range_idx);
+    c->ranges_known = 0;
     *PUSH(c->arena, &c->region_up) = 0;
     c->block = &c->g->top;
 }

@@ -3,20 +3,24 @@
 
 #include <string.h>
 
-static Ranges ranges_now(Check *c, Arena *scratch) {
-    uint32_t n = BINDER + c->binders.n;
-    Size *idx = NEWN(scratch, Size, n);
-    for (uint32_t i = 0; i < c->binders.n; i++)
-        if (c->binders.data[i].size) idx[BINDER + i] = size_ground(c->sizes, c->binders.data[i].size);
-    return (Ranges){.idx = idx, .n_idx = n, .level = c->lvl_len, .n_level = c->level};
+/* The ranges of all indices so far; those that were known before are not looked at again. */
+static Ranges ranges_now(Check *c) {
+    while (c->range_idx.n < BINDER) *PUSH(c->arena, &c->range_idx) = 0;
+    while (c->range_idx.n < BINDER + c->binders.n) *PUSH(c->arena, &c->range_idx) = 0;
+    bool gap = false;
+    for (uint32_t i = c->ranges_known; i < c->binders.n; i++) {
+        Size s = c->binders.data[i].size;
+        c->range_idx.data[BINDER + i] = s ? size_ground(c->sizes, s) : 0;
+        gap = gap || !s;
+        if (!gap) c->ranges_known = i + 1;
+    }
+    return (Ranges){c->range_idx.data, c->range_idx.n, c->lvl_len, c->level};
 }
 
 bool expr_range(Check *c, ExprId e, Size *lo, Size *hi) {
-    Arena *scratch = arena_new();
-    Ranges r = ranges_now(c, scratch);
+    Ranges r = ranges_now(c);
     *lo = *hi = 0;
     expr_bounds(c->g, e, &r, lo, hi);
-    arena_free(scratch);
     return *lo && *hi;
 }
 
@@ -60,8 +64,7 @@ static bool low_nonneg(Check *c, const Ranges *r, ExprId e) {
 
 /* e >= 0 follows from the ranges, from one fact, or from two (e = fact + fact + something >= 0). */
 bool prove_nonneg(Check *c, ExprId e, const ExprId *guards, uint32_t n) {
-    Arena *scratch = arena_new();
-    Ranges r = ranges_now(c, scratch);
+    Ranges r = ranges_now(c);
     bool ok = low_nonneg(c, &r, e);
     Facts f = {.n = 0};
     for (uint32_t i = 0; i < n && !ok; i++) facts_of(c, &f, guards[i], true, 0);
@@ -70,7 +73,6 @@ bool prove_nonneg(Check *c, ExprId e, const ExprId *guards, uint32_t n) {
         ok = low_nonneg(c, &r, rest);
         for (uint32_t k = i + 1; k < f.n && !ok; k++) ok = low_nonneg(c, &r, expr_fn2(c->g, F_sub, rest, f.g[k]));
     }
-    arena_free(scratch);
     return ok;
 }
 
