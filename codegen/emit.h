@@ -50,6 +50,7 @@ typedef struct EmitArg {
     uint8_t drop;              /* leading axes of the value that the launch has chosen already */
     bool writes;
     uint32_t scope;            /* which memory it is: equal numbers may overlap */
+    V stride[MAX_RANK];        /* as far as asked for: emit_arg_stride */
 } EmitArg;
 
 /* A value that lives in the kernel: in scratch, or as a register bound for the place at hand. */
@@ -58,9 +59,14 @@ typedef struct EmitLocal {
     Val bound;                 /* kind != VAL_NONE: reads give this, whatever their subscripts */
     V ptr;                     /* else in scratch (NULL: not there): element at sum subs[i]*stride[i] */
     V stride[MAX_RANK];        /* i64, by axis of the value; 0 for axes of the grid */
-    V lane_stride;             /* elements from a point of the grid to the next one in the tile, or NULL */
+    Val lane_offset;           /* where the lanes are points of the grid: this point's place, or VAL_NONE */
     uint32_t scope;
 } EmitLocal;
+
+typedef struct Access {
+    V inst;
+    uint32_t scope;
+} Access;
 
 typedef struct Emit {
     Codegen *cg;
@@ -88,9 +94,14 @@ typedef struct Emit {
     uint32_t *local_of;        /* by Value: index into locals + 1, or 0 */
     uint32_t *arg_of;          /* by Value: argument + 1, or 0 */
     const char *error;
+    /* private to build.c */
+    VEC(V) size_loads;         /* by place in code->sizes */
+    VEC(Access) accesses;
+    uint32_t n_scopes;
 } Emit;
 
-/* expr.c */
+/* expr.c
+ * The seed of random() stands behind the loops' counters: levels[2*MAX_LEVELS]. */
 /* Forgets what was computed; needed whenever code moves to another place (other indices, other block). */
 void emit_fresh(Emit *e);
 Val emit_expr(Emit *e, At *at, ExprId x);
@@ -118,13 +129,13 @@ void emit_scoped(Emit *e, V access, uint32_t scope); /* what memory a load or st
 /* i64 in the entry block: stride in elements of axis i of an argument (its dropped axes have none). */
 V emit_arg_stride(Emit *e, uint32_t arg, uint32_t axis);
 
-/* size.c of this room: */
+/* build.c */
 V emit_size(Emit *e, Size s);               /* i64: a constant, or loaded in the entry block once */
 /* Runs of code that must dominate everything: saves and restores where the builder stands. */
 LLVMBasicBlockRef emit_entry_begin(Emit *e);
 void emit_entry_end(Emit *e, LLVMBasicBlockRef back);
 
-/* loop.c: for (i = from; i < to; i += step) { ... }; from < to need not hold. */
+/* for (i = from; i < to; i += step) { ... }; from < to need not hold. */
 typedef struct Loop {
     LLVMBasicBlockRef head, body, after;
     V i, step;

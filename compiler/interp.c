@@ -213,7 +213,7 @@ static bool plan_node(Interp *in, Known *k, NodeId id) {
     Spec s = spec_of(k, n);
     known_begin(k, scratch);
     uint32_t merged = k->error ? 0 : plan_mergeable(k, &s, scratch);
-    if (!k->error) job->plan = plan_make(k, &s, merged, &in->machine, in->plans, scratch);
+    if (!k->error) job->plan = loops_plan(k, &s, merged, &in->machine, in->plans, scratch);
     if (job->plan)
         job->contract = contract_make(k, &s, job->plan->cost, &in->machine, in->plans, scratch);
     if (job->contract) job->plan = NULL;

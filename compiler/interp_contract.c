@@ -191,8 +191,8 @@ static bool make_panels(Known *k, Contract *c, const Spec *s, Group *g, bool neg
     uint32_t both = may_a & may_b & side_pairs(&c->depth);
     uint32_t merged_a = both | (may_a & contiguous(&c->rows, s->ostride));
     uint32_t merged_b = both | (may_b & contiguous(&c->cols, s->ostride));
-    c->a = plan_make(k, &sa, merged_a, c->m, a, scratch);
-    c->b = plan_make(k, &sb, merged_b, c->m, a, scratch);
+    c->a = loops_plan(k, &sa, merged_a, c->m, a, scratch);
+    c->b = loops_plan(k, &sb, merged_b, c->m, a, scratch);
     if (!c->a || !c->b) return false;
     side_merge(&c->rows, merged_a);
     side_merge(&c->depth, both);

@@ -24,7 +24,7 @@ const char *interp_fill_formula(Arena *a, Graph *g, ExprId e, const int64_t *dim
     Arena *scratch = arena_new();
     known_begin(&k, scratch);
     uint32_t merged = plan_mergeable(&k, &s, scratch);
-    Plan *p = k.error ? NULL : plan_make(&k, &s, merged, &m, scratch, scratch);
+    Plan *p = k.error ? NULL : loops_plan(&k, &s, merged, &m, scratch, scratch);
     const char *error = p ? NULL : k.error;
     if (p && p->n_reads) error = "an initial value cannot read other values";
     if (!error) {
@@ -50,7 +50,7 @@ double interp_eval_formula(Graph *g, ExprId e, const int64_t *idx, const int64_t
     memcpy(m.lvl, levels ? levels : m.lvl, sizeof m.lvl);
     memcpy(m.pos, m.lvl, sizeof m.pos);
     known_begin(&k, scratch);
-    Plan *p = axes ? plan_make(&k, &s, 0, &m, scratch, scratch) : NULL;
+    Plan *p = axes ? loops_plan(&k, &s, 0, &m, scratch, scratch) : NULL;
     if (p && p->n_reads == 0) {
         m.scratch = arena_alloc(scratch, (size_t)p->n_slots * LANES * sizeof(Cell));
         plan_place(p);

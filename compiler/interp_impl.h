@@ -257,7 +257,7 @@ uint32_t gen_dep(const Gen *g, Opd o);
 /* Bits of axes that may be looped over as one with the next axis of their list. */
 uint32_t plan_mergeable(Known *k, const Spec *s, Arena *scratch);
 /* The cheapest plan with these axes merged; NULL and k->error. In arena a. */
-Plan *plan_make(Known *k, const Spec *s, uint32_t merged, Machine *m, Arena *a, Arena *scratch);
+Plan *loops_plan(Known *k, const Spec *s, uint32_t merged, Machine *m, Arena *a, Arena *scratch);
 
 void plan_place(Plan *p); /* gives the vectors their places, once the scratch is there */
 

@@ -278,7 +278,7 @@ static uint32_t candidates(const Spec *s, uint32_t merged, uint8_t *lane) {
     return n;
 }
 
-Plan *plan_make(Known *k, const Spec *s, uint32_t merged, Machine *m, Arena *a, Arena *scratch) {
+Plan *loops_plan(Known *k, const Spec *s, uint32_t merged, Machine *m, Arena *a, Arena *scratch) {
     uint8_t lane[2 * MAX_AXES + 1];
     uint32_t n = candidates(s, merged, lane);
     uint8_t best = lane[0];

@@ -255,7 +255,7 @@ static Size size_factor(Parser *p) {
     return r;
 }
 
-static Size size_term(Parser *p) {
+static Size parse_size_term(Parser *p) {
     Sizes *s = p->g->sizes;
     Size r = size_factor(p);
     for (;;) {
@@ -272,12 +272,12 @@ static Size size_term(Parser *p) {
 
 Size parser_size(Parser *p) {
     Sizes *s = p->g->sizes;
-    Size r = size_term(p);
+    Size r = parse_size_term(p);
     for (;;) {
         if (parser_take(p, "+"))
-            r = size_add(s, r, size_term(p));
+            r = size_add(s, r, parse_size_term(p));
         else if (parser_take(p, "-"))
-            r = size_sub(s, r, size_term(p));
+            r = size_sub(s, r, parse_size_term(p));
         else
             break;
     }

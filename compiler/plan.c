@@ -472,6 +472,7 @@ static void outside_values(Planner *pl) {
 
 Plan *plan_make(Arena *a, Graph *g, const PlanOptions *o, const char **why) {
     Arena *scratch = arena_new();
+    g = graph_split_sums(graph_clone(g, g->entry));
     Planner pl = {.arena = a, .g = g, .o = o, .walk = walk_new(g, scratch)};
     pl.p = NEW(a, Plan);
     pl.p->arena = a;

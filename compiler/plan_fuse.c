@@ -71,13 +71,13 @@ static bool is_fixed(Graph *g, Size s) {
     return size_is_num(g->sizes, s, &n);
 }
 
-/* The leading axes with run-time lengths; the first of several fixed ones where there is none. */
+/* The leading axes with run-time lengths; where there is none, all but the last. */
 static uint32_t row_axes(Graph *g, Value v) {
     const ValueInfo *i = graph_value(g, v);
     uint32_t n = 0;
     for (uint32_t a = 0; a < i->rank; a++)
         if (!is_fixed(g, i->dims[a])) n = a + 1;
-    if (n == 0 && i->rank > 1) n = 1;
+    if (n == 0 && i->rank > 1) n = i->rank - 1u;
     return n;
 }
 

@@ -35,6 +35,8 @@ typedef struct Unit {
 typedef VEC(Unit) Units;
 bool fuse_block(Planner *pl, Block *b, Units *out);
 
+/* Long sums of few results in two steps (plan_split.c). In place. */
+Graph *graph_split_sums(Graph *g);
 /* Is this node a matrix product worth a schedule of its own? (plan_contract.c) */
 bool contract_match(Graph *g, NodeId n, PlanContract *c);
 /* A recurrence along an axis as a kernel; false and pl->why if it is not one. (plan_scan.c) */

@@ -553,6 +553,24 @@ int64_t size_axis_multiple(const Sizes *s, uint32_t i) {
     return s->atoms.data[s->axes.data[i]].number;
 }
 
+/* ---- terms for those who write them down ---------------------------------------------------- */
+
+uint32_t size_terms(const Sizes *s, Size a) { return s->sizes.data[a].n; }
+
+bool size_term(const Sizes *s, Size a, uint32_t i, SizeTerm *out) {
+    const Term *t = &s->sizes.data[a].t[i];
+    memset(out, 0, sizeof *out);
+    out->num = t->num;
+    out->den = t->den;
+    out->n = t->n;
+    for (uint32_t k = 0; k < t->n; k++) {
+        const Atom *at = &s->atoms.data[t->f[k].atom];
+        if (at->kind != ATOM_AXIS && at->kind != ATOM_QUOTIENT) return false;
+        out->f[k] = (SizeFactor){at->kind == ATOM_QUOTIENT, at->axis, at->p, at->q, t->f[k].exp};
+    }
+    return true;
+}
+
 /* ---- text ---------------------------------------------------------------------------------- */
 
 static void atom_print(Sizes *s, Text *t, uint32_t atom, int32_t exp) {

@@ -42,6 +42,24 @@ int64_t size_axis_multiple(const Sizes *s, uint32_t i);
 /* The number for given axis lengths (order of size_axis_name); false on overflow or a fraction. */
 bool size_eval(Sizes *s, Size a, const int64_t *axes, int64_t *out);
 
+/* A size term by term: num/den times the product of factors, each an axis or a floor quotient p//q
+ * to a power. Requires a ground size. */
+enum { SIZE_FACTORS = 12 };
+typedef struct SizeFactor {
+    bool is_quotient;
+    uint32_t axis; /* number of the axis, when it is none of a quotient */
+    Size p, q;     /* of a quotient */
+    int32_t exp;
+} SizeFactor;
+typedef struct SizeTerm {
+    int64_t num, den;
+    uint32_t n;
+    SizeFactor f[SIZE_FACTORS];
+} SizeTerm;
+uint32_t size_terms(const Sizes *s, Size a);
+/* false if a constant is left in it. */
+bool size_term(const Sizes *s, Size a, uint32_t i, SizeTerm *out);
+
 /* "2*D", "P + T", "(Y - 1)//2". The string lives in the arena of s. */
 const char *size_str(Sizes *s, Size a);
 

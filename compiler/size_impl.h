@@ -4,7 +4,7 @@
 
 #include "size.h"
 
-enum { MAX_FACTORS = 12, MAX_TERMS = 64, MAX_EXP = 16 };
+enum { MAX_FACTORS = SIZE_FACTORS, MAX_TERMS = 64, MAX_EXP = 16 };
 #define LIMIT ((int64_t)1 << 53)
 
 typedef enum AtomKind { ATOM_AXIS, ATOM_CONST, ATOM_QUOTIENT, ATOM_EXCESS } AtomKind;

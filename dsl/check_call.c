@@ -18,6 +18,7 @@ typedef struct Call {
     Scope *def;   /* where the function was declared */
     Scope *in;    /* its own names */
     Val *args;    /* one a tensor of the signature */
+    Loc *at;      /* where the call gives it */
     bool *given;
     Frame frame;
     Size along;   /* 0 = none */
@@ -44,8 +45,7 @@ static bool find_callee(Check *c, Scope *s, Call *k) {
         return false;
     }
     check_error(c, E0204, k->x->loc, "there is no function or cell '%s'", name);
-    const char *near = nearest_name(c, s, name, true);
-    if (near) diag_help(c->diag, "did you mean '%s'?", near);
+    help_near(c, s, name, true);
     return false;
 }
 
@@ -63,6 +63,10 @@ static int find_tensor(const Decl *d, const char *name) {
     return -1;
 }
 
+static void note_signature(Check *c, const Call *k) {
+    if (k->d->loc.line) diag_note(c->diag, k->d->loc, "'%s' is declared here", k->d->name);
+}
+
 static void set_opt(Check *c, Scope *s, Call *k, int i, Ast *value, Loc loc, bool *given) {
     const char *name = k->d->sig.opts.data[i].name;
     if (given[i]) {
@@ -72,7 +76,8 @@ static void set_opt(Check *c, Scope *s, Call *k, int i, Ast *value, Loc loc, boo
     given[i] = true;
     Val v = elab(c, s, value);
     if (v.kind == V_TENSOR) {
-        check_error(c, E0504, loc, "'%s' of '%s' must be known when compiling", name, k->d->name);
+        check_error(c, E0504, loc, "'%s' of '%s' must be known when compiling, and this depends on data", name, k->d->name);
+        diag_help(c->diag, "what stands after ';' is made of numbers, constants and loop counters");
         v = val_bad();
     }
     scope_set(c, k->in, name, v, loc);
@@ -80,6 +85,7 @@ static void set_opt(Check *c, Scope *s, Call *k, int i, Ast *value, Loc loc, boo
 
 static void unknown_opt(Check *c, const Call *k, const char *name, Loc loc) {
     check_error(c, E0409, loc, "'%s' has no argument '%s'", k->d->name, name);
+    note_signature(c, k);
     Text t = text_new(c->arena);
     for (uint32_t i = 0; i < k->d->sig.opts.n; i++) text_printf(&t, "%s%s", i ? ", " : "", k->d->sig.opts.data[i].name);
     if (t.n) diag_help(c->diag, "it has, after ';': %s", t.data);
@@ -96,8 +102,11 @@ static bool bind_opts(Check *c, Scope *s, Call *k) {
         if (!a->name && a->value->kind == A_NAME) at = find_opt(k->d, a->value->name);
         if (!a->name && at < 0) {
             while (next < n && given[next]) next++;
-            if (next == n) check_error(c, E0408, a->loc, "'%s' takes %u compile-time argument%s", k->d->name, n, n == 1 ? "" : "s");
-            else at = (int)next;
+            if (next < n) at = (int)next;
+            else {
+                check_error(c, E0408, a->loc, "'%s' takes %u compile-time argument%s", k->d->name, n, n == 1 ? "" : "s");
+                note_signature(c, k);
+            }
         }
         if (at >= 0) set_opt(c, s, k, at, a->value, a->loc, given);
     }
@@ -114,7 +123,8 @@ static bool bind_opts(Check *c, Scope *s, Call *k) {
         if (given[i]) continue;
         if (o->value) scope_set(c, k->in, o->name, val_bad(), o->loc); /* a default: later, it may use sizes */
         else {
-            check_error(c, E0409, k->x->loc, "'%s' needs '%s'", k->d->name, o->name);
+            check_error(c, E0409, k->x->loc, "'%s' needs its compile-time argument '%s'", k->d->name, o->name);
+            note_signature(c, k);
             diag_help(c->diag, "write %s(...; %s = ...)", k->d->name, o->name);
             ok = false;
         }
@@ -142,12 +152,16 @@ static bool bind_args(Check *c, Scope *s, Call *k) {
     bool ok = true;
     k->args = NEWN(c->arena, Val, ts->n + 1);
     k->given = NEWN(c->arena, bool, ts->n + 1);
+    k->at = NEWN(c->arena, Loc, ts->n + 1);
     for (uint32_t i = 0; i < k->x->call.args.n; i++) {
         const Arg *a = &k->x->call.args.data[i];
         int at = a->name ? find_tensor(k->d, a->name) : (int)next++;
         if (a->name && at < 0) continue; /* a compile-time argument */
         if (at >= (int)ts->n || k->given[at]) {
-            check_error(c, E0408, a->loc, "'%s' takes %u argument%s", k->d->name, ts->n, ts->n == 1 ? "" : "s");
+            bool again = at < (int)ts->n && a->name;
+            if (again) check_error(c, E0408, a->loc, "'%s' is given twice in this call of '%s'", a->name, k->d->name);
+            else check_error(c, E0408, a->loc, "'%s' takes %u argument%s, and here is one more", k->d->name, ts->n, ts->n == 1 ? "" : "s");
+            note_signature(c, k);
             if (k->d->sig.opts.n) diag_help(c->diag, "compile-time arguments stand after ';'");
             return false;
         }
@@ -155,11 +169,13 @@ static bool bind_args(Check *c, Scope *s, Call *k) {
         if (v.kind == V_TENSOR && !v.loc.line) v.loc = a->loc;
         k->args[at] = val_cheap(c, v, a->loc);
         k->given[at] = true;
+        k->at[at] = a->value->loc;
         ok = ok && k->args[at].kind != V_BAD;
     }
     for (uint32_t i = 0; i < ts->n; i++)
         if (!k->given[i] && !ts->data[i].value) {
             check_error(c, E0408, k->x->loc, "'%s' needs its argument '%s'", k->d->name, ts->data[i].name);
+            note_signature(c, k);
             ok = false;
         }
     return ok;
@@ -171,11 +187,24 @@ static int extra_axes(Check *c, const Call *k, uint32_t i) {
     if (!t->dims.given || !k->given[i]) return 0;
     Val v = val_tensor(c, k->args[i]);
     if (v.rank >= t->dims.axes.n) return v.rank - (int)t->dims.axes.n;
-    check_error(c, E0402, k->x->loc, "'%s' of '%s' has %u ax%s, and what it is given has %s", t->name, k->d->name,
-                t->dims.axes.n, t->dims.axes.n == 1 ? "is" : "es", v.rank ? val_shape(c, &v) : "none");
-    if (v.loc.line) diag_note(c->diag, v.loc, "the argument got its shape here");
+    check_error(c, E0402, k->at[i], "'%s' takes %s as '%s', and this is %s", k->d->name, dims_say(c, &t->dims), t->name,
+                val_shape(c, &v));
+    note_shape(c, &v, "the argument");
     diag_note(c->diag, t->loc, "'%s' is declared here", t->name);
+    diag_help(c->diag, "more axes in front are mapped over; fewer than %u cannot be", t->dims.axes.n);
     return -1;
+}
+
+static void frames_differ(Check *c, const Call *k, uint32_t a, uint32_t b) {
+    const Tensors *ts = &k->d->sig.tensors;
+    const char *na = ts->data[a].name, *nb = ts->data[b].name;
+    check_error(c, E0404, k->x->loc, "'%s' is mapped over the extra axes of '%s', %s, and those of '%s', %s, do not fit", k->d->name, na,
+                val_shape(c, &k->args[a]), nb, val_shape(c, &k->args[b]));
+    note_shape(c, &k->args[a], arena_printf(c->arena, "'%s'", na));
+    note_shape(c, &k->args[b], arena_printf(c->arena, "'%s'", nb));
+    diag_note(c->diag, k->d->loc, "'%s' takes %s as '%s' and %s as '%s'", k->d->name, dims_say(c, &ts->data[a].dims), na,
+              dims_say(c, &ts->data[b].dims), nb);
+    diag_help(c->diag, "the axes in front must be equal, or one list the tail of the other");
 }
 
 static bool make_frame(Check *c, Call *k) {
@@ -193,9 +222,7 @@ static bool make_frame(Check *c, Call *k) {
         int e = extra_axes(c, k, i);
         for (int j = 0; j < e; j++)
             if (!same_size(c, k->args[i].dims[j], f->size[longest - e + j])) {
-                check_error(c, E0404, k->x->loc, "the extra axes of the arguments of '%s' do not fit: %s and %s", k->d->name,
-                            val_shape(c, &k->args[who]), val_shape(c, &k->args[i]));
-                diag_note(c->diag, k->d->loc, "'%s' takes one item of each; the others are mapped over", k->d->name);
+                frames_differ(c, k, (uint32_t)who, i);
                 return false;
             }
     }
@@ -208,8 +235,12 @@ static bool find_time(Check *c, Call *k) {
     for (uint32_t j = 0; j < f->n; j++) {
         if (!same_size(c, f->size[j], k->along)) continue;
         if (f->time >= 0) {
-            check_error(c, E0713, k->x->loc, "two axes of the arguments of '%s' have the size %s: which is run along?", k->d->name,
+            check_error(c, E0713, k->x->loc, "two extra axes of the arguments of '%s' have the size %s: which is run along?", k->d->name,
                         size_str(c->sizes, k->along));
+            for (uint32_t i = 0; i < k->d->sig.tensors.n; i++)
+                if (k->given[i] && k->args[i].rank > k->d->sig.tensors.data[i].dims.axes.n)
+                    note_shape(c, &k->args[i], arena_printf(c->arena, "'%s'", k->d->sig.tensors.data[i].name));
+            diag_help(c->diag, "call it in a cell or function that takes one row: there only one such axis is left");
             return false;
         }
         f->time = (int)j;
@@ -217,8 +248,11 @@ static bool find_time(Check *c, Call *k) {
     if (f->time >= 0) return true;
     check_error(c, E0706, k->x->loc, "no argument of '%s' has an extra axis %s to run along", k->d->name, size_str(c->sizes, k->along));
     for (uint32_t i = 0; i < k->d->sig.tensors.n; i++)
-        if (k->given[i] && k->args[i].kind == V_TENSOR && k->args[i].loc.line)
-            diag_note(c->diag, k->args[i].loc, "'%s' is %s", k->d->sig.tensors.data[i].name, val_shape(c, &k->args[i]));
+        if (k->given[i] && k->args[i].kind == V_TENSOR) note_shape(c, &k->args[i], arena_printf(c->arena, "'%s'", k->d->sig.tensors.data[i].name));
+    note_signature(c, k);
+    const Tensor *t = k->d->sig.tensors.n ? &k->d->sig.tensors.data[0] : NULL;
+    if (t && t->dims.axes.n) diag_help(c->diag, "'%s' takes %s at a step: give it one axis more, of %s, in front", t->name, dims_say(c, &t->dims),
+                                       size_str(c->sizes, k->along));
     return false;
 }
 
@@ -250,31 +284,57 @@ static bool size_known(Check *c, Scope *s, const char *name) {
     return name_visible(c, s, name, &where);
 }
 
-bool dims_bind(Check *c, Scope *s, const Tensor *t, const Val *v, const char *what) {
+/* Where a size variable of the signature got its value: the argument before. */
+static void note_size(Check *c, Scope *s, const Tensor *t, const Ast *x) {
+    const Sym *y = NULL;
+    if (x && x->kind == A_NAME)
+        for (uint32_t i = 0; i < s->syms.n; i++)
+            if (s->syms.data[i].name == x->name) y = &s->syms.data[i];
+    if (!y || y->val.kind != V_SIZE || !y->val.loc.line) return;
+    diag_note(c->diag, y->val.loc, "'%s' is %s because of this", x->name, size_str(c->sizes, y->val.size));
+    (void)t;
+}
+
+static void dims_differ(Check *c, Scope *s, const Tensor *t, const Val *v, const char *what, Loc at, uint32_t i, Size want) {
+    int64_t a, b;
+    check_error(c, E0403, at, "%s '%s' is declared %s, and this is %s: axis %u should be %s and is %s", what, t->name, dims_say(c, &t->dims),
+                val_shape(c, v), i + 1, size_say(c, want), size_say(c, v->dims[i]));
+    note_shape(c, v, "this");
+    note_size(c, s, t, t->dims.axes.data[i].size);
+    diag_note(c->diag, t->loc, "'%s' is declared here", t->name);
+    if (size_value(c->sizes, want, &a) && size_value(c->sizes, v->dims[i], &b) && a == b)
+        diag_help(c->diag, "the numbers are equal, the formulas are not: with other constants they would differ");
+    else if (t->dims.axes.n == 2 && v->rank == 2 && same_size(c, want, v->dims[1 - i]))
+        diag_help(c->diag, "the axes stand the other way round: w[i,j] = W[j,i]");
+}
+
+bool dims_bind(Check *c, Scope *s, const Tensor *t, const Val *v, const char *what, Loc at) {
     for (uint32_t i = 0; i < t->dims.axes.n; i++) {
         Ast *x = t->dims.axes.data[i].size;
-        if (x && x->kind == A_NAME && !size_known(c, s, x->name)) scope_set(c, s, x->name, val_size(v->dims[i]), x->loc);
+        if (!x || x->kind != A_NAME || size_known(c, s, x->name)) continue;
+        Val d = val_size(v->dims[i]);
+        d.loc = at;
+        scope_set(c, s, x->name, d, x->loc);
     }
     for (uint32_t i = 0; i < t->dims.axes.n; i++) {
         Ast *x = t->dims.axes.data[i].size;
         Size want = x ? elab_size(c, s, x) : v->dims[i];
         if (!want) return false;
         if (same_size(c, want, v->dims[i])) continue;
-        check_error(c, E0403, v->loc.line ? v->loc : t->loc, "axis %u of %s '%s' is %s, and this is %s: %s", i + 1, what, t->name,
-                    size_str(c->sizes, want), size_str(c->sizes, v->dims[i]), val_shape(c, v));
-        diag_note(c->diag, t->loc, "'%s' is declared here", t->name);
-        int64_t a, b;
-        if (size_value(c->sizes, want, &a) && size_value(c->sizes, v->dims[i], &b) && a == b)
-            diag_help(c->diag, "the numbers are equal (%lld), the formulas are not: sizes agree as formulas", (long long)a);
+        dims_differ(c, s, t, v, what, at, i, want);
         return false;
     }
     return true;
 }
 
-static bool arg_type(Check *c, const Call *k, const Tensor *t, const Val *v) {
+static bool arg_type(Check *c, const Call *k, uint32_t i, const Val *v) {
+    const Tensor *t = &k->d->sig.tensors.data[i];
     if (t->type.kind != TY_INT && t->type.kind != TY_INDEX) return true;
     if (graph_type(c->g, v->e) == T_INT) return true;
-    check_error(c, E0501, k->x->loc, "'%s' of '%s' takes whole numbers, and this is real", t->name, k->d->name);
+    check_error(c, E0501, k->at[i], "'%s' of '%s' takes whole numbers, and this is real", t->name, k->d->name);
+    if (v->loc.line) diag_note(c->diag, v->loc, "it comes from here");
+    diag_note(c->diag, t->loc, "'%s' is declared here", t->name);
+    help_ints(c);
     return false;
 }
 
@@ -286,10 +346,10 @@ static bool bind_inside(Check *c, Call *k) {
         Val v = arg_inside(c, k, i);
         scope_set(c, k->in, ts->data[i].name, v, ts->data[i].loc);
         if (!ts->data[i].dims.given) continue;
-        if (!k->args[i].loc.line) v.loc = k->x->loc;
-        ok = dims_bind(c, k->in, &ts->data[i], &v, "argument") && arg_type(c, k, &ts->data[i], &v) && ok;
+        ok = dims_bind(c, k->in, &ts->data[i], &v, "argument", k->at[i]) && arg_type(c, k, i, &v) && ok;
     }
     if (!ok) return false;
+    c->calls[c->n_calls++] = (CallSite){k->x->loc, k->d->name}; /* what is wrong from here on is wrong inside */
     default_opts(c, k);
     for (uint32_t i = 0; i < ts->n; i++) { /* a default: a number, in the declared shape */
         const Tensor *t = &ts->data[i];
@@ -310,15 +370,16 @@ static bool bind_inside(Check *c, Call *k) {
 
 /* ---- results ------------------------------------------------------------------------------------ */
 
-uint32_t outs_collect(Check *c, Scope *s, const Decl *d, Val *out, uint32_t max) {
+uint32_t outs_collect(Check *c, Scope *s, const Decl *d, Val *out) {
     uint32_t n = 0;
-    for (uint32_t i = 0; i < d->outs.n && n < max; i++) {
+    for (uint32_t i = 0; i < d->outs.n; i++) {
         const Tensor *t = &d->outs.data[i];
         const Sym *y = NULL;
         for (uint32_t k = 0; k < s->syms.n; k++)
             if (s->syms.data[k].name == t->name && s->syms.data[k].kind == SYM_VALUE) y = &s->syms.data[k];
         if (!y) {
-            if (diag_errors(c->diag) == 0) check_error(c, E0208, t->loc, "'%s' never gets a value", t->name);
+            check_error(c, E0208, t->loc, "the result '%s' never gets a value", t->name);
+            diag_help(c->diag, "assign it at the level of the body: what is bound first in a loop or branch ends there");
             return 0;
         }
         Val v = y->val;
@@ -328,24 +389,24 @@ uint32_t outs_collect(Check *c, Scope *s, const Decl *d, Val *out, uint32_t max)
         if (t->dims.given) {
             v = val_tensor(c, v);
             if (v.rank != t->dims.axes.n) {
-                check_error(c, E0405, y->loc, "'%s' is %s, and its declaration has %u axes", t->name, val_shape(c, &v), t->dims.axes.n);
-                diag_note(c->diag, t->loc, "declared here");
+                check_error(c, E0405, y->loc, "the result '%s' is declared %s, and this is %s", t->name, dims_say(c, &t->dims), val_shape(c, &v));
+                diag_note(c->diag, t->loc, "'%s' is declared here", t->name);
                 return 0;
             }
-            if (!dims_bind(c, s, t, &v, "result")) return 0;
+            if (!dims_bind(c, s, t, &v, "result", y->loc)) return 0;
         }
         out[n++] = v;
     }
     return n;
 }
 
-static uint32_t run_body(Check *c, Call *k, Val *out, uint32_t max) {
+static uint32_t run_body(Check *c, Call *k, Val *out) {
     const Decl *d = k->d;
     if (d->has_body) {
         uint32_t errors = diag_errors(c->diag);
         elab_block(c, k->in, &d->body);
         if (diag_errors(c->diag) > errors) return 0;
-        return outs_collect(c, k->in, d, out, max);
+        return outs_collect(c, k->in, d, out);
     }
     if (!d->expr) return 0;
     out[0] = d->has_binders ? elab_equation(c, k->in, &d->binders, d->expr, d->name, d->loc) : elab(c, k->in, d->expr);
@@ -379,6 +440,7 @@ static ExprId mask_expr(Check *c, Scope *s, Ast *x, const Call *k, const char *w
     if (v.rank < 1 || !same_size(c, v.dims[v.rank - 1], k->along) || v.rank > 1) {
         check_error(c, E0712, x->loc, "'%s' takes one number a step, [%s], and this is %s", word, size_str(c->sizes, k->along),
                     val_shape(c, &v));
+        note_shape(c, &v, "it");
         return 0;
     }
     ExprId t = expr_lvl(c->g, k->frame.level);
@@ -392,7 +454,35 @@ static void base_of(const Check *c, Cell *cell) {
     cell->n_base = c->n_ambient;
 }
 
-static uint32_t run_along(Check *c, Scope *s, Call *k, Val *out, uint32_t max) {
+/* A result of a step: its value in the body, and the axes it has besides its own. */
+typedef struct Given {
+    Value body;
+    uint32_t hidden[MAX_RANK + 1], n_hidden;
+    uint32_t at; /* where the axis of time goes among them */
+} Given;
+
+static bool step_result(Check *c, const Call *k, uint32_t i, Val *out, Given *q) {
+    *out = val_tensor(c, *out);
+    const uint32_t *f = expr_free(c, out->e);
+    for (uint32_t j = 1; j <= f[0]; j++) {
+        bool own = false;
+        for (uint32_t a = 0; a < out->rank; a++) own = own || out->ax[a] == f[j];
+        if (own || q->n_hidden == MAX_RANK) continue;
+        q->hidden[q->n_hidden++] = f[j];
+        bool after = false; /* frame axes behind the axis of time stay behind it */
+        for (uint32_t a = (uint32_t)k->frame.time + 1; a < k->frame.n; a++) after = after || k->frame.binder[a] == f[j];
+        if (!after) q->at = q->n_hidden;
+    }
+    if (q->n_hidden + out->rank >= MAX_RANK) {
+        check_error(c, E0307, k->x->loc, "result %u has %u axes with those of the calls around it and the one it runs along, and %d is the most", i + 1,
+                    q->n_hidden + out->rank + 1, MAX_RANK);
+        return false;
+    }
+    q->body = val_value(c, *out, q->hidden, q->n_hidden, k->d->outs.n > i ? k->d->outs.data[i].name : NULL, k->x->loc);
+    return q->body != 0;
+}
+
+static uint32_t run_along(Check *c, Scope *s, Call *k, Val *out) {
     Ast *x = k->x;
     Cell cell = {.outer_block = c->block, .outer_region = c->region, .outer_level = c->level};
     cell.root = &cell;
@@ -414,39 +504,26 @@ static uint32_t run_along(Check *c, Scope *s, Call *k, Val *out, uint32_t max) {
     c->cls_now[c->level] = UINT32_MAX;
     place_set(c, (Place){&r->classes.data[0].body, c->level + 1, region_new(c)});
     k->in->cell = &cell;
-    Value body[MAX_RANK];
-    uint32_t hidden[MAX_RANK][MAX_RANK], n_hidden[MAX_RANK], at[MAX_RANK], n = 0;
+    uint32_t n = 0;
     if (bind_inside(c, k)) {
         base_of(c, &cell);
-        n = run_body(c, k, out, max);
+        n = run_body(c, k, out);
     }
-    for (uint32_t i = 0; i < n; i++) {
-        out[i] = val_tensor(c, out[i]);
-        n_hidden[i] = at[i] = 0;
-        const uint32_t *f = expr_free(c, out[i].e);
-        for (uint32_t j = 1; j <= f[0]; j++) {
-            bool own = false;
-            for (uint32_t a = 0; a < out[i].rank; a++) own = own || out[i].ax[a] == f[j];
-            if (own || n_hidden[i] == MAX_RANK) continue;
-            hidden[i][n_hidden[i]++] = f[j];
-            bool after = false; /* frame axes behind the axis of time stay behind it */
-            for (uint32_t a = (uint32_t)k->frame.time + 1; a < k->frame.n; a++) after = after || k->frame.binder[a] == f[j];
-            if (!after) at[i] = n_hidden[i];
-        }
-        body[i] = val_value(c, out[i], hidden[i], n_hidden[i], k->d->outs.n > i ? k->d->outs.data[i].name : NULL, x->loc);
-        if (!body[i]) n = 0;
-    }
+    Given *given = NEWN(c->arena, Given, n + 1);
+    for (uint32_t i = 0, all = n; i < all; i++)
+        if (!step_result(c, k, i, &out[i], &given[i])) n = 0;
     if (n) cell_finish(c, k->in, &cell);
     place_set(c, outer);
     if (!n) return 0;
     uint32_t t = k->frame.binder[k->frame.time] = binder_new(c, NULL, k->along, x->loc);
     for (uint32_t i = 0; i < n; i++) {
-        Value v = graph_recur_out(c->g, cell.recur, 0, body[i], at[i]);
+        Given *q = &given[i];
+        Value v = graph_recur_out(c->g, cell.recur, 0, q->body, q->at);
         note_value(c, v);
         c->value_below.data[v] = out[i].below;
-        memmove(&hidden[i][at[i] + 1], &hidden[i][at[i]], sizeof(uint32_t) * (n_hidden[i] - at[i]));
-        hidden[i][at[i]] = t;
-        out[i] = val_read(c, v, hidden[i], n_hidden[i] + 1, out[i].dims, out[i].rank, out[i].loc);
+        memmove(&q->hidden[q->at + 1], &q->hidden[q->at], sizeof(uint32_t) * (q->n_hidden - q->at));
+        q->hidden[q->at] = t;
+        out[i] = val_read(c, v, q->hidden, q->n_hidden + 1, out[i].dims, out[i].rank, out[i].loc);
     }
     graph_recur_end(c->g, cell.recur, c->block);
     cell_export(c, &cell);
@@ -459,16 +536,20 @@ static bool check_kind(Check *c, Scope *s, const Call *k) {
     bool is_cell = k->d->kind == D_CELL;
     const Ast *x = k->x;
     if (!is_cell && (x->call.along || x->call.where || x->call.restart)) {
-        check_error(c, E0711, x->loc, "'%s' is a function; only a cell is run along an axis", k->d->name);
+        check_error(c, E0711, x->loc, "'%s' is a %s; only a cell is run along an axis", k->d->name, k->d->kind == D_MODEL ? "model" : "function");
+        note_signature(c, k);
+        diag_help(c->diag, "leave 'along' out: more axes in front are mapped over; or declare it: cell %s(...)", k->d->name);
         return false;
     }
     if (is_cell && !x->call.along && !s->cell) {
         check_error(c, E0705, x->loc, "'%s' is a cell: say along which axis it runs", k->d->name);
-        diag_help(c->diag, "write %s(...) along T", k->d->name);
+        note_signature(c, k);
+        diag_help(c->diag, "write %s(...) along %s", k->d->name, c->stream_axis ? c->stream_axis : "T");
         return false;
     }
     if (is_cell && !x->call.along && (x->call.where || x->call.restart)) {
         check_error(c, E0712, x->loc, "'where' and 'restart' belong to the call that runs along the axis");
+        diag_help(c->diag, "this cell is a part of the step around it, and stops and restarts with it");
         return false;
     }
     return true;
@@ -489,7 +570,7 @@ static void ambient_of_args(Check *c, const Call *k) {
     }
 }
 
-static uint32_t call_inside(Check *c, Scope *s, Call *k, Val *out, uint32_t max) {
+static uint32_t call_inside(Check *c, Scope *s, Call *k, Val *out) {
     Frame *f = &k->frame;
     if (!make_frame(c, k) || !find_time(c, k)) return 0;
     uint32_t ambient = c->n_ambient;
@@ -504,7 +585,7 @@ static uint32_t call_inside(Check *c, Scope *s, Call *k, Val *out, uint32_t max)
     }
     uint32_t n = 0;
     ambient_of_args(c, k);
-    if (k->along) n = run_along(c, s, k, out, max);
+    if (k->along) n = run_along(c, s, k, out);
     else {
         Cell child = {.root = s->cell ? s->cell->root : NULL};
         k->in->cell = s->cell;
@@ -516,7 +597,7 @@ static uint32_t call_inside(Check *c, Scope *s, Call *k, Val *out, uint32_t max)
         }
         if (bind_inside(c, k)) {
             if (k->d->kind == D_CELL) base_of(c, &child);
-            n = run_body(c, k, out, max);
+            n = run_body(c, k, out);
         }
         if (n && k->d->kind == D_CELL) cell_finish(c, k->in, &child);
     }
@@ -525,7 +606,7 @@ static uint32_t call_inside(Check *c, Scope *s, Call *k, Val *out, uint32_t max)
     return n;
 }
 
-uint32_t elab_call(Check *c, Scope *s, Ast *x, Val *out, uint32_t max) {
+uint32_t elab_call(Check *c, Scope *s, Ast *x, Val **out) {
     Call k = {.x = x};
     if (!find_callee(c, s, &k) || !check_kind(c, s, &k)) return 0;
     if (c->n_calls == MAX_DEPTH) {
@@ -535,14 +616,14 @@ uint32_t elab_call(Check *c, Scope *s, Ast *x, Val *out, uint32_t max) {
     if (x->call.along && !(k.along = elab_size(c, s, x->call.along))) return 0;
     k.in = scope_new(c, k.def, k.def->module, NULL, k.d->name);
     k.in->may_delay = k.d->kind == D_CELL || k.def->may_delay;
-    uint32_t path = c->n_path, n = 0;
+    uint32_t path = c->n_path, calls = c->n_calls, n = 0;
     if (bind_opts(c, s, &k) && bind_args(c, s, &k)) {
         if (x->call.as) path_push(c, s, x->call.as); /* the arguments have paths of their own */
-        c->calls[c->n_calls++] = (CallSite){x->loc, k.d->name};
         uint32_t guards = c->n_guards;
-        n = call_inside(c, s, &k, out, max);
+        *out = NEWN(c->arena, Val, k.d->outs.n + 1);
+        n = call_inside(c, s, &k, *out);
         c->n_guards = guards;
-        c->n_calls--;
+        c->n_calls = calls;
     }
     c->n_path = path;
     return n;

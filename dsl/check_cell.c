@@ -62,7 +62,7 @@ static Val start_value(Check *c, Scope *s, const Tensor *t, const Size *dims, co
         check_error(c, E0405, t->value->loc, "the initial value of '%s' is %s, and the state has %u axes", t->name, val_shape(c, &v), t->dims.axes.n);
         return val_bad();
     }
-    if (v.rank && !dims_bind(c, inner, t, &v, "state")) return val_bad();
+    if (v.rank && !dims_bind(c, inner, t, &v, "state", t->value->loc)) return val_bad();
     return v.rank ? val_broadcast(c, v, ax, dims, v.rank) : (v.rank = (uint8_t)t->dims.axes.n, memcpy(v.ax, ax, sizeof v.ax), memcpy(v.dims, dims, sizeof v.dims), v);
 }
 

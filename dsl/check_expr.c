@@ -611,11 +611,12 @@ static Val elab_callee(Check *c, Scope *s, Ast *x) {
         Fn f = fn_find(x->call.callee);
         if (fn_is_call(f)) return elab_table(c, s, x, f);
     }
-    Val out[MAX_RANK];
-    uint32_t n = elab_call(c, s, x, out, MAX_RANK);
+    Val *out;
+    uint32_t n = elab_call(c, s, x, &out);
     if (n == 0) return val_bad();
     if (n > 1) {
-        check_error(c, E0410, x->loc, "'%s' gives %u results; take them as (a, b) = %s(...)", x->call.callee, n, x->call.callee);
+        check_error(c, E0410, x->loc, "'%s' gives %u results, and one value is wanted here", x->call.callee, n);
+        diag_help(c->diag, "take them by name first: (a, b) = %s(...)", x->call.callee);
         return val_bad();
     }
     return out[0];

@@ -266,6 +266,7 @@ const char *meet_say(Check *c, const char *what, const Val *a, const Val *b);
 uint32_t near_enough(const char *name);
 void nearer(const char *name, const char *other, const char **best, uint32_t *d);
 const char *nearest_name(Check *c, Scope *s, const char *name, bool fns);
+void help_ints(Check *c);                                  /* where whole numbers come from */
 void help_near(Check *c, Scope *s, const char *name, bool fns); /* "did you mean 'softmax'?" */
 
 /* ---- check_scope.c: names, binders, values ------------------------------------------------------ */
@@ -322,10 +323,10 @@ Val val_broadcast(Check *c, Val v, const uint32_t *ax, const Size *dims, uint32_
 /* ---- check_call.c ------------------------------------------------------------------------------- */
 
 /* The results of a call, one a declared result; 0 after an error. */
-uint32_t elab_call(Check *c, Scope *s, Ast *x, Val *out, uint32_t max);
+uint32_t elab_call(Check *c, Scope *s, Ast *x, Val **out);
 /* Binds the dimensions a signature or result declares to what a tensor has; false after an error. */
-bool dims_bind(Check *c, Scope *s, const Tensor *t, const Val *v, const char *what);
-uint32_t outs_collect(Check *c, Scope *s, const Decl *d, Val *out, uint32_t max);
+bool dims_bind(Check *c, Scope *s, const Tensor *t, const Val *v, const char *what, Loc at);
+uint32_t outs_collect(Check *c, Scope *s, const Decl *d, Val *out); /* out: one a declared result */
 
 /* ---- check_cell.c ------------------------------------------------------------------------------- */
 

@@ -63,8 +63,8 @@ static bool elab_model(Check *c, const EntryInfo *e, uint32_t batch, Scope **sco
     elab_block(c, s, &e->model->body);
     prove_pending(c, 0);
     if (diag_errors(c->diag)) return false;
-    Val out[MAX_RANK];
-    uint32_t n = outs_collect(c, s, e->model, out, MAX_RANK);
+    Val *out = NEWN(c->arena, Val, e->model->outs.n + 1);
+    uint32_t n = outs_collect(c, s, e->model, out);
     for (uint32_t i = 0; i < n; i++) {
         const Tensor *t = &e->model->outs.data[i];
         if (t->type.kind == TY_INT) out[i] = val_tensor(c, out[i]);
@@ -403,8 +403,9 @@ static bool update_param(Check *c, Scope *caller, const Optimizer *o, uint32_t i
     uint32_t errors = diag_errors(c->diag);
     elab_block(c, in, &o->d->body);
     prove_pending(c, 0);
+    if (o->d->outs.n != 1 || diag_errors(c->diag) > errors) return false;
     Val r;
-    if (diag_errors(c->diag) > errors || outs_collect(c, in, o->d, &r, 1) != 1) return false;
+    if (outs_collect(c, in, o->d, &r) != 1) return false;
     r = val_tensor(c, r);
     r.e = masked(c, mask, r.e, old.e);
     Value nv = val_value(c, r, cell.base, cell.n_base, "p", loc);

@@ -67,6 +67,10 @@ void note_shape(Check *c, const Val *v, const char *what) {
     if (v->loc.line) diag_note(c->diag, v->loc, "%s got its shape here: %s", what, shape_say(c, v));
 }
 
+void help_ints(Check *c) {
+    diag_help(c->diag, "whole numbers are indices, sizes, comparisons, argmax, and inputs declared ': int' or ': index(N)'");
+}
+
 /* ---- shapes and sizes ----------------------------------------------------------------------------- */
 
 static void shape_add(Check *c, Text *t, const Val *v, bool numbers) {

@@ -82,10 +82,10 @@ static void elab_assign(Check *c, Scope *s, const Stmt *st) {
 }
 
 static void elab_multi(Check *c, Scope *s, const Stmt *st) {
-    Val out[MAX_RANK];
+    Val *out = NULL;
     uint32_t n = 0, want = st->multi.targets.n;
     if (st->multi.value->kind != A_CALL) check_error(c, E0410, st->loc, "several names are assigned by a call that gives several results");
-    else n = elab_call(c, s, st->multi.value, out, MAX_RANK);
+    else n = elab_call(c, s, st->multi.value, &out);
     prove_pending(c, 0);
     if (n && n != want) {
         check_error(c, E0410, st->loc, "'%s' gives %u result%s, and %u names stand here", st->multi.value->call.callee, n, n > 1 ? "s" : "", want);

@@ -4,7 +4,7 @@
     gradients.py MODEL.rwkv [--shake S] [--step H] [--bar E] [any flag of `rwkvc eval`]...
 
 Parameters get their first values plus noise of size S (0.1), since zeros hide mistakes. Each parameter is then
-moved a step H (3e-5), and two, to both sides in a random direction, and the slope of loss + penalty is compared
+moved a step H (3e-6), and two, to both sides in a random direction, and the slope of loss + penalty is compared
 with what `rwkvc eval MODEL.rwkv grad` says of that direction, relative to the larger of the two. Exit 0: all agree to the
 bar (1e-5). Only the standard library is used.
 """
@@ -61,7 +61,7 @@ def slope_error(loss, params, name, grad, step):
 
 
 def options(words):
-    own = {"--shake": 0.1, "--step": 3e-5, "--bar": 1e-5}
+    own = {"--shake": 0.1, "--step": 3e-6, "--bar": 1e-5}
     rest, i = [], 0
     while i < len(words):
         if words[i] in own:

@@ -1,0 +1,268 @@
+/* Products in vectors of f32: packed blocks (many rows), and few rows against an operand that is read
+ * once, as it lies in memory. Every element's sum is one chain of fused multiply-adds over the terms of
+ * a block (packed), of its lane of terms (dot) or of all terms (axpy), the same whatever stands around. */
+#include "contract.h"
+
+/* ---- packed blocks ------------------------------------------------------------------------------ */
+
+enum { MAX_MICRO = 14, SIZES = 3 };
+
+typedef struct Product {
+    const Blocking *bl;
+    V rows, cols, c, kc, first;
+} Product;
+
+/* c[r.. r+n)[s*strip ..] of one strip: n rows of two vectors in registers. */
+static void micro(Emit *e, const Product *p, uint32_t n, V r, V s, V *acc) {
+    const Blocking *bl = p->bl;
+    LLVMTypeRef t = k_vec(e->f32, bl->lanes);
+    V a = k_elem(e, e->f32, p->rows, k_mul(e, r, k_num(e, K_BLOCK)));
+    V b = k_elem(e, e->f32, p->cols, k_mul(e, s, k_num(e, (int64_t)K_BLOCK * bl->strip)));
+    V c = k_elem(e, e->f32, p->c, k_add(e, k_mul(e, r, k_num(e, contract_ld(bl))), k_mul(e, s, k_num(e, bl->strip))));
+    for (uint32_t i = 0; i < 2 * n; i++) emit_set(e, acc[i], LLVMConstNull(t));
+    Loop l = loop_begin(e, k_num(e, 0), p->kc, 1);
+    V ak = k_elem(e, e->f32, a, l.i), bk = k_elem(e, e->f32, b, k_mul(e, l.i, k_num(e, bl->strip))), y[2];
+    for (uint32_t j = 0; j < 2; j++) y[j] = k_load(e, t, k_elem(e, t, bk, k_num(e, j)), 4 * bl->lanes);
+    for (uint32_t i = 0; i < n; i++) {
+        V x = k_load(e, e->f32, k_elem(e, e->f32, ak, k_num(e, (int64_t)i * K_BLOCK)), 4);
+        x = emit_splat(e, bl->lanes, x);
+        for (uint32_t j = 0; j < 2; j++)
+            emit_set(e, acc[2 * i + j], k_fma(e, x, y[j], emit_get(e, t, acc[2 * i + j])));
+    }
+    loop_end(e, &l);
+    If again = if_begin(e, LLVMBuildNot(e->b, p->first, ""));
+    for (uint32_t i = 0; i < 2 * n; i++) {
+        V to = k_elem(e, e->f32, c, k_num(e, (int64_t)(i / 2) * contract_ld(bl) + (i % 2) * bl->lanes));
+        emit_set(e, acc[i], LLVMBuildFAdd(e->b, k_load(e, t, to, 4 * bl->lanes), emit_get(e, t, acc[i]), ""));
+    }
+    if_end(e, &again);
+    for (uint32_t i = 0; i < 2 * n; i++) {
+        V to = k_elem(e, e->f32, c, k_num(e, (int64_t)(i / 2) * contract_ld(bl) + (i % 2) * bl->lanes));
+        k_store(e, emit_get(e, t, acc[i]), to, 4 * bl->lanes);
+    }
+}
+
+static void all_strips(Emit *e, const Product *p, uint32_t n, V r, V n_cols, V *acc) {
+    Loop s = loop_begin(e, k_num(e, 0), k_ceil(e, n_cols, p->bl->strip), 1);
+    micro(e, p, n, r, s.i, acc);
+    loop_end(e, &s);
+}
+
+Fun contract_product(Emit *e, const Blocking *bl) {
+    LLVMTypeRef params[] = {e->ptr, e->ptr, e->ptr, e->i64, e->i64, e->i64, e->i1};
+    Fun f;
+    Emit h;
+    LLVMBasicBlockRef back;
+    if (fun_begin(e, &h, &f, "rwkvc.product", params, 7, &back)) return f;
+    Product p = {bl, LLVMGetParam(f.fn, 0), LLVMGetParam(f.fn, 1), LLVMGetParam(f.fn, 2), LLVMGetParam(f.fn, 5),
+                 LLVMGetParam(f.fn, 6)};
+    V n_rows = LLVMGetParam(f.fn, 3), n_cols = LLVMGetParam(f.fn, 4);
+    LLVMTypeRef t = k_vec(h.f32, bl->lanes);
+    V acc[2 * MAX_MICRO];
+    for (uint32_t i = 0; i < 2 * bl->micro; i++) acc[i] = emit_var(&h, t, LLVMConstNull(t));
+    /* The rows left over at the end go through smaller products, so that fewer are computed in vain. */
+    uint32_t some = bl->micro > 8 ? 8 : 4, few = some / 2;
+    Loop r = loop_begin(&h, k_num(&h, 0), n_rows, bl->micro);
+    V left = k_sub(&h, n_rows, r.i);
+    If many = if_begin(&h, k_lt(&h, k_num(&h, some), left));
+    all_strips(&h, &p, bl->micro, r.i, n_cols, acc);
+    if_else(&h, &many);
+    If fewer = if_begin(&h, k_lt(&h, k_num(&h, few), left));
+    all_strips(&h, &p, some, r.i, n_cols, acc);
+    if_else(&h, &fewer);
+    all_strips(&h, &p, few, r.i, n_cols, acc);
+    if_end(&h, &fewer);
+    if_end(&h, &many);
+    loop_end(&h, &r);
+    fun_end(&h, back);
+    return f;
+}
+
+/* ---- few rows -------------------------------------------------------------------------------------- */
+
+enum { DOT_COLS = 8, AXPY_WIDE = 16 };
+
+typedef struct Few {
+    const Blocking *bl;
+    V x, row, w, col, stride, c, n_rows, n_cols, k;
+    uint8_t dtype;
+    V acc[AXPY_WIDE + 4];
+} Few;
+
+static V prefetch(Emit *e, V ptr) {
+    V args[4] = {ptr, LLVMConstInt(e->i32, 0, false), LLVMConstInt(e->i32, 3, false), LLVMConstInt(e->i32, 1, false)};
+    return emit_intrinsic(e, "llvm.prefetch", &e->ptr, 1, args, 4);
+}
+
+static V sum_lanes(Emit *e, V v, uint32_t lanes) {
+    for (uint32_t n = lanes / 2; n; n /= 2) {
+        V half[2][16];
+        for (uint32_t i = 0; i < n; i++)
+            for (uint32_t j = 0; j < 2; j++) half[j][i] = LLVMConstInt(e->i32, i + j * n, false);
+        V undef = LLVMGetUndef(LLVMTypeOf(v));
+        V lo = LLVMBuildShuffleVector(e->b, v, undef, LLVMConstVector(half[0], n), "");
+        V hi = LLVMBuildShuffleVector(e->b, v, undef, LLVMConstVector(half[1], n), "");
+        v = LLVMBuildFAdd(e->b, lo, hi, "");
+    }
+    return LLVMBuildExtractElement(e->b, v, LLVMConstInt(e->i32, 0, false), "");
+}
+
+static void few_store(Emit *e, const Few *f, V r, V j, V x, uint32_t align) {
+    V to = k_add(e, k_mul(e, r, k_num(e, contract_ld(f->bl))), j);
+    k_store(e, x, k_elem(e, e->f32, f->c, to), align);
+}
+
+/* One step of m rows times n columns, lanes terms from k on; in: the lanes inside, or NULL. */
+static void dot_step(Emit *e, const Few *f, uint32_t m, uint32_t n, const V *x, const V *w, V k, V in) {
+    uint32_t lanes = f->bl->lanes;
+    LLVMTypeRef t = k_vec(e->f32, lanes);
+    V xs[4];
+    for (uint32_t i = 0; i < m; i++) {
+        xs[i] = k_load_real(e, k_elem(e, e->f32, x[i], k), DT_F32, lanes, NULL);
+        if (in) xs[i] = LLVMBuildSelect(e->b, in, xs[i], LLVMConstNull(t), "");
+    }
+    for (uint32_t j = 0; j < n; j++) {
+        V y = k_load_real(e, k_elem(e, k_storage(e, f->dtype), w[j], k), f->dtype, lanes, NULL);
+        if (in) y = LLVMBuildSelect(e->b, in, y, LLVMConstNull(t), "");
+        for (uint32_t i = 0; i < m; i++)
+            emit_set(e, f->acc[i * n + j], k_fma(e, xs[i], y, emit_get(e, t, f->acc[i * n + j])));
+    }
+}
+
+/* c[r..r+m)[j..j+n) = dot products, two steps at a time; the next n columns are asked for meanwhile. */
+static void dot_block(Emit *e, const Few *f, uint32_t m, uint32_t n, V r, V j) {
+    uint32_t lanes = f->bl->lanes;
+    LLVMTypeRef t = k_vec(e->f32, lanes), stored = k_storage(e, f->dtype);
+    V x[4], w[DOT_COLS];
+    for (uint32_t i = 0; i < m; i++) x[i] = k_elem(e, e->f32, f->x, k_load_i64(e, f->row, k_add(e, r, k_num(e, i))));
+    for (uint32_t i = 0; i < n; i++) w[i] = k_elem(e, stored, f->w, k_load_i64(e, f->col, k_add(e, j, k_num(e, i))));
+    for (uint32_t i = 0; i < m * n; i++) emit_set(e, f->acc[i], LLVMConstNull(t));
+    V next = k_min(e, k_add(e, j, k_num(e, n)), k_sub(e, f->n_cols, k_num(e, 1)));
+    V ahead = k_sub(e, k_load_i64(e, f->col, next), k_load_i64(e, f->col, j));
+    uint32_t two = 2 * lanes, line = 64 / k_bytes(f->dtype);
+    V whole = k_mul(e, k_div(e, f->k, k_num(e, two)), k_num(e, two));
+    Loop l = loop_begin(e, k_num(e, 0), whole, two);
+    for (uint32_t i = 0; m == 1 && n > 1 && i < n; i++)
+        for (uint32_t q = 0; q < two; q += line)
+            prefetch(e, k_elem(e, stored, w[i], k_add(e, ahead, k_add(e, l.i, k_num(e, q)))));
+    for (uint32_t s = 0; s < two; s += lanes) dot_step(e, f, m, n, x, w, k_add(e, l.i, k_num(e, s)), NULL);
+    loop_end(e, &l);
+    Loop rest = loop_begin(e, whole, f->k, lanes);
+    dot_step(e, f, m, n, x, w, rest.i, k_lanes_below(e, lanes, k_sub(e, f->k, rest.i)));
+    loop_end(e, &rest);
+    for (uint32_t i = 0; i < m; i++)
+        for (uint32_t q = 0; q < n; q++)
+            few_store(e, f, k_add(e, r, k_num(e, i)), k_add(e, j, k_num(e, q)),
+                      sum_lanes(e, emit_get(e, t, f->acc[i * n + q]), lanes), 4);
+}
+
+/* All rows against columns j .. j + n: four rows at a time, the rest one by one. */
+static void dot_rows(Emit *e, const Few *f, uint32_t n, V j) {
+    uint32_t part = n < DOT_COLS ? n : f->bl->lanes / 4;
+    V fours = k_mul(e, k_div(e, f->n_rows, k_num(e, 4)), k_num(e, 4));
+    Loop r = loop_begin(e, k_num(e, 0), fours, 4);
+    Loop q = loop_begin(e, k_num(e, 0), k_num(e, n), part);
+    dot_block(e, f, 4, part, r.i, k_add(e, j, q.i));
+    loop_end(e, &q);
+    loop_end(e, &r);
+    Loop s = loop_begin(e, fours, f->n_rows, 1);
+    dot_block(e, f, 1, n, s.i, j);
+    loop_end(e, &s);
+}
+
+static void few_vars(Emit *h, Few *f) {
+    LLVMTypeRef t = k_vec(h->f32, f->bl->lanes);
+    for (uint32_t i = 0; i < sizeof f->acc / sizeof *f->acc; i++) f->acc[i] = emit_var(h, t, LLVMConstNull(t));
+}
+
+Fun contract_dot(Emit *e, const Blocking *bl, uint8_t w) {
+    char name[64];
+    snprintf(name, sizeof name, "rwkvc.dot.%u", w);
+    LLVMTypeRef params[] = {e->ptr, e->ptr, e->ptr, e->ptr, e->ptr, e->i64, e->i64, e->i64};
+    Fun f;
+    Emit h;
+    LLVMBasicBlockRef back;
+    if (fun_begin(e, &h, &f, name, params, 8, &back)) return f;
+    V p[8];
+    LLVMGetParams(f.fn, p);
+    Few d = {.bl = bl, .x = p[0], .row = p[1], .w = p[2], .col = p[3], .c = p[4], .n_rows = p[5], .n_cols = p[6],
+             .k = p[7], .dtype = w};
+    few_vars(&h, &d);
+    V whole = k_mul(&h, k_div(&h, d.n_cols, k_num(&h, DOT_COLS)), k_num(&h, DOT_COLS));
+    Loop j = loop_begin(&h, k_num(&h, 0), whole, DOT_COLS);
+    dot_rows(&h, &d, DOT_COLS, j.i);
+    loop_end(&h, &j);
+    Loop s = loop_begin(&h, whole, d.n_cols, 1);
+    dot_rows(&h, &d, 1, s.i);
+    loop_end(&h, &s);
+    fun_end(&h, back);
+    return f;
+}
+
+/* c[r..r+m)[j .. j + n vectors) += x[.., k] * w[k, ..], all terms. */
+static void axpy_block(Emit *e, const Few *f, uint32_t m, uint32_t n, V r, V j) {
+    uint32_t lanes = f->bl->lanes, line = 64 / k_bytes(f->dtype);
+    LLVMTypeRef t = k_vec(e->f32, lanes), stored = k_storage(e, f->dtype);
+    V x[4], w = k_elem(e, stored, f->w, j);
+    for (uint32_t i = 0; i < m; i++) x[i] = k_elem(e, e->f32, f->x, k_load_i64(e, f->row, k_add(e, r, k_num(e, i))));
+    for (uint32_t i = 0; i < m * n; i++) emit_set(e, f->acc[i], LLVMConstNull(t));
+    Loop l = loop_begin(e, k_num(e, 0), f->k, 1);
+    V wk = k_elem(e, stored, w, k_mul(e, l.i, f->stride)), xs[4];
+    for (uint32_t i = 0; i < m; i++)
+        xs[i] = emit_splat(e, lanes, k_load(e, e->f32, k_elem(e, e->f32, x[i], l.i), 4));
+    V ahead = k_mul(e, f->stride, k_num(e, 8));
+    for (uint32_t q = 0; m == 1 && q < n * lanes; q += line)
+        prefetch(e, k_elem(e, stored, wk, k_add(e, ahead, k_num(e, q))));
+    for (uint32_t q = 0; q < n; q++) {
+        V y = k_load_real(e, k_elem(e, stored, wk, k_num(e, (int64_t)q * lanes)), f->dtype, lanes, NULL);
+        for (uint32_t i = 0; i < m; i++)
+            emit_set(e, f->acc[i * n + q], k_fma(e, xs[i], y, emit_get(e, t, f->acc[i * n + q])));
+    }
+    loop_end(e, &l);
+    for (uint32_t i = 0; i < m; i++)
+        for (uint32_t q = 0; q < n; q++)
+            few_store(e, f, k_add(e, r, k_num(e, i)), k_add(e, j, k_num(e, (int64_t)q * lanes)),
+                      emit_get(e, t, f->acc[i * n + q]), 4);
+}
+
+/* Columns from `from` on in blocks of n vectors, while whole blocks (or, n = 1, columns) are left -> the
+ * first column not done. */
+static V axpy_cols(Emit *e, const Few *f, uint32_t n, V from) {
+    uint32_t width = n * f->bl->lanes, part = n < 4 ? n : f->bl->lanes / 4;
+    V blocks = n == 1 ? k_ceil(e, k_sub(e, f->n_cols, from), width)
+                      : k_div(e, k_sub(e, f->n_cols, from), k_num(e, width));
+    V to = k_add(e, from, k_mul(e, blocks, k_num(e, width)));
+    V fours = k_mul(e, k_div(e, f->n_rows, k_num(e, 4)), k_num(e, 4));
+    Loop j = loop_begin(e, from, to, width);
+    Loop r = loop_begin(e, k_num(e, 0), fours, 4);
+    Loop q = loop_begin(e, k_num(e, 0), k_num(e, width), (int64_t)part * f->bl->lanes);
+    axpy_block(e, f, 4, part, r.i, k_add(e, j.i, q.i));
+    loop_end(e, &q);
+    loop_end(e, &r);
+    Loop s = loop_begin(e, fours, f->n_rows, 1);
+    axpy_block(e, f, 1, n, s.i, j.i);
+    loop_end(e, &s);
+    loop_end(e, &j);
+    return to;
+}
+
+Fun contract_axpy(Emit *e, const Blocking *bl, uint8_t w) {
+    char name[64];
+    snprintf(name, sizeof name, "rwkvc.axpy.%u", w);
+    LLVMTypeRef params[] = {e->ptr, e->ptr, e->ptr, e->i64, e->ptr, e->i64, e->i64, e->i64};
+    Fun f;
+    Emit h;
+    LLVMBasicBlockRef back;
+    if (fun_begin(e, &h, &f, name, params, 8, &back)) return f;
+    V p[8];
+    LLVMGetParams(f.fn, p);
+    Few d = {.bl = bl, .x = p[0], .row = p[1], .w = p[2], .stride = p[3], .c = p[4], .n_rows = p[5], .n_cols = p[6],
+             .k = p[7], .dtype = w};
+    few_vars(&h, &d);
+    V done = axpy_cols(&h, &d, bl->lanes, k_num(&h, 0)); /* as many vectors as a vector has lanes */
+    done = axpy_cols(&h, &d, 4, done);
+    done = axpy_cols(&h, &d, 2, done);
+    axpy_cols(&h, &d, 1, done);
+    fun_end(&h, back);
+    return f;
+}

@@ -1,0 +1,196 @@
+/* rw: loads what rwkvc has made, runs it and trains with it.
+ *
+ * A program is a loaded file: immutable, shareable between threads and sessions. A session is the
+ * parameters, states and memory of one use of it: for one thread at a time, and as many sessions at
+ * once as wanted. All memory is taken by rw_session_create; rw_call takes none.
+ *
+ * Every function that can fail returns a status and, where it is given one, writes the reason into
+ * *m (which may be NULL). What a create function gave is freed by the destroy function of the same
+ * name, which takes NULL too; a context outlives its programs, a program its sessions. Strings and
+ * tensors that come out belong to the object they came from.
+ *
+ * Names are those of the model text: inputs `token`, outputs `logits` `loss`, parameters
+ * "blocks.0.att.w0", states "blocks.0.att.S", states of the optimizer "emb.weight.m". Shapes have
+ * the batch first. */
+#ifndef RW_H
+#define RW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "status.h"
+#include "tensor.h"
+#include "weights.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Grows when a program that was compiled with an older header may no longer work. */
+#define RW_ABI 1
+uint32_t rw_abi_version(void);
+
+typedef struct rw_context rw_context;
+typedef struct rw_program rw_program;
+typedef struct rw_session rw_session;
+
+/* ---- contexts: a device, its threads, where memory comes from -------------------------------- */
+
+/* Like realloc: old == NULL takes new_bytes, new_bytes == 0 frees; NULL when there is none left.
+ * Memory is aligned as malloc's. May be called from any thread that uses the context. */
+typedef struct rw_alloc {
+    void *(*fn)(void *user, void *old, size_t old_bytes, size_t new_bytes);
+    void *user;
+} rw_alloc;
+
+/* All zero is the default. */
+typedef struct rw_context_options {
+    const char *device;     /* "cpu" or NULL                                               */
+    unsigned threads;       /* at work in a call, the caller's included; 0 = one a CPU     */
+    const rw_alloc *alloc;  /* NULL: the system's                                          */
+    unsigned spin_us;       /* how long a thread that waits stays awake; 0 = 50            */
+} rw_context_options;
+
+/* RW_NO_DEVICE: a device this build does not know; RW_NO_MEMORY; RW_DRIVER: no threads. */
+rw_status rw_context_create(const rw_context_options *o, rw_context **out, rw_message *m);
+void rw_context_destroy(rw_context *c);
+unsigned rw_context_threads(const rw_context *c);
+
+/* ---- programs --------------------------------------------------------------------------------- */
+
+/* Reads, checks and loads a file that rwkvc has made. Its hash is checked before any byte of it is
+ * believed or mapped for execution; what is mapped is a private copy of the bytes that were checked.
+ * RW_IO; RW_BAD_FILE: no such file, damaged, or of another version; RW_WRONG_TARGET: this machine
+ * lacks what the code needs (the text says what). */
+rw_status rw_program_load(rw_context *c, const char *path, rw_program **out, rw_message *m);
+/* The same from bytes in memory, which may go afterwards; name stands in messages. */
+rw_status rw_program_load_memory(rw_context *c, const char *name, const void *image, size_t bytes,
+                                 rw_program **out, rw_message *m);
+/* Reads and checks without loading code, on any machine: for listings. No session can use it. */
+rw_status rw_program_read(rw_context *c, const char *path, rw_program **out, rw_message *m);
+void rw_program_destroy(rw_program *p);
+
+const char *rw_program_name(const rw_program *p);   /* "rwkv7" */
+const char *rw_program_target(const rw_program *p); /* "x86-64-v3" */
+
+size_t rw_program_axes(const rw_program *p); /* run-time axes */
+/* Name of axis i, and in *multiple what its length must be a multiple of. NULL if i is too large. */
+const char *rw_program_axis(const rw_program *p, size_t i, int64_t *multiple);
+size_t rw_program_entries(const rw_program *p);
+const char *rw_program_entry(const rw_program *p, size_t i); /* "forward"; NULL if i is too large */
+
+/* What tensors there are. */
+typedef enum rw_kind {
+    RW_PARAM,     /* parameters; one tensor a member, with the shape checkpoints have */
+    RW_STATE,     /* states of the model                                               */
+    RW_OPTIMIZER, /* states of the optimizer                                           */
+    RW_INPUT,     /* of an entry                                                       */
+    RW_OUTPUT,    /* of an entry: results, losses, metrics                             */
+    RW_GRADIENT,  /* of an entry, by the names of the parameters                       */
+    RW_KINDS
+} rw_kind;
+
+/* A tensor as it is declared. Dimensions that depend on run-time axes are -1; `shape_text` has them
+ * as formulas. */
+typedef struct rw_info {
+    const char *name;
+    const char *what;        /* outputs: "result" "loss" "penalty" "metric"; else "" */
+    rw_dtype dtype;
+    int rank;
+    int64_t shape[RW_MAX_RANK];
+    char shape_text[160];    /* "[B,T,768]" */
+    int64_t below;           /* inputs: every number is in 0..below-1; 0 = no promise */
+    bool scalar;             /* inputs: a number of the trainer: lr decay step seed   */
+    double lr, decay;        /* parameters: factors                                   */
+    bool frozen;             /* parameters: no gradient is made for it                */
+    bool promoted;           /* parameters: a state's initial value                   */
+} rw_info;
+
+/* entry: for kinds of entries its name; NULL for the others. 0 if there is no such entry. */
+size_t rw_program_count(const rw_program *p, rw_kind kind, const char *entry);
+rw_status rw_program_info(const rw_program *p, rw_kind kind, const char *entry, size_t i,
+                          rw_info *out);
+
+/* ---- sessions --------------------------------------------------------------------------------- */
+
+typedef struct rw_dim {
+    const char *name;
+    int64_t value;
+} rw_dim;
+
+/* All zero: every entry, axes of length 1. */
+typedef struct rw_session_options {
+    const rw_dim *dims; /* the largest length each run-time axis will have (default 1) */
+    size_t n_dims;
+    const char *const *entries; /* what will be called (default: all); "start" is added where states are */
+    size_t n_entries;
+    /* Parameters. Tensors of the right type and place are used where they lie, so `weights` must
+     * outlive the session; the others are converted into its memory. NULL: all zero until
+     * rw_params_init or rw_params_load. */
+    const rw_weights *weights;
+    bool allow_missing; /* parameters that are not in weights keep their first values by `seed` */
+    uint64_t seed;
+} rw_session_options;
+
+/* Bytes a session would take, by these options (weights that would be mapped are counted too). */
+rw_status rw_program_bytes(const rw_program *p, const rw_session_options *o, size_t *bytes,
+                           rw_message *m);
+/* RW_NO_SUCH: no such axis or entry, a parameter missing from weights; RW_BAD_SHAPE; RW_NO_MEMORY. */
+rw_status rw_session_create(rw_program *p, const rw_session_options *o, rw_session **out,
+                            rw_message *m);
+void rw_session_destroy(rw_session *s);
+size_t rw_session_bytes(const rw_session *s); /* what it has taken */
+
+/* Gives an input; the data is copied, any element type is converted (an integer input takes
+ * integers only). Its shape sets the lengths of the run-time axes of the calls that follow. Numbers
+ * of an input that the text declares index(V) are checked to lie in 0..V-1, at once.
+ * RW_NO_SUCH; RW_BAD_SHAPE: rank, fixed dimensions, longer than the session allows; RW_BAD_ARG. */
+rw_status rw_put(rw_session *s, const char *name, const rw_tensor *t, rw_message *m);
+rw_status rw_put_number(rw_session *s, const char *name, double value, rw_message *m);
+
+/* The length of an axis that no input of the entry has. */
+rw_status rw_set_axis(rw_session *s, const char *name, int64_t length, rw_message *m);
+
+/* Runs an entry: "step" "forward" "prefill" "grad" "train" "start". States and, with "train",
+ * parameters and states of the optimizer are led on. Allocates nothing. The first call that reads
+ * states after creation or rw_states_start begins a sequence.
+ * RW_NO_SUCH; RW_BAD_ARG: an input was not given; RW_BAD_SHAPE: shapes that do not fit together. */
+rw_status rw_call(rw_session *s, const char *entry, rw_message *m);
+
+/* Tensors of a session in place: valid until the next call of any function with this session, but
+ * those of parameters as long as it lives. Outputs and gradients are those of the last rw_call.
+ * Parameters have the shape checkpoints have. Kinds: all but RW_INPUT. */
+size_t rw_session_count(const rw_session *s, rw_kind kind);
+rw_status rw_session_tensor(const rw_session *s, rw_kind kind, size_t i, rw_tensor *out);
+rw_status rw_session_find(const rw_session *s, rw_kind kind, const char *name, rw_tensor *out);
+
+/* An output of the last call, converted to `dtype` into dst, which has room for `bytes`. */
+rw_status rw_get(rw_session *s, const char *name, rw_dtype dtype, void *dst, size_t bytes,
+                 rw_message *m);
+
+/* ---- parameters ------------------------------------------------------------------------------- */
+
+/* First values, by the formulas and draws of the text. May take memory while it works. */
+rw_status rw_params_init(rw_session *s, uint64_t seed, rw_message *m);
+/* One parameter from a tensor of any real type; axes of length 1 may differ. */
+rw_status rw_param_set(rw_session *s, const rw_tensor *t, rw_message *m);
+/* All parameters the entries read. allow_missing: those absent keep what they have. */
+rw_status rw_params_load(rw_session *s, const rw_weights *w, bool allow_missing, rw_message *m);
+/* Tensors of one kind into a file (.safetensors or .pth); meta as for rw_weights_save. */
+rw_status rw_session_save(const rw_session *s, rw_kind kind, const char *path,
+                          const char *const *meta, rw_message *m);
+
+/* ---- states ----------------------------------------------------------------------------------- */
+
+/* The next call that reads states begins a sequence. */
+rw_status rw_states_start(rw_session *s);
+/* All states (RW_STATE or RW_OPTIMIZER) from a file; their shapes set the batch. */
+rw_status rw_states_load(rw_session *s, rw_kind kind, const rw_weights *w, rw_message *m);
+/* States of the model from one session to another of the same program: forks a conversation. */
+rw_status rw_states_copy(rw_session *to, const rw_session *from, rw_message *m);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
