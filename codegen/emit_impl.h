@@ -8,9 +8,9 @@ void emit_scopes_done(Emit *e);
 struct Memo *memo_new(Arena *a, const Graph *g);
 
 /* int values by lanes */
-Val int_add(Emit *e, At *at, Val a, Val b);
-Val int_sub(Emit *e, At *at, Val a, Val b);
-Val int_mul(Emit *e, At *at, Val a, Val b);
+Val val_add(Emit *e, At *at, Val a, Val b);
+Val val_sub(Emit *e, At *at, Val a, Val b);
+Val val_mul(Emit *e, At *at, Val a, Val b);
 Val val_const(Emit *e, int64_t n);
 bool val_is_const(Val v, int64_t *n);
 V mask_all(Emit *e, At *at);   /* lanes that are read and stored; NULL: all */

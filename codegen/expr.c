@@ -143,7 +143,7 @@ static Val int_result(V v) { return is_vector(v) ? val_ivec(v) : val_int(v); }
 
 static bool plain_ints(Val a, Val b) { return a.kind == VAL_INT && b.kind == VAL_INT; }
 
-Val int_add(Emit *e, At *at, Val a, Val b) {
+Val val_add(Emit *e, At *at, Val a, Val b) {
     if (plain_ints(a, b)) {
         Val r = val_int(LLVMBuildAdd(e->b, a.v, b.v, ""));
         if (!LLVMIsAConstantInt(r.v)) r.align = gcd(a.align, b.align);
@@ -155,7 +155,7 @@ Val int_add(Emit *e, At *at, Val a, Val b) {
     return int_result(LLVMBuildAdd(e->b, x, y, ""));
 }
 
-Val int_sub(Emit *e, At *at, Val a, Val b) {
+Val val_sub(Emit *e, At *at, Val a, Val b) {
     if (plain_ints(a, b)) {
         Val r = val_int(LLVMBuildSub(e->b, a.v, b.v, ""));
         if (!LLVMIsAConstantInt(r.v)) r.align = gcd(a.align, b.align);
@@ -172,7 +172,7 @@ static uint32_t align_product(uint32_t a, uint32_t b) {
     return p <= INT32_MAX ? (uint32_t)p : a;
 }
 
-Val int_mul(Emit *e, At *at, Val a, Val b) {
+Val val_mul(Emit *e, At *at, Val a, Val b) {
     int64_t n;
     if (plain_ints(a, b) && !val_is_const(b, &n) && (val_is_const(a, &n) || (!b.stride && a.stride))) {
         Val t = a;
@@ -257,16 +257,16 @@ static Val int_choose(Emit *e, At *at, LLVMIntPredicate keep, Val x, Val y) {
 static Val int_fn(Emit *e, At *at, Fn f, const ExprId *args, Val x, Val y) {
     Val zero = val_const(e, 0);
     switch (f) {
-    case F_neg: return int_sub(e, at, zero, x);
-    case F_add: return int_add(e, at, x, y);
-    case F_sub: return int_sub(e, at, x, y);
-    case F_mul: return int_mul(e, at, x, y);
+    case F_neg: return val_sub(e, at, zero, x);
+    case F_add: return val_add(e, at, x, y);
+    case F_sub: return val_sub(e, at, x, y);
+    case F_mul: return val_mul(e, at, x, y);
     case F_idiv: return int_divide(e, at, args, x, y, false);
     case F_imod: return int_divide(e, at, args, x, y, true);
     case F_max: return int_choose(e, at, LLVMIntSGE, x, y);
     case F_min: return int_choose(e, at, LLVMIntSLE, x, y);
     case F_relu: return int_choose(e, at, LLVMIntSGT, x, zero);
-    case F_abs: return int_choose(e, at, LLVMIntSGE, x, int_sub(e, at, zero, x));
+    case F_abs: return int_choose(e, at, LLVMIntSGE, x, val_sub(e, at, zero, x));
     default: return x; /* round floor stop */
     }
 }

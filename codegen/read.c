@@ -193,7 +193,7 @@ static Val arg_offset(Emit *e, At *at, uint32_t arg, const Val *subs) {
     const ValueInfo *v = graph_value(e->g, e->args[arg].value);
     Val at_ = val_const(e, 0);
     for (uint32_t i = e->args[arg].drop; i < v->rank; i++)
-        at_ = int_add(e, at, at_, int_mul(e, at, subs[i], val_int(emit_arg_stride(e, arg, i))));
+        at_ = val_add(e, at, at_, val_mul(e, at, subs[i], val_int(emit_arg_stride(e, arg, i))));
     return at_;
 }
 
@@ -201,8 +201,8 @@ static Val local_offset(Emit *e, At *at, const EmitLocal *l, const Val *subs) {
     Val at_ = val_const(e, 0);
     uint32_t rank = graph_value(e->g, l->value)->rank;
     for (uint32_t i = 0; i < rank; i++)
-        if (l->stride[i]) at_ = int_add(e, at, at_, int_mul(e, at, subs[i], val_int(l->stride[i])));
-    if (l->lane_offset.kind != VAL_NONE) at_ = int_add(e, at, at_, l->lane_offset);
+        if (l->stride[i]) at_ = val_add(e, at, at_, val_mul(e, at, subs[i], val_int(l->stride[i])));
+    if (l->lane_offset.kind != VAL_NONE) at_ = val_add(e, at, at_, l->lane_offset);
     return at_;
 }
 

@@ -78,6 +78,7 @@ else()
     set(n_mutations 1000)
 endif()
 c_test(random run rwkvc_dsl SOURCES tests/random/generate.c ARGS 0 ${n_random})
+c_test(random plans rwkvc_dsl SOURCES tests/random/generate.c ARGS 0 1000)
 c_test(fuzz mutate rwkvc_dsl ARGS 1 ${n_mutations})
 
 # Comparisons with independent programs in numpy, a test each.

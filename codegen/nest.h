@@ -1,0 +1,69 @@
+/* Loop nests: what row, scan and (as a way out) contract kernels are made of.
+ *
+ * A nest is a set of members computed in one body under common loops. Its axes are the members' axes
+ * outside the grid together with their reduced axes; all members that reduce, reduce the same axes. One
+ * axis, or the last axis of the grid, lies in the lanes. */
+#ifndef RWKVC_NEST_H
+#define RWKVC_NEST_H
+
+#include "emit_impl.h"
+
+enum { MAX_AXES = 2 * MAX_RANK, GRID_AXIS = 64, LANE_NONE = -1, LANE_GRID = -2 };
+
+typedef struct NestMember {
+    NodeId node;
+    uint32_t of;               /* its place among the kernel's members */
+    uint8_t axis_of[MAX_AXES]; /* by X_IDX: axis of the nest, or GRID_AXIS + axis of the grid */
+    uint8_t n_idx, rank;
+    bool reduces;
+    bool keep;                 /* to be stored in its local */
+} NestMember;
+
+typedef struct Nest {
+    uint32_t n;                /* axes */
+    Size size[MAX_AXES];
+    bool reduced[MAX_AXES];
+    int lane;                  /* axis, LANE_NONE or LANE_GRID */
+    uint32_t width;            /* lanes of its vectors */
+    uint32_t unroll;           /* vectors at once */
+    VEC(NestMember) members;
+} Nest;
+
+/* A kernel being made. */
+typedef struct Work {
+    Emit *e;
+    uint32_t n_par;
+    Size par[MAX_RANK];
+    VEC(Nest) nests;
+    bool grid_lane;
+    uint32_t *nest_of;         /* by Value: the nest that makes it + 1, or 0 */
+    uint32_t *inner;           /* by local: axis of the value that lies innermost */
+    uint32_t *same_as;         /* by local: shares the memory of this local, or itself */
+    Val grid[MAX_RANK];        /* indices of the point at hand */
+    uint32_t tile;             /* points in the lanes at once (grid_lane), else 1 */
+    V tail;                    /* mask of the points at hand, or NULL */
+    uint32_t vectors;          /* of the tile at hand (grid_lane) */
+    V step;                    /* scan: the iteration */
+} Work;
+
+/* nest.c: the members as nests. */
+void nests_make(Work *w);
+bool nest_reads(Work *w, const Nest *n, Value v);  /* from memory or registers */
+/* lane.c: lanes of all nests, and how locals lie. */
+void lanes_choose(Work *w);
+int64_t size_guess(Emit *e, Size s);               /* the number, or a typical one */
+/* local.c: values kept in scratch. */
+uint32_t local_add(Work *w, Value v, const uint8_t *par); /* -> index; once a value */
+void locals_place(Work *w);
+/* loops.c */
+void nest_emit(Work *w, const Nest *n);
+/* A whole value (one point of the grid) between an argument and its local. extra: the value has an axis more
+ * in the argument, at extra_axis, with this subscript. */
+void copy_emit(Work *w, Value v, const uint8_t *par, uint32_t arg, int extra_axis, Val extra, bool out);
+void copy_locals(Work *w, Value from, Value to);
+/* grid.c: begin..end, point by point or tile by tile; body builds one of them. */
+void grid_emit(Work *w, void (*body)(Work *w));
+Work *work_new(Emit *e, const Size *par, uint32_t n_par);
+Size grid_size(Emit *e, const Size *par, uint32_t n_par);
+
+#endif

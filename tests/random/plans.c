@@ -1,0 +1,38 @@
+/* Plans of random programs keep their rules, fused or not. plans [FIRST [COUNT]]. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../compiler/plan.h"
+#include "../../dsl/check.h"
+#include "generate.h"
+
+static int one_plan(Arena *a, Graph *g, bool fuse, unsigned long long seed) {
+    const char *why = NULL;
+    PlanOptions o = {.fuse = fuse};
+    Plan *p = plan_make(a, g, &o, &why);
+    if (!p && why) return 0; /* a recurrence in another one's cycle */
+    const char *wrong = p ? plan_verify(p) : "no plan and no reason";
+    if (wrong) printf("seed %llu%s: %s\n", seed, fuse ? "" : ", not fused", wrong);
+    return wrong != NULL;
+}
+
+static int one(unsigned long long seed) {
+    Arena *a = arena_new();
+    const char *text = generate_text(a, seed);
+    Diag *d = diag_new(a, 0);
+    Program *p = check_text(a, d, "random.rwkv", text, strlen(text), NULL);
+    Graph *g = p ? program_graph(p, "grad", d) : NULL;
+    int bad = 1;
+    if (g) bad = one_plan(a, g, true, seed) + one_plan(a, g, false, seed);
+    else printf("seed %llu: no graph\n", seed);
+    arena_free(a);
+    return bad;
+}
+
+int main(int argc, char **argv) {
+    unsigned long long first = argc > 1 ? strtoull(argv[1], NULL, 10) : 0;
+    unsigned long long count = argc > 2 ? strtoull(argv[2], NULL, 10) : 200, bad = 0;
+    for (unsigned long long s = first; s < first + count && bad < 20; s++) bad += one(s) != 0;
+    printf("%llu plans, %llu wrong\n", count, bad);
+    return bad != 0;
+}
