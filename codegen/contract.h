@@ -33,6 +33,8 @@ typedef struct Fun {
     LLVMTypeRef type;
 } Fun;
 
+/* Keeps LLVM from making calls of memset and memcpy out of loops: there is nobody to call. */
+void fun_no_calls(Emit *e, V fn);
 /* The function `name` of the module: true when it is there already, else h stands in its empty body and
  * fun_end must follow. */
 bool fun_begin(Emit *e, Emit *h, Fun *f, const char *name, const LLVMTypeRef *params, uint32_t n,
@@ -89,6 +91,14 @@ typedef struct If {
     LLVMBasicBlockRef other, after;
     bool has_else;
 } If;
+/* while (cond) { ... }: while_begin, code of the condition, while_test, body, while_end */
+typedef struct While {
+    LLVMBasicBlockRef head, after;
+} While;
+While while_begin(Emit *e);
+void while_test(Emit *e, const While *w, V cond);
+void while_end(Emit *e, const While *w);
+
 If if_begin(Emit *e, V cond);
 void if_else(Emit *e, If *i);
 void if_end(Emit *e, If *i);

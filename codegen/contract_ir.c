@@ -3,6 +3,12 @@
 
 #include <string.h>
 
+void fun_no_calls(Emit *e, V fn) {
+    const char *key = "no-builtins";
+    LLVMAttributeRef a = LLVMCreateStringAttribute(e->c, key, (unsigned)strlen(key), "", 0);
+    LLVMAddAttributeAtIndex(fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, a);
+}
+
 bool fun_begin(Emit *e, Emit *h, Fun *f, const char *name, const LLVMTypeRef *params, uint32_t n,
                LLVMBasicBlockRef *back) {
     LLVMTypeRef copy[16];
@@ -18,6 +24,7 @@ bool fun_begin(Emit *e, Emit *h, Fun *f, const char *name, const LLVMTypeRef *pa
         LLVMAddAttributeAtIndex(f->fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex,
                                 LLVMCreateEnumAttribute(e->c, kind, 0));
     }
+    fun_no_calls(e, f->fn);
     *back = LLVMGetInsertBlock(e->b);
     *h = *e;
     h->fn = f->fn;
@@ -111,4 +118,22 @@ void if_end(Emit *e, If *i) {
         LLVMBuildBr(e->b, i->after);
     }
     LLVMPositionBuilderAtEnd(e->b, i->after);
+}
+
+While while_begin(Emit *e) {
+    While w = {LLVMAppendBasicBlockInContext(e->c, e->fn, ""), LLVMAppendBasicBlockInContext(e->c, e->fn, "")};
+    LLVMBuildBr(e->b, w.head);
+    LLVMPositionBuilderAtEnd(e->b, w.head);
+    return w;
+}
+
+void while_test(Emit *e, const While *w, V cond) {
+    LLVMBasicBlockRef body = LLVMAppendBasicBlockInContext(e->c, e->fn, "");
+    LLVMBuildCondBr(e->b, cond, body, w->after);
+    LLVMPositionBuilderAtEnd(e->b, body);
+}
+
+void while_end(Emit *e, const While *w) {
+    LLVMBuildBr(e->b, w->head);
+    LLVMPositionBuilderAtEnd(e->b, w->after);
 }

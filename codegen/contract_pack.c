@@ -38,14 +38,9 @@ Fun contract_offsets(Emit *e) {
     V step = k_load_i64(&h, stride, last), length = k_load_i64(&h, size, last);
     /* Runs of the last digit: one division a run. */
     V done = emit_var(&h, h.i64, k_num(&h, 0));
-    LLVMBasicBlockRef head = LLVMAppendBasicBlockInContext(h.c, h.fn, "");
-    LLVMBasicBlockRef body = LLVMAppendBasicBlockInContext(h.c, h.fn, "");
-    LLVMBasicBlockRef after = LLVMAppendBasicBlockInContext(h.c, h.fn, "");
-    LLVMBuildBr(h.b, head);
-    LLVMPositionBuilderAtEnd(h.b, head);
+    While w = while_begin(&h);
     V i = emit_get(&h, h.i64, done);
-    LLVMBuildCondBr(h.b, k_lt(&h, i, count), body, after);
-    LLVMPositionBuilderAtEnd(h.b, body);
+    while_test(&h, &w, k_lt(&h, i, count));
     V digit, base = digits_offset(&h, k_add(&h, start, i), n, size, stride, &digit);
     V run = k_min(&h, k_sub(&h, count, i), k_sub(&h, length, digit));
     Loop l = loop_begin(&h, k_num(&h, 0), run, 1);
@@ -53,8 +48,7 @@ Fun contract_offsets(Emit *e) {
     k_store(&h, offset, k_elem(&h, h.i64, dst, k_add(&h, i, l.i)), 8);
     loop_end(&h, &l);
     emit_set(&h, done, k_add(&h, i, run));
-    LLVMBuildBr(h.b, head);
-    LLVMPositionBuilderAtEnd(h.b, after);
+    while_end(&h, &w);
     fun_end(&h, back);
     return f;
 }
@@ -72,10 +66,10 @@ static V contiguous(Emit *e, V off, V from, V n) {
 
 /* ---- numbers ----------------------------------------------------------------------------------- */
 
-/* bf16 bits as i16 (round to nearest, ties to even). */
+/* bf16 bits as i16 (round to nearest, ties to even). Only vectors are converted by an instruction. */
 static V to_bf16(Emit *e, V x, uint32_t n) {
-    V y = LLVMBuildFPTrunc(e->b, x, n == 1 ? e->bf16 : k_vec(e->bf16, n), "");
-    return LLVMBuildBitCast(e->b, y, n == 1 ? e->i16 : k_vec(e->i16, n), "");
+    if (n == 1) return LLVMBuildExtractElement(e->b, to_bf16(e, emit_splat(e, 4, x), 4), LLVMConstInt(e->i32, 0, false), "");
+    return LLVMBuildBitCast(e->b, LLVMBuildFPTrunc(e->b, x, k_vec(e->bf16, n), ""), k_vec(e->i16, n), "");
 }
 
 /* n bf16 numbers at src: as stored, or rounded. */

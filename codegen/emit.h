@@ -84,6 +84,7 @@ typedef struct Emit {
     LLVMTypeRef f32, i1, i16, i32, i64, ptr, f16, bf16, f64;
     uint32_t lanes;            /* f32 numbers in a vector of the target */
     bool has_bf16;             /* native conversion */
+    bool amx;                  /* the tile unit for products of bf16 */
     EmitArg *args;             /* by argument of the kernel */
     VEC(EmitLocal) locals;
     Val lvl[MAX_LEVELS];       /* X_LVL: by level; of the loops around from `levels`, of a scan its step */
@@ -97,7 +98,7 @@ typedef struct Emit {
     /* private to build.c */
     VEC(V) size_loads;         /* by place in code->sizes */
     VEC(Access) accesses;
-    uint32_t n_scopes;
+    uint32_t n_scopes, n_fixed_scopes; /* the first ones are the arguments' */
 } Emit;
 
 /* expr.c
@@ -105,6 +106,7 @@ typedef struct Emit {
 /* Forgets what was computed; needed whenever code moves to another place (other indices, other block). */
 void emit_fresh(Emit *e);
 Val emit_expr(Emit *e, At *at, ExprId x);
+Val emit_sum(Emit *e, At *at, V acc, ExprId x); /* acc + x, for a real acc; fused where x is a product */
 V emit_real(Emit *e, At *at, Val v);        /* float or vector: as it is, converted from an int */
 V emit_real_vec(Emit *e, At *at, Val v);    /* always of the place's width */
 V emit_bool(Emit *e, At *at, Val v);        /* i1 or vector */
@@ -119,6 +121,7 @@ V emit_splat(Emit *e, uint32_t width, V scalar);
 /* read.c: memory */
 /* The element of a value at subscripts of all its axes. */
 Val emit_read(Emit *e, At *at, Value v, const Val *subs);
+Val emit_read_arg(Emit *e, At *at, uint32_t arg, const Val *subs);
 /* Stores x at subscripts of all axes of the argument's value (rank of the value). */
 void emit_store_arg(Emit *e, At *at, uint32_t arg, const Val *subs, Val x);
 void emit_store_local(Emit *e, At *at, EmitLocal *l, const Val *subs, Val x);

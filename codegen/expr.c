@@ -326,6 +326,24 @@ static Val sum_of(Emit *e, At *at, Fn f, const ExprId *args) {
     return val_real(e, f == F_sub ? LLVMBuildFSub(e->b, a, b, "") : LLVMBuildFAdd(e->b, a, b, ""));
 }
 
+Val emit_sum(Emit *e, At *at, V acc, ExprId x) {
+    const Expr *p = graph_expr(e->g, x);
+    bool minus = p->op == X_FN && p->fn == F_neg && p->type == T_REAL && is_product(e, expr_arg(e->g, x, 0));
+    ExprId product = minus ? expr_arg(e->g, x, 0) : x;
+    if (is_product(e, product)) {
+        V a = emit_real(e, at, emit_expr(e, at, expr_arg(e->g, product, 0)));
+        V b = emit_real(e, at, emit_expr(e, at, expr_arg(e->g, product, 1)));
+        if (minus) a = LLVMBuildFNeg(e->b, a, "");
+        same_shape(e, at->width, &a, &b);
+        same_shape(e, at->width, &a, &acc);
+        same_shape(e, at->width, &b, &acc);
+        return val_real(e, fused(e, a, b, acc));
+    }
+    V v = emit_real(e, at, emit_expr(e, at, x));
+    same_shape(e, at->width, &v, &acc);
+    return val_real(e, LLVMBuildFAdd(e->b, acc, v, ""));
+}
+
 /* A divisor that all lanes share is inverted once: 1 ulp for a division a vector. */
 static Val divide(Emit *e, At *at, V a, V b) {
     if (is_vector(a) && !is_vector(b)) {

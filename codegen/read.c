@@ -222,8 +222,12 @@ Val emit_read(Emit *e, At *at, Value v, const Val *subs) {
         e->error = arena_printf(e->arena, "kernel %s reads value %u that is no argument", e->k->name, v);
         return e->g->values.data[v].type == T_INT ? val_const(e, 0) : val_real(e, emit_f32(e, 0));
     }
-    EmitArg *from = &e->args[a - 1];
-    return read_at(e, at, from->ptr, arg_offset(e, at, a - 1, subs), from->dtype, from->scope);
+    return emit_read_arg(e, at, a - 1, subs);
+}
+
+Val emit_read_arg(Emit *e, At *at, uint32_t arg, const Val *subs) {
+    EmitArg *from = &e->args[arg];
+    return read_at(e, at, from->ptr, arg_offset(e, at, arg, subs), from->dtype, from->scope);
 }
 
 void emit_store_arg(Emit *e, At *at, uint32_t arg, const Val *subs, Val x) {

@@ -42,7 +42,7 @@ typedef enum DiagStyle { DIAG_PLAIN, DIAG_COLOUR, DIAG_JSON } DiagStyle;
 /* Prints in the order of places reported, as design.md's section 10 of style shows; JSON is one array. */
 void diag_print(const Diag *d, FILE *f, DiagStyle style);
 
-/* "E0214" or "0214" or "214" -> the explanation, or false. */
+/* "E0601" or "0601" or "601" -> the explanation, or false. */
 bool diag_explain(const char *code, FILE *f);
 void diag_list(FILE *f); /* all codes, a line each */
 

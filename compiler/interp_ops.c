@@ -93,7 +93,9 @@ static void on_reals(Fn fn, Cell *d, const Cell *a, bool one_a, const Cell *b, b
     case F_abs: MAP1(double, double, fabs(x))
     case F_round: MAP1(double, double, rint(x))
     case F_floor: MAP1(double, double, floor(x))
-    default: MAP1(double, double, x)
+    case F_real:
+    case F_stop: MAP1(double, double, x)
+    default: MAP1(double, double, x * NAN) /* a row without a value is seen at once */
     }
 }
 

@@ -94,8 +94,12 @@ static double fold(Fn f, const double *x) {
     case F_abs: return fabs(x[0]);
     case F_round: return nearbyint(x[0]);
     case F_floor: return floor(x[0]);
-    default: return x[0];
+    case F_real:
+    case F_stop: return x[0];
+    case F_NONE:
+    case F_COUNT: break;
     }
+    return NAN;
 }
 
 static bool whole(const Val *v) { return v->kind == V_SIZE || (v->kind == V_NUM && v->is_int); }

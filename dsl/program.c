@@ -114,11 +114,16 @@ static Graph *finish(Graph *g) {
     return graph_simplify(graph_unstack(graph_distribute(graph_simplify(g))));
 }
 
-static Graph *differentiate(Graph *g, const EntryInfo *e, Diag *d) {
+/* raw: the graph as the checker made it, where every equation still stands at its own line. */
+static Graph *differentiate(Graph *g, Graph *raw, const EntryInfo *e, Diag *d) {
     GradError why = {0};
     Graph *r = graph_grad(g, &why);
     if (r) return finish(r);
-    diag_report(d, E0906, why.loc.line ? why.loc : e->train->loc, "%s", why.text ? why.text : "this has no derivative");
+    GradError at = {0};
+    if (!graph_grad(graph_distribute(raw), &at) && at.loc.line) why = at;
+    diag_report(d, E0906, why.loc.line ? why.loc : e->train->loc, "%s",
+                why.text ? why.text : "this has no derivative");
+    diag_help(d, "stop(x) keeps the gradient out; x + stop(f(x) - x) passes it straight through f");
     return NULL;
 }
 
@@ -151,7 +156,7 @@ Graph *program_graph_stage(Program *p, const char *entry, const char *stage, Dia
     if (e->kind == ENTRY_GRAD || e->kind == ENTRY_TRAIN) {
         g = finish(g);
         if (strcmp(stage, "graph") == 0) return g;
-        g = differentiate(g, e, d);
+        g = differentiate(g, x.c.g, e, d);
         if (g && e->kind == ENTRY_TRAIN) g = elaborate_update(&x, g, d) ? graph_simplify(g) : NULL;
         return g;
     }

@@ -23,6 +23,7 @@ enum { RW_OP_LAUNCH, RW_OP_LOOP, RW_OP_COPY, RW_OP_SWAP, RW_OPS };
 
 /* Limits: a file beyond them is refused by its reader, and not written. */
 enum {
+    RW_FILE_AXES = 64,   /* run-time axes                               */
     RW_FILE_RANK = 12,   /* axes of a buffer                            */
     RW_FILE_LEVELS = 8,  /* loops in each other                         */
     RW_FILE_MEMBER = 4,  /* leading axes that choose a member           */

@@ -8,7 +8,7 @@
 static const char help[] =
     "usage: %s [CODE]...\n"
     "\n"
-    "Explains a diagnostic by the code behind it (E0214, 0214 or 214); without one, lists all.\n";
+    "Explains a diagnostic by the code behind it (E0601, 0601 or 601); without one, lists all.\n";
 
 int cmd_explain(const char *command, int argc, char **argv) {
     enum { HELP = OPTION_LONG };

@@ -59,8 +59,10 @@ __attribute__((target("avx2"))) static uint64_t read_rows(const uint8_t *p, size
 __attribute__((target("avx2,fma"))) static double fma_avx2(long rounds) {
     __m256 a[12], x = _mm256_set1_ps(0.999f), y = _mm256_set1_ps(1e-3f);
     for (int i = 0; i < 12; i++) a[i] = _mm256_set1_ps((float)i);
-    for (long n = 0; n < rounds; n++)
+    for (long n = 0; n < rounds; n++) {
+#pragma GCC unroll 12
         for (int i = 0; i < 12; i++) a[i] = _mm256_fmadd_ps(a[i], x, y);
+    }
     for (int i = 1; i < 12; i++) a[0] = _mm256_add_ps(a[0], a[i]);
     return (double)_mm256_cvtss_f32(a[0]);
 }
@@ -68,8 +70,10 @@ __attribute__((target("avx2,fma"))) static double fma_avx2(long rounds) {
 __attribute__((target("avx512f"))) static double fma_avx512(long rounds) {
     __m512 a[12], x = _mm512_set1_ps(0.999f), y = _mm512_set1_ps(1e-3f);
     for (int i = 0; i < 12; i++) a[i] = _mm512_set1_ps((float)i);
-    for (long n = 0; n < rounds; n++)
+    for (long n = 0; n < rounds; n++) {
+#pragma GCC unroll 12
         for (int i = 0; i < 12; i++) a[i] = _mm512_fmadd_ps(a[i], x, y);
+    }
     for (int i = 1; i < 12; i++) a[0] = _mm512_add_ps(a[0], a[i]);
     return (double)_mm512_cvtss_f32(a[0]);
 }

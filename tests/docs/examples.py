@@ -39,7 +39,8 @@ class Block:
     """lines[first:last] of the document: what stands between two fences."""
 
     def __init__(self, words, first, last, text, around):
-        self.kind, self.words, self.first, self.last, self.text, self.around = words[0], words[1:], first, last, text, around
+        self.kind, self.words, self.text, self.around = words[0], words[1:], text, around
+        self.first, self.last = first, last
 
     def name(self):
         return next((w[5:] for w in self.words if w.startswith("name=")), None)

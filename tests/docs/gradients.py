@@ -5,8 +5,8 @@
 
 Parameters get their first values plus noise of size S (0.1), since zeros hide mistakes. Each parameter is then
 moved a step H (3e-6), and two, to both sides in a random direction, and the slope of loss + penalty is compared
-with what `rwkvc eval MODEL.rwkv grad` says of that direction, relative to the larger of the two. Exit 0: all agree to the
-bar (1e-5). Only the standard library is used.
+with what `rwkvc eval MODEL.rwkv grad` says of that direction, relative to the larger of the two. Exit 0: all agree
+to the bar (1e-5). Only the standard library is used.
 """
 import json
 import os
@@ -85,7 +85,8 @@ def main():
         p, g = os.path.join(folder, "p.safetensors"), os.path.join(folder, "g.safetensors")
 
         def run(entry, *words):
-            return subprocess.run([rwkvc, "eval", model, entry, *words], check=True, stdout=subprocess.PIPE, text=True).stdout
+            command = [rwkvc, "eval", model, entry, *words]
+            return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
         def loss(params, *words):
             write(p, params)

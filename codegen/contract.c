@@ -1,0 +1,457 @@
+/* contract: a sum over a product of two factors, in tiles of m x n, and what follows at the same points.
+ *
+ * The side with the last axis of the result gives the columns (lanes of vectors), the other one the
+ * rows. The points of a side, and the terms of the sum, are flattened: digits, each with a size and a
+ * stride in its factor; neighbours that are one axis in memory are joined.
+ *
+ * Grid: batch, then groups of `rows` rows, then tiles of columns, then the tiles of rows of a group. So a
+ * range is cut into large rectangles; for each, both factors are packed K_BLOCK terms at a time and
+ * multiplied into scratch. A result of FEW_ROWS rows or less is computed without packing: the columns'
+ * factor (the weights, in decoding) is read once as it lies. Which way is taken depends on sizes alone and
+ * every sum has an order of its own, so a result is the same however the grid is cut. */
+#include "contract.h"
+
+#include <string.h>
+
+enum { INDICES = 2 * MAX_RANK };
+
+typedef struct Digit {
+    Size size, stride;
+} Digit;
+
+typedef struct Digits {
+    uint32_t n;
+    Digit d[MAX_RANK];
+    V size, stride; /* arrays of i64 */
+} Digits;
+
+typedef struct Factor {
+    uint32_t arg;
+    uint8_t dtype;
+    Size base;                           /* offset at index 0 ...                        */
+    uint32_t n_atoms;
+    struct { ExprId atom; Size coef; } atoms[AFFINE_MAX * 2]; /* ... and of the counters around */
+    Size stride[INDICES];                /* by index of the node                         */
+    Digits points, terms;
+} Factor;
+
+typedef struct Axes { /* of the node, in order */
+    uint32_t n;
+    uint8_t axis[MAX_RANK];
+    Size total;
+} Axes;
+
+typedef enum FewPath { FEW_NONE, FEW_DOT, FEW_AXPY } FewPath;
+
+typedef struct Contract {
+    Emit *e;
+    Blocking bl;
+    uint32_t rank;
+    Size size[INDICES];
+    Axes batch, m, n, k;
+    Factor rows, cols;
+    FewPath few;
+    bool few_only, x_direct;             /* never many rows; the rows are read as they lie */
+    V M, N, K, nm, nn;
+    V a, b, c, x, row, col, ka, kb;      /* in scratch                                   */
+    V idx[INDICES];                      /* the point at hand                            */
+} Contract;
+
+/* ---- the shape ---------------------------------------------------------------------------------- */
+
+Blocking contract_blocking(const Emit *e, bool amx) {
+    if (amx) return (Blocking){true, 16, 32, 32, 64, 32, 512, 512};
+    if (e->lanes == 16) return (Blocking){false, 16, 32, 14, 56, 32, 224, 512};
+    return (Blocking){false, 8, 16, 6, 48, 32, 192, 512};
+}
+
+static Size times(Emit *e, Size a, Size b) { return size_mul(e->g->sizes, a, b); }
+static Size number(Emit *e, int64_t n) { return size_num(e->g->sizes, n); }
+static bool is_number(Emit *e, Size s, int64_t n) {
+    int64_t v;
+    return size_is_num(e->g->sizes, s, &v) && v == n;
+}
+
+static bool add_atom(Emit *e, Factor *f, ExprId atom, Size coef) {
+    const Expr *x = graph_expr(e->g, atom);
+    if (x->op == X_IDX) {
+        f->stride[x->i] = size_add(e->g->sizes, f->stride[x->i], coef);
+        return f->stride[x->i] != 0;
+    }
+    if ((x->op != X_LVL && x->op != X_POS) || f->n_atoms == sizeof f->atoms / sizeof *f->atoms) return false;
+    f->atoms[f->n_atoms].atom = atom;
+    f->atoms[f->n_atoms++].coef = coef;
+    return true;
+}
+
+static bool factor_of(Emit *e, ExprId read, Factor *f) {
+    const Expr *x = graph_expr(e->g, read);
+    if (x->op != X_READ || !e->arg_of[x->value] || e->local_of[x->value]) return false;
+    const ValueInfo *v = graph_value(e->g, x->value);
+    f->arg = e->arg_of[x->value] - 1;
+    f->dtype = e->args[f->arg].dtype;
+    if (f->dtype != DT_F32 && f->dtype != DT_BF16 && f->dtype != DT_F16) return false;
+    f->base = number(e, 0);
+    for (uint32_t i = 0; i < INDICES; i++) f->stride[i] = number(e, 0);
+    Size stride = number(e, 1);
+    for (uint32_t i = v->rank; i-- > e->args[f->arg].drop;) {
+        Affine a;
+        if (!expr_affine(e->g, expr_arg(e->g, read, i), &a)) return false;
+        f->base = size_add(e->g->sizes, f->base, times(e, a.konst, stride));
+        for (uint32_t j = 0; j < a.n; j++)
+            if (!add_atom(e, f, a.atom[j], size_ground(e->g->sizes, times(e, a.coef[j], stride)))) return false;
+        stride = size_ground(e->g->sizes, times(e, stride, v->dims[i]));
+    }
+    f->base = size_ground(e->g->sizes, f->base);
+    return f->base != 0 && stride != 0;
+}
+
+static bool axes_of(Contract *c, Axes *a, const uint8_t *axis, uint32_t n) {
+    a->total = number(c->e, 1);
+    for (uint32_t i = 0; i < n; i++) {
+        a->total = times(c->e, a->total, c->size[axis[i]]);
+        if (!is_number(c->e, c->size[axis[i]], 1)) a->axis[a->n++] = axis[i];
+    }
+    return a->total != 0;
+}
+
+/* Digits of a factor along axes: two are one where the outer stride is the inner length. */
+static void digits_of(Contract *c, const Factor *f, const Axes *a, Digits *d) {
+    for (uint32_t i = 0; i < a->n; i++) {
+        Digit next = {c->size[a->axis[i]], f->stride[a->axis[i]]};
+        Digit *last = d->n ? &d->d[d->n - 1] : NULL;
+        if (last && last->stride == size_ground(c->e->g->sizes, times(c->e, next.size, next.stride)))
+            *last = (Digit){size_ground(c->e->g->sizes, times(c->e, last->size, next.size)), next.stride};
+        else
+            d->d[d->n++] = next;
+    }
+    if (!d->n) d->d[d->n++] = (Digit){number(c->e, 1), number(c->e, 0)};
+}
+
+static bool one_run(Contract *c, const Digits *d) { return d->n == 1 && is_number(c->e, d->d[0].stride, 1); }
+
+static void choose_few(Contract *c) {
+    int64_t m;
+    bool known = size_is_num(c->e->g->sizes, c->m.total, &m);
+    if (known && m > FEW_ROWS) return;
+    if (one_run(c, &c->cols.terms)) c->few = FEW_DOT;
+    else if (one_run(c, &c->cols.points) && c->cols.terms.n == 1) c->few = FEW_AXPY;
+    c->few_only = known && c->few != FEW_NONE;
+    c->x_direct = c->rows.dtype == DT_F32 && one_run(c, &c->rows.terms);
+}
+
+static bool shape_of(Contract *c) {
+    Emit *e = c->e;
+    const PlanContract *p = &e->k->contract;
+    const Node *n = graph_node(e->g, e->k->members.data[0].node);
+    const ValueInfo *out = graph_value(e->g, n->out);
+    c->rank = out->rank;
+    for (uint32_t i = 0; i < out->rank + n->n_extra; i++)
+        c->size[i] = size_ground(e->g->sizes, i < out->rank ? out->dims[i] : n->extra[i - out->rank]);
+    if (!p->n_m || !p->n_n || !p->n_k) return false;
+    bool swap = p->m[p->n_m - 1] > p->n[p->n_n - 1];
+    if (!factor_of(e, swap ? p->b : p->a, &c->rows) || !factor_of(e, swap ? p->a : p->b, &c->cols)) return false;
+    if (!axes_of(c, &c->batch, p->batch, p->n_batch) || !axes_of(c, &c->k, p->k, p->n_k) ||
+        !axes_of(c, &c->m, swap ? p->n : p->m, swap ? p->n_n : p->n_m) ||
+        !axes_of(c, &c->n, swap ? p->m : p->n, swap ? p->n_m : p->n_n))
+        return false;
+    digits_of(c, &c->rows, &c->m, &c->rows.points);
+    digits_of(c, &c->rows, &c->k, &c->rows.terms);
+    digits_of(c, &c->cols, &c->n, &c->cols.points);
+    digits_of(c, &c->cols, &c->k, &c->cols.terms);
+    for (uint32_t i = 1; i < e->k->members.n; i++)
+        if (graph_value(e->g, graph_node(e->g, e->k->members.data[i].node)->out)->rank != c->rank) return false;
+    choose_few(c);
+    return true;
+}
+
+static Size tiles(Emit *e, Size total, uint32_t tile) {
+    Size up = size_add(e->g->sizes, total, number(e, tile - 1));
+    return size_floordiv(e->g->sizes, up, number(e, tile));
+}
+
+/* ---- scratch -------------------------------------------------------------------------------------- */
+
+static int64_t most(Emit *e, Size total, uint32_t tile, uint32_t limit) {
+    int64_t n;
+    if (!size_is_num(e->g->sizes, total, &n) || n >= limit) return limit;
+    return (n + tile - 1) / tile * tile;
+}
+
+static V at_byte(Emit *e, int64_t *used, int64_t bytes) {
+    V p = k_elem(e, LLVMInt8TypeInContext(e->c), e->scratch_p, k_num(e, *used));
+    *used += (bytes + 63) / 64 * 64;
+    return p;
+}
+
+static Size lay_out(Contract *c) {
+    Emit *e = c->e;
+    int64_t rows = most(e, c->m.total, c->bl.tile_rows, c->few_only ? FEW_ROWS : c->bl.rows);
+    int64_t cols = most(e, c->n.total, c->bl.tile_cols, c->bl.cols), used = 0;
+    int64_t spare = c->bl.amx ? 32 : 16;
+    c->row = at_byte(e, &used, (rows + spare) * 8);
+    c->col = at_byte(e, &used, (cols + spare) * 8);
+    c->ka = at_byte(e, &used, K_BLOCK * 8);
+    c->kb = at_byte(e, &used, K_BLOCK * 8);
+    c->c = at_byte(e, &used, (rows + spare) * 4 * contract_ld(&c->bl));
+    if (!c->few_only) {
+        c->a = at_byte(e, &used, (rows + spare) * 4 * K_BLOCK);
+        c->b = at_byte(e, &used, (cols + c->bl.strip) * 4 * K_BLOCK);
+    }
+    if (c->few == FEW_NONE || c->x_direct) return number(e, used);
+    c->x = at_byte(e, &used, 0);
+    Size one = size_add(e->g->sizes, c->k.total, number(e, LD_PAD));
+    return size_add(e->g->sizes, number(e, used + 64), times(e, one, number(e, 4 * FEW_ROWS)));
+}
+
+static void digit_arrays(Contract *c, Digits *d) {
+    Emit *e = c->e;
+    d->size = emit_var(e, LLVMArrayType2(e->i64, d->n), NULL);
+    d->stride = emit_var(e, LLVMArrayType2(e->i64, d->n), NULL);
+    for (uint32_t i = 0; i < d->n; i++) {
+        k_store(e, emit_size(e, d->d[i].size), k_elem(e, e->i64, d->size, k_num(e, i)), 8);
+        k_store(e, emit_size(e, d->d[i].stride), k_elem(e, e->i64, d->stride, k_num(e, i)), 8);
+    }
+}
+
+/* ---- points ---------------------------------------------------------------------------------------- */
+
+/* Sets idx of axes to the digits of p. */
+static void split_point(Contract *c, const Axes *a, V p) {
+    Emit *e = c->e;
+    for (uint32_t i = a->n; i-- > 0;) {
+        if (i == 0) {
+            c->idx[a->axis[0]] = p;
+            break;
+        }
+        V s = emit_size(e, c->size[a->axis[i]]), q = k_div(e, p, s);
+        c->idx[a->axis[i]] = k_sub(e, p, k_mul(e, q, s));
+        p = q;
+    }
+}
+
+/* Address of a factor at the batch point at hand, all other indices 0. */
+static V factor_at(Contract *c, const Factor *f) {
+    Emit *e = c->e;
+    V at = emit_size(e, f->base);
+    for (uint32_t i = 0; i < f->n_atoms; i++) {
+        const Expr *x = graph_expr(e->g, f->atoms[i].atom);
+        V counter = x->op == X_LVL ? e->lvl[x->i].v : e->pos[x->i].v;
+        at = k_add(e, at, k_mul(e, counter, emit_size(e, f->atoms[i].coef)));
+    }
+    for (uint32_t i = 0; i < c->batch.n; i++) {
+        uint8_t axis = c->batch.axis[i];
+        at = k_add(e, at, k_mul(e, c->idx[axis], emit_size(e, f->stride[axis])));
+    }
+    return k_elem(e, k_storage(e, f->dtype), e->args[f->arg].ptr, at);
+}
+
+static void offsets(Contract *c, V dst, V start, V count, const Digits *d) {
+    V args[] = {dst, start, count, k_num(c->e, d->n), d->size, d->stride};
+    fun_call(c->e, contract_offsets(c->e), args, 6);
+}
+
+/* ---- what follows the sum --------------------------------------------------------------------------- */
+
+static void members_at(Contract *c, At *at, V sum) {
+    Emit *e = c->e;
+    emit_fresh(e);
+    for (uint32_t i = 0; i < e->k->members.n; i++) {
+        const PlanMember *m = &e->k->members.data[i];
+        const Node *n = graph_node(e->g, m->node);
+        Val x = i ? emit_expr(e, at, n->expr) : val_real(e, sum);
+        e->locals.data[e->local_of[n->out] - 1].bound = x;
+        if (m->arg != LOCAL) emit_store_arg(e, at, m->arg, at->idx, x);
+    }
+}
+
+static void bind_members(Contract *c) {
+    Emit *e = c->e;
+    for (uint32_t i = 0; i < e->k->members.n; i++) {
+        Value v = graph_node(e->g, e->k->members.data[i].node)->out;
+        EmitLocal *l = PUSH(e->arena, &e->locals);
+        l->value = v;
+        e->local_of[v] = e->locals.n;
+    }
+    e->n_idx = c->rank;
+    for (uint32_t i = 0; i < c->rank; i++) e->idx_size[i] = c->size[i];
+}
+
+/* lanes points from the one at hand on, along the last axis of the columns. */
+static void vector_at(Contract *c, V from, V j, V tail) {
+    Emit *e = c->e;
+    At at = {.width = c->bl.lanes, .tail = tail};
+    for (uint32_t i = 0; i < c->rank; i++) at.idx[i] = val_int(c->idx[i] ? c->idx[i] : k_num(e, 0));
+    if (c->n.n) {
+        uint8_t last = c->n.axis[c->n.n - 1];
+        at.idx[last] = val_lane(k_add(e, c->idx[last], j), 1);
+    }
+    V x = k_load(e, k_vec(e->f32, c->bl.lanes), k_elem(e, e->f32, c->c, k_add(e, from, j)), 4);
+    members_at(c, &at, x);
+}
+
+/* All points of rows m0..m1, columns n0..n1. */
+static void finish(Contract *c, V m0, V m1, V n0, V n1) {
+    Emit *e = c->e;
+    int64_t lanes = c->bl.lanes;
+    V n = emit_var(e, e->i64, NULL);
+    Loop r = loop_begin(e, m0, m1, 1);
+    split_point(c, &c->m, r.i);
+    emit_set(e, n, n0);
+    While w = while_begin(e);
+    V j0 = emit_get(e, e->i64, n);
+    while_test(e, &w, k_lt(e, j0, n1));
+    split_point(c, &c->n, j0);
+    V run = k_sub(e, n1, j0);
+    if (c->n.n) {
+        uint8_t last = c->n.axis[c->n.n - 1];
+        run = k_min(e, run, k_sub(e, emit_size(e, c->size[last]), c->idx[last]));
+    }
+    V from = k_add(e, k_mul(e, k_sub(e, r.i, m0), k_num(e, contract_ld(&c->bl))), k_sub(e, j0, n0));
+    V whole = k_mul(e, k_div(e, run, k_num(e, lanes)), k_num(e, lanes));
+    Loop l = loop_begin(e, k_num(e, 0), whole, lanes);
+    vector_at(c, from, l.i, NULL);
+    loop_end(e, &l);
+    If rest = if_begin(e, k_lt(e, whole, run));
+    vector_at(c, from, whole, k_lanes_below(e, c->bl.lanes, k_sub(e, run, whole)));
+    if_end(e, &rest);
+    emit_fresh(e);
+    emit_set(e, n, k_add(e, j0, run));
+    while_end(e, &w);
+    loop_end(e, &r);
+}
+
+/* ---- sums --------------------------------------------------------------------------------------------- */
+
+static void many(Contract *c, V a, V b, V m0, V rows, V n0, V cols) {
+    Emit *e = c->e;
+    offsets(c, c->row, m0, rows, &c->rows.points);
+    offsets(c, c->col, n0, cols, &c->cols.points);
+    Loop k = loop_begin(e, k_num(e, 0), c->K, K_BLOCK);
+    V kc = k_min(e, k_sub(e, c->K, k.i), k_num(e, K_BLOCK));
+    offsets(c, c->ka, k.i, kc, &c->rows.terms);
+    offsets(c, c->kb, k.i, kc, &c->cols.terms);
+    V pa[] = {c->a, k_num(e, K_BLOCK), a, c->row, rows, c->ka, kc};
+    fun_call(e, contract_pack_rows(e, &c->bl, c->rows.dtype, c->bl.amx), pa, 7);
+    V pb[] = {c->b, b, c->col, cols, c->kb, kc};
+    fun_call(e, contract_pack_cols(e, &c->bl, c->cols.dtype, c->bl.amx), pb, 6);
+    V pc[] = {c->a, c->b, c->c, rows, cols, kc, k_eq(e, k.i, k_num(e, 0))};
+    fun_call(e, c->bl.amx ? contract_product_amx(e, &c->bl) : contract_product(e, &c->bl), pc, 7);
+    loop_end(e, &k);
+}
+
+/* The rows as f32 with neighbouring terms; their offsets in c->row. */
+static V few_rows(Contract *c, V a, V rows) {
+    Emit *e = c->e;
+    offsets(c, c->row, k_num(e, 0), rows, &c->rows.points);
+    if (c->x_direct) return a;
+    V ld = k_add(e, c->K, k_num(e, LD_PAD));
+    Loop k = loop_begin(e, k_num(e, 0), c->K, K_BLOCK);
+    V kc = k_min(e, k_sub(e, c->K, k.i), k_num(e, K_BLOCK));
+    offsets(c, c->ka, k.i, kc, &c->rows.terms);
+    V pa[] = {k_elem(e, e->f32, c->x, k.i), ld, a, c->row, rows, c->ka, kc};
+    fun_call(e, contract_pack_rows(e, &c->bl, c->rows.dtype, false), pa, 7);
+    loop_end(e, &k);
+    Loop r = loop_begin(e, k_num(e, 0), rows, 1);
+    k_store(e, k_mul(e, r.i, ld), k_elem(e, e->i64, c->row, r.i), 8);
+    loop_end(e, &r);
+    return c->x;
+}
+
+static void few(Contract *c, V a, V b, V rows, V n0, V cols) {
+    Emit *e = c->e;
+    V x = few_rows(c, a, rows);
+    if (c->few == FEW_DOT) {
+        offsets(c, c->col, n0, cols, &c->cols.points);
+        V args[] = {x, c->row, b, c->col, c->c, rows, cols, c->K};
+        fun_call(e, contract_dot(e, &c->bl, c->cols.dtype), args, 8);
+        return;
+    }
+    V args[] = {x, c->row, k_elem(e, k_storage(e, c->cols.dtype), b, n0), emit_size(e, c->cols.terms.d[0].stride), c->c,
+                rows, cols, c->K};
+    fun_call(e, contract_axpy(e, &c->bl, c->cols.dtype), args, 8);
+}
+
+/* ---- the kernel ------------------------------------------------------------------------------------------ */
+
+/* Tiles at..end in rectangles: rows m0 + [0, h tiles), columns n0 + [0, w tiles). */
+typedef struct Place {
+    V batch, m0, n0, h, w;
+} Place;
+
+static Place place_of(Contract *c, V at) {
+    Emit *e = c->e;
+    V per = k_mul(e, c->nm, c->nn), group = k_num(e, c->bl.rows / c->bl.tile_rows);
+    V batch = k_div(e, at, per), in = k_sub(e, at, k_mul(e, batch, per)), left = k_sub(e, e->end, at);
+    V size = k_mul(e, c->nn, group), g = k_div(e, in, size), first = k_mul(e, g, group);
+    in = k_sub(e, in, k_mul(e, g, size));
+    V high = k_min(e, group, k_sub(e, c->nm, first));
+    V jn = k_div(e, in, high), im = k_sub(e, in, k_mul(e, jn, high));
+    /* Whole columns of the group, or the rest of one. */
+    V whole = k_and(e, k_eq(e, im, k_num(e, 0)), k_le(e, high, left));
+    V wide = k_min(e, k_div(e, left, high), k_min(e, k_sub(e, c->nn, jn), k_num(e, c->bl.cols / c->bl.tile_cols)));
+    V h = LLVMBuildSelect(e->b, whole, high, k_min(e, k_sub(e, high, im), left), "");
+    V w = LLVMBuildSelect(e->b, whole, wide, k_num(e, 1), "");
+    V m0 = k_mul(e, k_add(e, first, im), k_num(e, c->bl.tile_rows));
+    return (Place){batch, m0, k_mul(e, jn, k_num(e, c->bl.tile_cols)), h, w};
+}
+
+static void rectangle(Contract *c, const Place *p, V is_few) {
+    Emit *e = c->e;
+    split_point(c, &c->batch, p->batch);
+    V m1 = k_min(e, c->M, k_add(e, p->m0, k_mul(e, p->h, k_num(e, c->bl.tile_rows))));
+    V n1 = k_min(e, c->N, k_add(e, p->n0, k_mul(e, p->w, k_num(e, c->bl.tile_cols))));
+    V rows = k_sub(e, m1, p->m0), cols = k_sub(e, n1, p->n0);
+    V a = factor_at(c, &c->rows), b = factor_at(c, &c->cols);
+    if (c->few == FEW_NONE) {
+        many(c, a, b, p->m0, rows, p->n0, cols);
+    } else if (c->few_only) {
+        few(c, a, b, rows, p->n0, cols);
+    } else {
+        If i = if_begin(e, is_few);
+        few(c, a, b, rows, p->n0, cols);
+        if_else(e, &i);
+        many(c, a, b, p->m0, rows, p->n0, cols);
+        if_end(e, &i);
+    }
+    finish(c, p->m0, m1, p->n0, n1);
+}
+
+static void build(Contract *c) {
+    Emit *e = c->e;
+    Digits *all[] = {&c->rows.points, &c->rows.terms, &c->cols.points, &c->cols.terms};
+    for (uint32_t i = 0; i < 4; i++) digit_arrays(c, all[i]);
+    bind_members(c);
+    c->M = emit_size(e, c->m.total);
+    c->N = emit_size(e, c->n.total);
+    c->K = emit_size(e, c->k.total);
+    c->nm = k_ceil(e, c->M, c->bl.tile_rows);
+    c->nn = k_ceil(e, c->N, c->bl.tile_cols);
+    V is_few = k_le(e, c->M, k_num(e, FEW_ROWS));
+    bool tile_unit = c->bl.amx && !c->few_only;
+    if (tile_unit) contract_amx_begin(e);
+    V at = emit_var(e, e->i64, e->begin);
+    While w = while_begin(e);
+    V t = emit_get(e, e->i64, at);
+    while_test(e, &w, k_lt(e, t, e->end));
+    Place p = place_of(c, t);
+    rectangle(c, &p, is_few);
+    emit_set(e, at, k_add(e, t, k_mul(e, p.h, p.w)));
+    while_end(e, &w);
+    if (tile_unit) contract_amx_end(e);
+    LLVMBuildRetVoid(e->b);
+}
+
+const char *contract_emit(Emit *e) {
+    Contract c = {.e = e};
+    if (e->lanes != 8 && e->lanes != 16) return emit_declined;
+    if (!shape_of(&c)) return emit_declined;
+    c.bl = contract_blocking(e, e->amx && (c.rows.dtype == DT_BF16 || c.cols.dtype == DT_BF16));
+    Size grid = times(e, times(e, c.batch.total, tiles(e, c.m.total, c.bl.tile_rows)), tiles(e, c.n.total, c.bl.tile_cols));
+    if (!grid) return emit_declined;
+    fun_no_calls(e, e->fn);
+    e->code->grid = grid;
+    e->code->scratch = lay_out(&c);
+    build(&c);
+    return NULL;
+}

@@ -1,0 +1,87 @@
+/* Whole values of one point of the grid, copied between arguments and scratch. */
+#include "nest.h"
+
+typedef struct Copy {
+    Work *w;
+    Value from_local, to_local; /* 0: the argument */
+    uint32_t arg, rank;
+    int extra_axis;
+    Val extra;
+    Val idx[MAX_RANK];
+} Copy;
+
+static void one(Copy *c, uint32_t width, V tail) {
+    Emit *e = c->w->e;
+    At at = {.width = width, .tail = tail};
+    Val subs[MAX_RANK + 1];
+    for (uint32_t i = 0, k = 0; k < c->rank || (int)i == c->extra_axis; i++)
+        subs[i] = (int)i == c->extra_axis ? c->extra : c->idx[k++];
+    emit_fresh(e);
+    Val v = c->from_local ? emit_read(e, &at, c->from_local, c->idx) : emit_read_arg(e, &at, c->arg, subs);
+    if (c->to_local) emit_store_local(e, &at, &e->locals.data[e->local_of[c->to_local] - 1], c->idx, v);
+    else emit_store_arg(e, &at, c->arg, subs, v);
+}
+
+static void in_lanes(Copy *c, uint32_t axis, Size size) {
+    Emit *e = c->w->e;
+    V all = emit_size(e, size);
+    uint32_t width = e->lanes;
+    while (width > 2 && size_guess(e, size) <= width / 2) width /= 2;
+    Loop l = loop_begin(e, emit_const(e, 0), all, width);
+    c->idx[axis] = val_lane(l.i, width);
+    int64_t n;
+    bool full = size_is_num(e->g->sizes, size_ground(e->g->sizes, size), &n) && n % width == 0;
+    one(c, width, full ? NULL : lanes_below(e, width, LLVMBuildSub(e->b, all, l.i, "")));
+    loop_end(e, &l);
+}
+
+static void loops(Copy *c, const Size *dims, const bool *grid, uint32_t a, int lane) {
+    Emit *e = c->w->e;
+    while (a < c->rank && (grid[a] || (int)a == lane)) a++;
+    if (a < c->rank) {
+        Loop l = loop_begin(e, emit_const(e, 0), emit_size(e, dims[a]), 1);
+        c->idx[a] = val_int(l.i);
+        loops(c, dims, grid, a + 1, lane);
+        loop_end(e, &l);
+    } else if (c->w->grid_lane) {
+        for (uint32_t u = 0; u < c->w->vectors; u++) {
+            grid_vector(c->w, u);
+            for (uint32_t k = 0; k < c->rank; k++)
+                for (uint32_t j = 0; grid[k] && j < c->w->n_par; j++)
+                    if (c->w->par_axis[j] == k) c->idx[k] = c->w->grid[j];
+            one(c, e->lanes, c->w->tail);
+        }
+    } else if (lane >= 0) {
+        in_lanes(c, (uint32_t)lane, dims[lane]);
+    } else {
+        one(c, 1, NULL);
+    }
+}
+
+static void copy(Copy *c, Value v, const uint8_t *par) {
+    Work *w = c->w;
+    const ValueInfo i = *graph_value(w->e->g, v);
+    bool grid[MAX_RANK] = {false};
+    int lane = LANE_NONE;
+    c->rank = i.rank;
+    for (uint32_t j = 0; j < w->n_par; j++) {
+        grid[par[j]] = true;
+        w->par_axis[j] = par[j];
+        c->idx[par[j]] = w->grid[j];
+    }
+    for (uint32_t a = 0; a < i.rank && !w->grid_lane; a++)
+        if (!grid[a] && size_guess(w->e, i.dims[a]) > 1) lane = (int)a;
+    loops(c, i.dims, grid, 0, lane);
+}
+
+void copy_emit(Work *w, Value v, const uint8_t *par, uint32_t arg, int extra_axis, Val extra, bool out) {
+    Copy c = {.w = w, .arg = arg, .extra_axis = extra_axis, .extra = extra};
+    if (out) c.from_local = v;
+    else c.to_local = v;
+    copy(&c, v, par);
+}
+
+void copy_locals(Work *w, Value from, Value to, const uint8_t *par) {
+    Copy c = {.w = w, .from_local = from, .to_local = to, .extra_axis = -1};
+    copy(&c, to, par);
+}
