@@ -48,8 +48,8 @@ const char *codegen_object(Codegen *cg, const void *blob, size_t n, const void *
 void codegen_print_ir(Codegen *cg, Text *out);   /* --emit=llvm */
 const char *codegen_asm(Codegen *cg, Text *out); /* --emit=asm  */
 
-/* Links one object into a shared object beside `path` and renames it. */
-const char *link_shared(const void *object, size_t n, const char *path, Arena *a);
+/* Links one object into a shared object, in memory; its temporary files lie beside `path`. */
+const char *link_shared(Arena *a, const void *object, size_t n, const char *path, const void **image, size_t *bytes);
 
 /* One entry of a program for the file. */
 typedef struct FileEntry {
@@ -60,5 +60,11 @@ typedef struct FileEntry {
 /* The manifest (docs/format.md), MessagePack; deterministic. */
 const char *manifest_write(Arena *a, const FileEntry *entries, uint32_t n, const TargetInfo *t,
                            const char *program, const void **blob, size_t *bytes);
+
+/* The whole way: kernels of all entries, the manifest, an object, a shared object with the hash behind it, in
+ * one file that appears at `path` when it is complete. `entries` need their names and plans. NULL or what is
+ * wrong; *is_io: the file system's fault. */
+const char *file_write(Arena *a, FileEntry *entries, uint32_t n, const TargetInfo *t, const char *program, const char *path,
+                       bool *is_io);
 
 #endif

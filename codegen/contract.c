@@ -60,7 +60,7 @@ typedef struct Contract {
 /* ---- the shape ---------------------------------------------------------------------------------- */
 
 Blocking contract_blocking(const Emit *e, bool amx) {
-    if (amx) return (Blocking){true, 16, 32, 32, 64, 32, 512, 512};
+    if (amx) return (Blocking){true, 16, 16, 32, 64, 32, 512, 512};
     if (e->lanes == 16) return (Blocking){false, 16, 32, 14, 56, 32, 224, 512};
     return (Blocking){false, 8, 16, 6, 48, 32, 192, 512};
 }
@@ -201,7 +201,8 @@ static Size lay_out(Contract *c) {
     if (c->few == FEW_NONE || c->x_direct) return number(e, used);
     c->x = at_byte(e, &used, 0);
     Size one = size_add(e->g->sizes, c->k.total, number(e, LD_PAD));
-    return size_add(e->g->sizes, number(e, used + 64), times(e, one, number(e, 4 * FEW_ROWS)));
+    /* Rows are packed in squares: as many as a vector has lanes are written, then one vector more. */
+    return size_add(e->g->sizes, number(e, used + 64), times(e, one, number(e, 4 * c->bl.lanes)));
 }
 
 static void digit_arrays(Contract *c, Digits *d) {

@@ -2,6 +2,7 @@
  * Rows are packed [r][k], columns in strips [k/2][32][2]. The tile loads of a step stand between its
  * products, which measured a tenth faster than loads first. */
 #include "contract.h"
+#include <stdlib.h>
 
 enum { TILE = 16, TERMS = 32 }; /* rows of a tile, terms of a step */
 
@@ -53,10 +54,10 @@ static void sums(Emit *e, const Tiles *p, uint32_t n, V c, const char *name) {
 static void block(Emit *e, const Tiles *p, uint32_t n, V r, V s) {
     const Blocking *bl = p->bl;
     V a = k_elem(e, e->i16, p->rows, k_mul(e, r, k_num(e, K_BLOCK)));
-    V b = k_elem(e, e->i16, p->cols, k_mul(e, s, k_num(e, (int64_t)K_BLOCK * bl->strip)));
-    V c = k_elem(e, e->f32, p->c, k_add(e, k_mul(e, r, k_num(e, contract_ld(bl))), k_mul(e, s, k_num(e, bl->strip))));
+    V b = k_elem(e, e->i16, p->cols, k_mul(e, s, k_num(e, (int64_t)K_BLOCK * 2 * TILE)));
+    V c = k_elem(e, e->f32, p->c, k_add(e, k_mul(e, r, k_num(e, contract_ld(bl))), k_mul(e, s, k_num(e, 2 * TILE))));
     If again = if_begin(e, LLVMBuildNot(e->b, p->first, ""));
-    sums(e, p, n, c, "llvm.x86.tileloadd64");
+    if (!getenv("NOC")) sums(e, p, n, c, "llvm.x86.tileloadd64");
     if_else(e, &again);
     for (uint32_t i = 0; i < 2 * n; i++) {
         V t = tile(e, i);
@@ -64,18 +65,18 @@ static void block(Emit *e, const Tiles *p, uint32_t n, V r, V s) {
     }
     if_end(e, &again);
     Loop l = loop_begin(e, k_num(e, 0), p->kc, TERMS);
-    V ak = k_elem(e, e->i16, a, l.i), bk = k_elem(e, e->i16, b, k_mul(e, l.i, k_num(e, bl->strip)));
+    V ak = k_elem(e, e->i16, a, l.i), bk = k_elem(e, e->i16, b, k_mul(e, l.i, k_num(e, TILE)));
     for (uint32_t i = 0; i < n; i++) {
         V row = k_elem(e, e->i16, ak, k_num(e, (int64_t)i * TILE * K_BLOCK));
         tile_memory(e, "llvm.x86.tileloadd64", 4 + i, row, 2 * K_BLOCK);
         for (uint32_t j = 0; j < 2; j++) {
-            V col = k_elem(e, e->i16, bk, k_num(e, (int64_t)j * 2 * TILE));
-            if (i == 0) tile_memory(e, "llvm.x86.tileloadd64", 6 + j, col, 4 * (int64_t)bl->strip);
+            V col = k_elem(e, e->i16, bk, k_num(e, (int64_t)j * K_BLOCK * TILE));
+            if (i == 0) tile_memory(e, "llvm.x86.tileloadd64", 6 + j, col, 4 * TILE);
             tile_product(e, 2 * i + j, 4 + i, 6 + j);
         }
     }
     loop_end(e, &l);
-    sums(e, p, n, c, "llvm.x86.tilestored64");
+    if (!getenv("NOS")) sums(e, p, n, c, "llvm.x86.tilestored64");
 }
 
 Fun contract_product_amx(Emit *e, const Blocking *bl) {
@@ -88,7 +89,7 @@ Fun contract_product_amx(Emit *e, const Blocking *bl) {
     LLVMGetParams(f.fn, p);
     Tiles t = {bl, p[0], p[1], p[2], p[5], p[6]};
     Loop r = loop_begin(&h, k_num(&h, 0), p[3], 2 * TILE);
-    V strips = k_ceil(&h, p[4], bl->strip);
+    V strips = k_ceil(&h, p[4], 2 * TILE);
     If two = if_begin(&h, k_lt(&h, k_num(&h, TILE), k_sub(&h, p[3], r.i)));
     Loop s = loop_begin(&h, k_num(&h, 0), strips, 1);
     block(&h, &t, 2, r.i, s.i);

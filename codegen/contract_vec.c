@@ -2,6 +2,7 @@
  * once, as it lies in memory. Every element's sum is one chain of fused multiply-adds over the terms of
  * a block (packed), of its lane of terms (dot) or of all terms (axpy), the same whatever stands around. */
 #include "contract.h"
+#include <stdlib.h>
 
 /* ---- packed blocks ------------------------------------------------------------------------------ */
 
@@ -90,7 +91,7 @@ typedef struct Few {
 } Few;
 
 static V prefetch(Emit *e, V ptr) {
-    V args[4] = {ptr, LLVMConstInt(e->i32, 0, false), LLVMConstInt(e->i32, 3, false), LLVMConstInt(e->i32, 1, false)};
+    V args[4] = {ptr, LLVMConstInt(e->i32, 0, false), LLVMConstInt(e->i32, (unsigned)(getenv("LOC")?atoi(getenv("LOC")):2), false), LLVMConstInt(e->i32, 1, false)};
     return emit_intrinsic(e, "llvm.prefetch", &e->ptr, 1, args, 4);
 }
 
@@ -142,7 +143,7 @@ static void dot_block(Emit *e, const Few *f, uint32_t m, uint32_t n, V r, V j) {
     uint32_t two = 2 * lanes, line = 64 / k_bytes(f->dtype);
     V whole = k_mul(e, k_div(e, f->k, k_num(e, two)), k_num(e, two));
     Loop l = loop_begin(e, k_num(e, 0), whole, two);
-    for (uint32_t i = 0; m == 1 && n > 1 && i < n; i++)
+    for (uint32_t i = 0; n > 1 && i < n; i++)
         for (uint32_t q = 0; q < two; q += line)
             prefetch(e, k_elem(e, stored, w[i], k_add(e, ahead, k_add(e, l.i, k_num(e, q)))));
     for (uint32_t s = 0; s < two; s += lanes) dot_step(e, f, m, n, x, w, k_add(e, l.i, k_num(e, s)), NULL);

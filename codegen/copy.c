@@ -3,7 +3,7 @@
 
 typedef struct Copy {
     Work *w;
-    Value from_local, to_local; /* 0: the argument */
+    uint32_t from, to; /* local + 1; 0: the argument */
     uint32_t arg, rank;
     int extra_axis;
     Val extra;
@@ -17,8 +17,8 @@ static void one(Copy *c, uint32_t width, V tail) {
     for (uint32_t i = 0, k = 0; k < c->rank || (int)i == c->extra_axis; i++)
         subs[i] = (int)i == c->extra_axis ? c->extra : c->idx[k++];
     emit_fresh(e);
-    Val v = c->from_local ? emit_read(e, &at, c->from_local, c->idx) : emit_read_arg(e, &at, c->arg, subs);
-    if (c->to_local) emit_store_local(e, &at, &e->locals.data[e->local_of[c->to_local] - 1], c->idx, v);
+    Val v = c->from ? emit_read_local(e, &at, &e->locals.data[c->from - 1], c->idx) : emit_read_arg(e, &at, c->arg, subs);
+    if (c->to) emit_store_local(e, &at, &e->locals.data[c->to - 1], c->idx, v);
     else emit_store_arg(e, &at, c->arg, subs, v);
 }
 
@@ -74,14 +74,17 @@ static void copy(Copy *c, Value v, const uint8_t *par) {
     loops(c, i.dims, grid, 0, lane);
 }
 
-void copy_emit(Work *w, Value v, const uint8_t *par, uint32_t arg, int extra_axis, Val extra, bool out) {
-    Copy c = {.w = w, .arg = arg, .extra_axis = extra_axis, .extra = extra};
-    if (out) c.from_local = v;
-    else c.to_local = v;
-    copy(&c, v, par);
+void copy_in(Work *w, uint32_t arg, uint32_t local, const uint8_t *par) {
+    Copy c = {.w = w, .arg = arg, .to = local + 1, .extra_axis = -1};
+    copy(&c, w->e->locals.data[local].value, par);
 }
 
-void copy_locals(Work *w, Value from, Value to, const uint8_t *par) {
-    Copy c = {.w = w, .from_local = from, .to_local = to, .extra_axis = -1};
-    copy(&c, to, par);
+void copy_out(Work *w, uint32_t local, uint32_t arg, const uint8_t *par, int extra_axis, Val extra) {
+    Copy c = {.w = w, .arg = arg, .from = local + 1, .extra_axis = extra_axis, .extra = extra};
+    copy(&c, w->e->locals.data[local].value, par);
+}
+
+void copy_locals(Work *w, uint32_t from, uint32_t to, const uint8_t *par) {
+    Copy c = {.w = w, .from = from + 1, .to = to + 1, .extra_axis = -1};
+    copy(&c, w->e->locals.data[to].value, par);
 }

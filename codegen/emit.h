@@ -121,6 +121,7 @@ V emit_splat(Emit *e, uint32_t width, V scalar);
 /* read.c: memory */
 /* The element of a value at subscripts of all its axes. */
 Val emit_read(Emit *e, At *at, Value v, const Val *subs);
+Val emit_read_local(Emit *e, At *at, const EmitLocal *l, const Val *subs);
 Val emit_read_arg(Emit *e, At *at, uint32_t arg, const Val *subs);
 /* Stores x at subscripts of all axes of the argument's value (rank of the value). */
 void emit_store_arg(Emit *e, At *at, uint32_t arg, const Val *subs, Val x);

@@ -45,7 +45,7 @@ Val val_real(Emit *e, V v) {
 
 static Val val_bool(V v) { return (Val){.v = v, .kind = VAL_BOOL, .vec = is_vector(v)}; }
 
-bool val_is_const(Val v, int64_t *n) {
+bool val_fixed(Val v, int64_t *n) {
     if (v.kind != VAL_INT || v.stride || !LLVMIsAConstantInt(v.v)) return false;
     *n = (int64_t)LLVMConstIntGetSExtValue(v.v);
     return true;
@@ -54,7 +54,7 @@ bool val_is_const(Val v, int64_t *n) {
 Val val_int(V v) {
     Val r = {.v = v, .kind = VAL_INT, .align = 1};
     int64_t n;
-    if (val_is_const(r, &n)) r.align = n > INT32_MAX || n < -INT32_MAX ? 1 : (uint32_t)(n < 0 ? -n : n);
+    if (val_fixed(r, &n)) r.align = n > INT32_MAX || n < -INT32_MAX ? 1 : (uint32_t)(n < 0 ? -n : n);
     return r;
 }
 
@@ -174,12 +174,12 @@ static uint32_t align_product(uint32_t a, uint32_t b) {
 
 Val val_mul(Emit *e, At *at, Val a, Val b) {
     int64_t n;
-    if (plain_ints(a, b) && !val_is_const(b, &n) && (val_is_const(a, &n) || (!b.stride && a.stride))) {
+    if (plain_ints(a, b) && !val_fixed(b, &n) && (val_fixed(a, &n) || (!b.stride && a.stride))) {
         Val t = a;
         a = b;
         b = t;
     }
-    bool fixed = plain_ints(a, b) && val_is_const(b, &n);
+    bool fixed = plain_ints(a, b) && val_fixed(b, &n);
     if (fixed || (plain_ints(a, b) && !a.stride && !b.stride)) {
         Val r = val_int(LLVMBuildMul(e->b, a.v, b.v, ""));
         if (!LLVMIsAConstantInt(r.v)) r.align = align_product(a.align, b.align);
@@ -240,8 +240,8 @@ static bool never_negative(Emit *e, ExprId x) {
 static Val int_divide(Emit *e, At *at, const ExprId *args, Val x, Val d, bool rest) {
     int64_t n;
     Val out;
-    if (val_is_const(d, &n) && lane_divide(e, at, x, n, rest, never_negative(e, args[0]), &out)) return out;
-    bool positive = (val_is_const(d, &n) && n > 0) || graph_expr(e->g, args[1])->op == X_SIZE;
+    if (val_fixed(d, &n) && lane_divide(e, at, x, n, rest, never_negative(e, args[0]), &out)) return out;
+    bool positive = (val_fixed(d, &n) && n > 0) || graph_expr(e->g, args[1])->op == X_SIZE;
     V a = int_either(e, at, x), b = int_either(e, at, d);
     same_shape(e, at->width, &a, &b);
     Quotient q = floor_divide(e, a, b, positive);

@@ -36,7 +36,7 @@ void grid_vector(Work *w, uint32_t u) {
     emit_fresh(e);
 }
 
-static void tiles(Work *w, void (*body)(Work *w), V from, V to) {
+void grid_tiles(Work *w, V from, V to, void (*body)(Work *w)) {
     Emit *e = w->e;
     V n = LLVMBuildSub(e->b, to, from, ""), by = emit_const(e, w->tile);
     V whole = LLVMBuildAdd(e->b, from, LLVMBuildSub(e->b, n, LLVMBuildURem(e->b, n, by, ""), ""), "");
@@ -56,7 +56,7 @@ static void tiles(Work *w, void (*body)(Work *w), V from, V to) {
 }
 
 /* Runs of points that differ in the last axis only. */
-static void runs(Work *w, void (*body)(Work *w)) {
+void grid_runs(Work *w, void (*run)(Work *w, V from, V to)) {
     Emit *e = w->e;
     V n = emit_size(e, w->par[w->n_par - 1]);
     V first = LLVMBuildUDiv(e->b, e->begin, n, ""), last = LLVMBuildSub(e->b, e->end, emit_const(e, 1), "");
@@ -69,15 +69,18 @@ static void runs(Work *w, void (*body)(Work *w)) {
     V to = LLVMBuildSub(e->b, e->end, zero, ""), nothing = emit_const(e, 0);
     from = LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, from, nothing, ""), nothing, from, "");
     to = LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSGT, to, n, ""), n, to, "");
-    tiles(w, body, from, to);
+    run(w, from, to);
     loop_end(e, &l);
 }
+
+static void in_tiles(Work *w, V from, V to) { grid_tiles(w, from, to, w->body); }
 
 void grid_emit(Work *w, void (*body)(Work *w)) {
     Emit *e = w->e;
     e->code->grid = grid_size(e, w->par, w->n_par);
     if (w->grid_lane) {
-        runs(w, body);
+        w->body = body;
+        grid_runs(w, in_tiles);
         return;
     }
     Loop l = loop_begin(e, e->begin, e->end, 1);

@@ -4,9 +4,8 @@
 #include "nest.h"
 
 /* Until locals_place, stride tells axes of the grid (0) from others (1). */
-uint32_t local_add(Work *w, Value v, const uint8_t *par) {
+uint32_t local_more(Work *w, Value v, const uint8_t *par) {
     Emit *e = w->e;
-    if (e->local_of[v]) return e->local_of[v] - 1;
     uint32_t at = e->locals.n, rank = graph_value(e->g, v)->rank;
     EmitLocal *l = PUSH(e->arena, &e->locals);
     l->value = v;
@@ -17,8 +16,13 @@ uint32_t local_add(Work *w, Value v, const uint8_t *par) {
         if (!grid) w->inner[at] = a;
     }
     w->same_as[at] = at;
-    e->local_of[v] = at + 1;
     return at;
+}
+
+uint32_t local_add(Work *w, Value v, const uint8_t *par) {
+    uint32_t *at = &w->e->local_of[v];
+    if (!*at) *at = local_more(w, v, par) + 1;
+    return *at - 1;
 }
 
 typedef struct Room { /* scratch given out so far */

@@ -28,12 +28,6 @@ typedef struct Inner {
 
 /* ---- lanes -------------------------------------------------------------------------------------- */
 
-static V lanes_below(Emit *e, uint32_t width, V rest) {
-    V n[64];
-    for (uint32_t i = 0; i < width; i++) n[i] = LLVMConstInt(e->i64, i, false);
-    return LLVMBuildICmp(e->b, LLVMIntSLT, LLVMConstVector(n, width), emit_splat(e, width, rest), "");
-}
-
 /* fn for [0, n) by `vectors` vectors of `width` lanes at a time; then singly, masked where need be. */
 static void lane_loop(Inner *x, Size n, uint32_t width, uint32_t vectors, void (*fn)(Inner *x)) {
     Emit *e = x->e;

@@ -30,7 +30,8 @@ typedef struct Nest {
 } Nest;
 
 /* A kernel being made. */
-typedef struct Work {
+typedef struct Work Work;
+struct Work {
     Emit *e;
     uint32_t n_par;
     Size par[MAX_RANK];
@@ -43,8 +44,15 @@ typedef struct Work {
     uint32_t tile;             /* points in the lanes at once (grid_lane), else 1 */
     V tail;                    /* mask of the points at hand, or NULL */
     uint32_t vectors;          /* of the tile at hand (grid_lane) */
+    V base;                    /* first index of the tile along the last axis of the grid */
     V step;                    /* scan: the iteration */
-} Work;
+    uint32_t *shadow;          /* scan, by carry: a local + 1 */
+    const Node *node;          /* scatter */
+    uint8_t axis_of[MAX_RANK]; /* scatter, by iteration axis: axis of the grid, or none */
+    Val idx[MAX_RANK];         /* scatter: indices of the iteration, or of the result */
+    void (*body)(Work *w);
+    uint8_t par_axis[MAX_RANK]; /* copies: axis of the value for each axis of the grid */
+};
 
 /* nest.c: the members as nests. */
 void nests_make(Work *w);
@@ -54,15 +62,20 @@ void lanes_choose(Work *w);
 int64_t size_guess(Emit *e, Size s);               /* the number, or a typical one */
 /* local.c: values kept in scratch. */
 uint32_t local_add(Work *w, Value v, const uint8_t *par); /* -> index; once a value */
+uint32_t local_more(Work *w, Value v, const uint8_t *par); /* another place for such a value */
 void locals_place(Work *w);
 /* loops.c */
 void nest_emit(Work *w, const Nest *n);
-/* A whole value (one point of the grid) between an argument and its local. extra: the value has an axis more
- * in the argument, at extra_axis, with this subscript. */
-void copy_emit(Work *w, Value v, const uint8_t *par, uint32_t arg, int extra_axis, Val extra, bool out);
-void copy_locals(Work *w, Value from, Value to);
+/* copy.c: one point's part of a value; out through an argument that has one axis more (extra_axis >= 0). */
+void copy_in(Work *w, uint32_t arg, uint32_t local, const uint8_t *par);
+void copy_out(Work *w, uint32_t local, uint32_t arg, const uint8_t *par, int extra_axis, Val extra);
+void copy_locals(Work *w, uint32_t from, uint32_t to, const uint8_t *par);
 /* grid.c: begin..end, point by point or tile by tile; body builds one of them. */
 void grid_emit(Work *w, void (*body)(Work *w));
+void grid_runs(Work *w, void (*run)(Work *w, V from, V to)); /* neighbours along the last axis */
+void grid_tiles(Work *w, V from, V to, void (*body)(Work *w));
+void grid_vector(Work *w, uint32_t u);             /* vector u of the tile: sets grid */
+V lanes_below(Emit *e, uint32_t width, V rest);
 Work *work_new(Emit *e, const Size *par, uint32_t n_par);
 Size grid_size(Emit *e, const Size *par, uint32_t n_par);
 

@@ -1,16 +1,9 @@
 /* Memory: elements of values at subscripts, through their storage types. */
 #include "emit_impl.h"
 
-static V one_mask(Emit *e, At *at, V m) {
-    if (!m) return NULL;
-    (void)e;
-    (void)at;
-    return m;
-}
-
 V mask_all(Emit *e, At *at) {
     if (at->mask && at->tail) return LLVMBuildAnd(e->b, at->mask, at->tail, "");
-    return one_mask(e, at, at->mask ? at->mask : at->tail);
+    return at->mask ? at->mask : at->tail;
 }
 
 static LLVMTypeRef of_width(LLVMTypeRef t, uint32_t width) { return width == 1 ? t : LLVMVectorType(t, width); }
@@ -215,14 +208,17 @@ Val emit_read(Emit *e, At *at, Value v, const Val *subs) {
     if (l) {
         EmitLocal *at_home = &e->locals.data[l - 1];
         if (at_home->bound.kind != VAL_NONE) return at_home->bound;
-        if (at_home->ptr)
-            return read_at(e, at, at_home->ptr, local_offset(e, at, at_home, subs), local_dtype(e, at_home), at_home->scope);
+        if (at_home->ptr) return emit_read_local(e, at, at_home, subs);
     }
     if (!a) {
         e->error = arena_printf(e->arena, "kernel %s reads value %u that is no argument", e->k->name, v);
         return e->g->values.data[v].type == T_INT ? val_const(e, 0) : val_real(e, emit_f32(e, 0));
     }
     return emit_read_arg(e, at, a - 1, subs);
+}
+
+Val emit_read_local(Emit *e, At *at, const EmitLocal *l, const Val *subs) {
+    return read_at(e, at, l->ptr, local_offset(e, at, l, subs), local_dtype(e, l), l->scope);
 }
 
 Val emit_read_arg(Emit *e, At *at, uint32_t arg, const Val *subs) {

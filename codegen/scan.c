@@ -6,10 +6,6 @@
  * becomes another. */
 #include "nest.h"
 
-typedef struct Step {
-    Work w;
-} Step;
-
 static uint32_t level_of(const Emit *e) { return e->g->nodes.data[e->k->recur].recur->level; }
 
 static bool is_carried(const Kernel *k, Value v) {
@@ -87,6 +83,8 @@ static void carries_place(Work *w) {
 
 /* ---- code --------------------------------------------------------------------------------------------- */
 
+static uint32_t place_of(const Work *w, Value v) { return w->e->local_of[v] - 1; }
+
 static bool shares(const Work *w, Value a, Value b) {
     uint32_t la = w->e->local_of[a], lb = w->e->local_of[b];
     return a == b || (la && lb && w->same_as[la - 1] == w->same_as[lb - 1]);
@@ -95,7 +93,7 @@ static bool shares(const Work *w, Value a, Value b) {
 /* Reads what the kernel does not make: an argument that is the same at every step. */
 static void next_from_outside(Work *w, const PlanCarry *c) {
     uint32_t a = w->e->arg_of[c->next];
-    if (a) copy_emit(w, c->arg_value, c->par, a - 1, -1, (Val){0}, false);
+    if (a) copy_in(w, a - 1, place_of(w, c->arg_value), c->par);
     else w->e->error = "a carried value comes from nowhere";
 }
 
@@ -103,13 +101,13 @@ static void carry_on(Work *w) {
     Kernel *k = w->e->k;
     for (uint32_t i = 0; i < k->carries.n; i++) { /* old values that others take over */
         const PlanCarry *c = &k->carries.data[i];
-        if (is_carried(k, c->next) && c->next != c->arg_value) copy_locals(w, c->next, w->shadow[i], c->par);
+        if (is_carried(k, c->next) && c->next != c->arg_value) copy_locals(w, place_of(w, c->next), w->shadow[i] - 1, c->par);
     }
     for (uint32_t i = 0; i < k->carries.n; i++) {
         const PlanCarry *c = &k->carries.data[i];
         if (shares(w, c->next, c->arg_value)) continue;
-        if (is_carried(k, c->next)) copy_locals(w, w->shadow[i], c->arg_value, c->par);
-        else if (w->nest_of[c->next]) copy_locals(w, c->next, c->arg_value, c->par);
+        if (is_carried(k, c->next)) copy_locals(w, w->shadow[i] - 1, place_of(w, c->arg_value), c->par);
+        else if (w->nest_of[c->next]) copy_locals(w, place_of(w, c->next), place_of(w, c->arg_value), c->par);
         else next_from_outside(w, c);
     }
 }
@@ -118,7 +116,7 @@ static void one_step(Work *w) {
     Kernel *k = w->e->k;
     for (uint32_t i = 0; i < k->carries.n; i++) {
         const PlanCarry *c = &k->carries.data[i];
-        if (c->also != LOCAL) copy_emit(w, c->arg_value, c->par, c->also, c->also_axis, val_int(w->step), true);
+        if (c->also != LOCAL) copy_out(w, place_of(w, c->arg_value), c->also, c->par, c->also_axis, val_int(w->step));
     }
     for (uint32_t i = 0; i < w->nests.n; i++) nest_emit(w, &w->nests.data[i]);
     carry_on(w);
@@ -130,7 +128,7 @@ static void all_steps(Work *w) {
     const Recur *r = graph_node(e->g, k->recur)->recur;
     for (uint32_t i = 0; i < k->carries.n; i++) {
         const PlanCarry *c = &k->carries.data[i];
-        copy_emit(w, c->arg_value, c->par, c->init_arg, -1, (Val){0}, false);
+        copy_in(w, c->init_arg, place_of(w, c->arg_value), c->par);
     }
     V n = emit_size(e, r->length);
     Loop l = loop_begin(e, emit_const(e, 0), n, 1);
@@ -141,7 +139,7 @@ static void all_steps(Work *w) {
     loop_end(e, &l);
     for (uint32_t i = 0; i < k->carries.n; i++) {
         const PlanCarry *c = &k->carries.data[i];
-        if (c->final_arg != LOCAL) copy_emit(w, c->arg_value, c->par, c->final_arg, -1, (Val){0}, true);
+        if (c->final_arg != LOCAL) copy_out(w, place_of(w, c->arg_value), c->final_arg, c->par, -1, (Val){0});
     }
 }
 
@@ -149,13 +147,10 @@ static void all_steps(Work *w) {
 static void shadows_add(Work *w) {
     Emit *e = w->e;
     Kernel *k = e->k;
-    w->shadow = NEWN(e->arena, Value, k->carries.n + 1);
+    w->shadow = NEWN(e->arena, uint32_t, k->carries.n + 1);
     for (uint32_t i = 0; i < k->carries.n; i++) {
         const PlanCarry *c = &k->carries.data[i];
-        if (!is_carried(k, c->next) || c->next == c->arg_value) continue;
-        w->shadow[i] = e->g->values.n + i; /* no value of the graph: a name for the place */
-        e->shadow_like[i] = c->arg_value;
-        local_add_like(w, w->shadow[i], c->arg_value, c->par);
+        if (is_carried(k, c->next) && c->next != c->arg_value) w->shadow[i] = local_more(w, c->arg_value, c->par) + 1;
     }
 }
 

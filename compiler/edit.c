@@ -248,3 +248,36 @@ Size value_size(Graph *g, Value v) {
     const ValueInfo i = *graph_value(g, v);
     return sizes_product(g, i.dims, i.rank);
 }
+
+/* ---- inputs nobody reads ---------------------------------------------------------------------- */
+
+typedef struct Used {
+    Graph *g;
+    Walk walk;
+    bool *used;
+} Used;
+
+static void mark_used(Value v, void *user) { ((Used *)user)->used[v] = true; }
+
+void graph_drop_inputs(Graph *g) {
+    Arena *scratch = arena_new();
+    Used u = {.g = g, .walk = walk_new(g, scratch), .used = NEWN(scratch, bool, g->values.n)};
+    for (uint32_t i = 0; i < g->top.nodes.n; i++)
+        walk_uses(&u.walk, g->top.nodes.data[i], mark_used, &u);
+    for (uint32_t i = 0; i < g->outputs.n; i++) u.used[g->outputs.data[i].value] = true;
+    uint32_t n = 0, m = 0;
+    for (uint32_t i = 0; i < g->inputs.n; i++) {
+        InputInfo in = g->inputs.data[i];
+        if (!u.used[in.value]) continue;
+        graph_node(g, graph_value(g, in.value)->node)->index = n;
+        g->inputs.data[n++] = in;
+    }
+    g->inputs.n = n;
+    for (uint32_t i = 0; i < g->top.nodes.n; i++) {
+        NodeId id = g->top.nodes.data[i];
+        if (graph_node(g, id)->kind != N_INPUT || u.used[graph_node(g, id)->out])
+            g->top.nodes.data[m++] = id;
+    }
+    g->top.nodes.n = m;
+    arena_free(scratch);
+}

@@ -59,6 +59,9 @@ bool walk_any(Walk *w, ExprId e, TestFn test, void *user);
 /* The same for every expression of node n and of the nodes inside it. */
 bool walk_node_any(Walk *w, NodeId n, TestFn test, void *user);
 
+/* Inputs that nothing uses go, in place. What uses them in vain must be gone: graph_clone first. */
+void graph_drop_inputs(Graph *g);
+
 /* ---- small makers ---------------------------------------------------------------------------- */
 
 /* a + k, in canonical affine form where it has one. */

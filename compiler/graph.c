@@ -81,9 +81,22 @@ Value graph_param(Graph *g, Type type, Store store, const Size *dims, uint32_t r
     return v;
 }
 
+/* The last node of the outermost block moves up to what is given from outside at its head. */
+static void move_to_head(Graph *g) {
+    Block *b = &g->top;
+    uint32_t to = 0, last = b->nodes.n - 1;
+    NodeId id = b->nodes.data[last];
+    while (to < last && graph_node(g, b->nodes.data[to])->kind <= N_STATE) to++;
+    memmove(b->nodes.data + to + 1, b->nodes.data + to, sizeof id * (last - to));
+    b->nodes.data[to] = id;
+}
+
+/* Whether a delay begins with a state is known only when all of its cell is: what reads the state
+ * stands there already, so the state goes in front. */
 Value graph_state(Graph *g, Type type, Store store, const Size *dims, uint32_t rank, Loc loc,
                   uint32_t *index) {
     Value v = outside(g, N_STATE, type, store, dims, rank, NULL, loc, g->states.n);
+    move_to_head(g);
     if (index) *index = g->states.n;
     StateInfo *s = PUSH(g->arena, &g->states);
     s->value = v;

@@ -181,8 +181,7 @@ static Size intern(Sizes *s, const Poly *p) {
 
 /* ---- atoms --------------------------------------------------------------------------------- */
 
-uint32_t atom_find(Sizes *s, AtomKind kind, const char *name, int64_t number, Size p,
-                          Size q) {
+uint32_t atom_find(Sizes *s, AtomKind kind, const char *name, int64_t number, Size p, Size q) {
     for (uint32_t i = 0; i < s->atoms.n; i++) {
         const Atom *a = &s->atoms.data[i];
         if (a->kind != kind || a->p != p || a->q != q) continue;
@@ -573,20 +572,12 @@ bool size_term(const Sizes *s, Size a, uint32_t i, SizeTerm *out) {
 
 /* ---- text ---------------------------------------------------------------------------------- */
 
-static bool is_word(const char *s) { return !s[strcspn(s, " +-*/()")]; }
-
-static void quotient_print(Sizes *s, Text *t, const Atom *a) {
-    const char *p = size_str(s, a->p), *q = size_str(s, a->q);
-    text_printf(t, is_word(p) ? "(%s//" : "((%s)//", p);
-    text_printf(t, is_word(q) ? "%s)" : "(%s))", q);
-}
-
 static void atom_print(Sizes *s, Text *t, uint32_t atom, int32_t exp) {
     const Atom a = s->atoms.data[atom];
     for (int32_t k = 0; k < exp; k++) {
         if (k) text_add(t, "*");
         if (a.kind == ATOM_QUOTIENT)
-            quotient_print(s, t, &a);
+            text_printf(t, "((%s)//(%s))", size_str(s, a.p), size_str(s, a.q));
         else if (a.kind == ATOM_EXCESS)
             text_printf(t, "%s'", s->atoms.data[a.number].name);
         else

@@ -243,36 +243,6 @@ static void drop_axes(Step *s) {
     }
 }
 
-typedef struct Used {
-    Graph *g;
-    Walk walk;
-    bool *used;
-} Used;
-
-static void mark_used(Value v, void *user) { ((Used *)user)->used[v] = true; }
-
-/* Inputs no output depends on. */
-static void drop_inputs(Graph *g, Arena *scratch) {
-    Used u = {.g = g, .walk = walk_new(g, scratch), .used = NEWN(scratch, bool, g->values.n)};
-    for (uint32_t i = 0; i < g->top.nodes.n; i++)
-        walk_uses(&u.walk, g->top.nodes.data[i], mark_used, &u);
-    for (uint32_t i = 0; i < g->outputs.n; i++) u.used[g->outputs.data[i].value] = true;
-    uint32_t n = 0, m = 0;
-    for (uint32_t i = 0; i < g->inputs.n; i++) {
-        InputInfo in = g->inputs.data[i];
-        if (!u.used[in.value]) continue;
-        graph_node(g, graph_value(g, in.value)->node)->index = n;
-        g->inputs.data[n++] = in;
-    }
-    g->inputs.n = n;
-    for (uint32_t i = 0; i < g->top.nodes.n; i++) {
-        NodeId id = g->top.nodes.data[i];
-        if (graph_node(g, id)->kind != N_INPUT || u.used[graph_node(g, id)->out])
-            g->top.nodes.data[m++] = id;
-    }
-    g->top.nodes.n = m;
-}
-
 Graph *graph_step(Graph *g, const char *axis) {
     g = graph_clone(g, "step");
     Arena *scratch = arena_new();
@@ -293,7 +263,7 @@ Graph *graph_step(Graph *g, const char *axis) {
         g->states.data[i].start = now(&s, g->states.data[i].start);
     position_resolve(g, expr_int(g, 1), false);
     g = graph_clone(g, "step");
-    drop_inputs(g, scratch);
     arena_free(scratch);
+    graph_drop_inputs(g);
     return g;
 }

@@ -31,7 +31,8 @@ typedef struct Program Program;
 /* Reads and checks a text: every entry it can have is elaborated once. NULL after errors (told to d). */
 Program *check_file(Arena *a, Diag *d, const char *path, const CheckOptions *o);
 /* The same for a text in memory; `name` stands in messages, `use` looks beside it. */
-Program *check_text(Arena *a, Diag *d, const char *name, const char *text, size_t n, const CheckOptions *o);
+Program *check_text(Arena *a, Diag *d, const char *name, const char *text, size_t n,
+                    const CheckOptions *o);
 
 /* Entries: "init" "step" "forward" "prefill" "grad" "train", and "start" (the states at the start of a
  * sequence); those of a second model or train block are "NAME.forward" and so on. */

@@ -15,13 +15,13 @@ typedef struct Frame { /* the extra leading axes of a call, and what they are in
 typedef struct Call {
     Ast *x;
     const Decl *d;
-    Scope *def;   /* where the function was declared */
-    Scope *in;    /* its own names */
-    Val *args;    /* one a tensor of the signature */
-    Loc *at;      /* where the call gives it */
+    Scope *def; /* where the function was declared */
+    Scope *in;  /* its own names */
+    Val *args;  /* one a tensor of the signature */
+    Loc *at;    /* where the call gives it */
     bool *given;
     Frame frame;
-    Size along;   /* 0 = none */
+    Size along; /* 0 = none */
 } Call;
 
 /* ---- finding the function ----------------------------------------------------------------------- */
@@ -76,7 +76,9 @@ static void set_opt(Check *c, Scope *s, Call *k, int i, Ast *value, Loc loc, boo
     given[i] = true;
     Val v = elab(c, s, value);
     if (v.kind == V_TENSOR) {
-        check_error(c, E0504, loc, "'%s' of '%s' must be known when compiling, and this depends on data", name, k->d->name);
+        check_error(c, E0504, loc,
+                    "'%s' of '%s' must be known when compiling, and this depends on data", name,
+                    k->d->name);
         diag_help(c->diag, "what stands after ';' is made of numbers, constants and loop counters");
         v = val_bad();
     }
@@ -87,7 +89,8 @@ static void unknown_opt(Check *c, const Call *k, const char *name, Loc loc) {
     check_error(c, E0409, loc, "'%s' has no argument '%s'", k->d->name, name);
     note_signature(c, k);
     Text t = text_new(c->arena);
-    for (uint32_t i = 0; i < k->d->sig.opts.n; i++) text_printf(&t, "%s%s", i ? ", " : "", k->d->sig.opts.data[i].name);
+    for (uint32_t i = 0; i < k->d->sig.opts.n; i++)
+        text_printf(&t, "%s%s", i ? ", " : "", k->d->sig.opts.data[i].name);
     if (t.n) diag_help(c->diag, "it has, after ';': %s", t.data);
 }
 
@@ -102,9 +105,11 @@ static bool bind_opts(Check *c, Scope *s, Call *k) {
         if (!a->name && a->value->kind == A_NAME) at = find_opt(k->d, a->value->name);
         if (!a->name && at < 0) {
             while (next < n && given[next]) next++;
-            if (next < n) at = (int)next;
+            if (next < n)
+                at = (int)next;
             else {
-                check_error(c, E0408, a->loc, "'%s' takes %u compile-time argument%s", k->d->name, n, n == 1 ? "" : "s");
+                check_error(c, E0408, a->loc, "'%s' takes %u compile-time argument%s", k->d->name,
+                            n, n == 1 ? "" : "s");
                 note_signature(c, k);
             }
         }
@@ -114,24 +119,31 @@ static bool bind_opts(Check *c, Scope *s, Call *k) {
         const Arg *a = &k->x->call.args.data[i];
         if (!a->name || find_tensor(k->d, a->name) >= 0) continue;
         int at = find_opt(k->d, a->name);
-        if (at < 0) unknown_opt(c, k, a->name, a->loc);
-        else set_opt(c, s, k, at, a->value, a->loc, given);
+        if (at < 0)
+            unknown_opt(c, k, a->name, a->loc);
+        else
+            set_opt(c, s, k, at, a->value, a->loc, given);
     }
     bool ok = true;
     for (uint32_t i = 0; i < n; i++) {
         const Opt *o = &k->d->sig.opts.data[i];
         if (given[i]) continue;
-        if (o->value) scope_set(c, k->in, o->name, val_bad(), o->loc); /* a default: later, it may use sizes */
+        if (o->value)
+            scope_set(c, k->in, o->name, val_bad(),
+                      o->loc); /* a default: later, it may use sizes */
         else {
-            check_error(c, E0409, k->x->loc, "'%s' needs its compile-time argument '%s'", k->d->name, o->name);
+            check_error(c, E0409, k->x->loc, "'%s' needs its compile-time argument '%s'",
+                        k->d->name, o->name);
             note_signature(c, k);
             diag_help(c->diag, "write %s(...; %s = ...)", k->d->name, o->name);
             ok = false;
         }
     }
     for (uint32_t i = 0; i < n; i++)
-        if (!given[i] && k->d->sig.opts.data[i].value && k->d->sig.opts.data[i].value->kind == A_NUM)
-            scope_set(c, k->in, k->d->sig.opts.data[i].name, elab(c, k->def, k->d->sig.opts.data[i].value), k->d->sig.opts.data[i].loc);
+        if (!given[i] && k->d->sig.opts.data[i].value &&
+            k->d->sig.opts.data[i].value->kind == A_NUM)
+            scope_set(c, k->in, k->d->sig.opts.data[i].name,
+                      elab(c, k->def, k->d->sig.opts.data[i].value), k->d->sig.opts.data[i].loc);
     return ok;
 }
 
@@ -159,8 +171,12 @@ static bool bind_args(Check *c, Scope *s, Call *k) {
         if (a->name && at < 0) continue; /* a compile-time argument */
         if (at >= (int)ts->n || k->given[at]) {
             bool again = at < (int)ts->n && a->name;
-            if (again) check_error(c, E0408, a->loc, "'%s' is given twice in this call of '%s'", a->name, k->d->name);
-            else check_error(c, E0408, a->loc, "'%s' takes %u argument%s, and here is one more", k->d->name, ts->n, ts->n == 1 ? "" : "s");
+            if (again)
+                check_error(c, E0408, a->loc, "'%s' is given twice in this call of '%s'", a->name,
+                            k->d->name);
+            else
+                check_error(c, E0408, a->loc, "'%s' takes %u argument%s, and here is one more",
+                            k->d->name, ts->n, ts->n == 1 ? "" : "s");
             note_signature(c, k);
             if (k->d->sig.opts.n) diag_help(c->diag, "compile-time arguments stand after ';'");
             return false;
@@ -174,7 +190,8 @@ static bool bind_args(Check *c, Scope *s, Call *k) {
     }
     for (uint32_t i = 0; i < ts->n; i++)
         if (!k->given[i] && !ts->data[i].value) {
-            check_error(c, E0408, k->x->loc, "'%s' needs its argument '%s'", k->d->name, ts->data[i].name);
+            check_error(c, E0408, k->x->loc, "'%s' needs its argument '%s'", k->d->name,
+                        ts->data[i].name);
             note_signature(c, k);
             ok = false;
         }
@@ -187,23 +204,25 @@ static int extra_axes(Check *c, const Call *k, uint32_t i) {
     if (!t->dims.given || !k->given[i]) return 0;
     Val v = val_tensor(c, k->args[i]);
     if (v.rank >= t->dims.axes.n) return v.rank - (int)t->dims.axes.n;
-    check_error(c, E0402, k->at[i], "'%s' takes %s as '%s', and this is %s", k->d->name, dims_say(c, &t->dims), t->name,
-                val_shape(c, &v));
+    check_error(c, E0402, k->at[i], "'%s' takes %s as '%s', and this is %s", k->d->name,
+                dims_say(c, &t->dims), t->name, val_shape(c, &v));
     note_shape(c, &v, "the argument");
     diag_note(c->diag, t->loc, "'%s' is declared here", t->name);
-    diag_help(c->diag, "more axes in front are mapped over; fewer than %u cannot be", t->dims.axes.n);
+    diag_help(c->diag, "more axes in front are mapped over; fewer than %u cannot be",
+              t->dims.axes.n);
     return -1;
 }
 
 static void frames_differ(Check *c, const Call *k, uint32_t a, uint32_t b) {
     const Tensors *ts = &k->d->sig.tensors;
     const char *na = ts->data[a].name, *nb = ts->data[b].name;
-    check_error(c, E0404, k->x->loc, "'%s' is mapped over the extra axes of '%s', %s, and those of '%s', %s, do not fit", k->d->name, na,
-                val_shape(c, &k->args[a]), nb, val_shape(c, &k->args[b]));
+    check_error(c, E0404, k->x->loc,
+                "'%s' is mapped over the extra axes of '%s', %s, and those of '%s', %s, do not fit",
+                k->d->name, na, val_shape(c, &k->args[a]), nb, val_shape(c, &k->args[b]));
     note_shape(c, &k->args[a], arena_printf(c->arena, "'%s'", na));
     note_shape(c, &k->args[b], arena_printf(c->arena, "'%s'", nb));
-    diag_note(c->diag, k->d->loc, "'%s' takes %s as '%s' and %s as '%s'", k->d->name, dims_say(c, &ts->data[a].dims), na,
-              dims_say(c, &ts->data[b].dims), nb);
+    diag_note(c->diag, k->d->loc, "'%s' takes %s as '%s' and %s as '%s'", k->d->name,
+              dims_say(c, &ts->data[a].dims), na, dims_say(c, &ts->data[b].dims), nb);
     diag_help(c->diag, "the axes in front must be equal, or one list the tail of the other");
 }
 
@@ -235,24 +254,33 @@ static bool find_time(Check *c, Call *k) {
     for (uint32_t j = 0; j < f->n; j++) {
         if (!same_size(c, f->size[j], k->along)) continue;
         if (f->time >= 0) {
-            check_error(c, E0713, k->x->loc, "two extra axes of the arguments of '%s' have the size %s: which is run along?", k->d->name,
-                        size_str(c->sizes, k->along));
+            check_error(
+                c, E0713, k->x->loc,
+                "two extra axes of the arguments of '%s' have the size %s: which is run along?",
+                k->d->name, size_str(c->sizes, k->along));
             for (uint32_t i = 0; i < k->d->sig.tensors.n; i++)
                 if (k->given[i] && k->args[i].rank > k->d->sig.tensors.data[i].dims.axes.n)
-                    note_shape(c, &k->args[i], arena_printf(c->arena, "'%s'", k->d->sig.tensors.data[i].name));
-            diag_help(c->diag, "call it in a cell or function that takes one row: there only one such axis is left");
+                    note_shape(c, &k->args[i],
+                               arena_printf(c->arena, "'%s'", k->d->sig.tensors.data[i].name));
+            diag_help(
+                c->diag,
+                "call it in a cell or function that takes one row: there only one such axis is left");
             return false;
         }
         f->time = (int)j;
     }
     if (f->time >= 0) return true;
-    check_error(c, E0706, k->x->loc, "no argument of '%s' has an extra axis %s to run along", k->d->name, size_str(c->sizes, k->along));
+    check_error(c, E0706, k->x->loc, "no argument of '%s' has an extra axis %s to run along",
+                k->d->name, size_str(c->sizes, k->along));
     for (uint32_t i = 0; i < k->d->sig.tensors.n; i++)
-        if (k->given[i] && k->args[i].kind == V_TENSOR) note_shape(c, &k->args[i], arena_printf(c->arena, "'%s'", k->d->sig.tensors.data[i].name));
+        if (k->given[i] && k->args[i].kind == V_TENSOR)
+            note_shape(c, &k->args[i],
+                       arena_printf(c->arena, "'%s'", k->d->sig.tensors.data[i].name));
     note_signature(c, k);
     const Tensor *t = k->d->sig.tensors.n ? &k->d->sig.tensors.data[0] : NULL;
-    if (t && t->dims.axes.n) diag_help(c->diag, "'%s' takes %s at a step: give it one axis more, of %s, in front", t->name, dims_say(c, &t->dims),
-                                       size_str(c->sizes, k->along));
+    if (t && t->dims.axes.n)
+        diag_help(c->diag, "'%s' takes %s at a step: give it one axis more, of %s, in front",
+                  t->name, dims_say(c, &t->dims), size_str(c->sizes, k->along));
     return false;
 }
 
@@ -279,7 +307,9 @@ static Val arg_inside(Check *c, const Call *k, uint32_t i) {
 static bool size_known(Check *c, Scope *s, const char *name) {
     Loc where;
     const Sym *y = scope_find(s, name);
-    if (y) return y->kind == SYM_VALUE && (y->val.kind == V_SIZE || y->val.kind == V_NUM || y->val.kind == V_BAD);
+    if (y)
+        return y->kind == SYM_VALUE &&
+               (y->val.kind == V_SIZE || y->val.kind == V_NUM || y->val.kind == V_BAD);
     (void)c;
     return name_visible(c, s, name, &where);
 }
@@ -291,19 +321,26 @@ static void note_size(Check *c, Scope *s, const Tensor *t, const Ast *x) {
         for (uint32_t i = 0; i < s->syms.n; i++)
             if (s->syms.data[i].name == x->name) y = &s->syms.data[i];
     if (!y || y->val.kind != V_SIZE || !y->val.loc.line) return;
-    diag_note(c->diag, y->val.loc, "'%s' is %s because of this", x->name, size_str(c->sizes, y->val.size));
+    diag_note(c->diag, y->val.loc, "'%s' is %s because of this", x->name,
+              size_str(c->sizes, y->val.size));
     (void)t;
 }
 
-static void dims_differ(Check *c, Scope *s, const Tensor *t, const Val *v, const char *what, Loc at, uint32_t i, Size want) {
+static void dims_differ(Check *c, Scope *s, const Tensor *t, const Val *v, const char *what, Loc at,
+                        uint32_t i, Size want) {
     int64_t a, b;
-    check_error(c, E0403, at, "%s '%s' is declared %s, and this is %s: axis %u should be %s and is %s", what, t->name, dims_say(c, &t->dims),
-                val_shape(c, v), i + 1, size_say(c, want), size_say(c, v->dims[i]));
+    const char *of = s->owner ? arena_printf(c->arena, " of '%s'", s->owner) : "";
+    check_error(c, E0403, at,
+                "%s '%s'%s is declared %s, and this is %s: axis %u should be %s and is %s", what,
+                t->name, of, dims_say(c, &t->dims), val_shape(c, v), i + 1, size_say(c, want),
+                size_say(c, v->dims[i]));
     note_shape(c, v, "this");
     note_size(c, s, t, t->dims.axes.data[i].size);
     diag_note(c->diag, t->loc, "'%s' is declared here", t->name);
     if (size_value(c->sizes, want, &a) && size_value(c->sizes, v->dims[i], &b) && a == b)
-        diag_help(c->diag, "the numbers are equal, the formulas are not: with other constants they would differ");
+        diag_help(
+            c->diag,
+            "the numbers are equal, the formulas are not: with other constants they would differ");
     else if (t->dims.axes.n == 2 && v->rank == 2 && same_size(c, want, v->dims[1 - i]))
         diag_help(c->diag, "the axes stand the other way round: w[i,j] = W[j,i]");
 }
@@ -331,7 +368,8 @@ static bool arg_type(Check *c, const Call *k, uint32_t i, const Val *v) {
     const Tensor *t = &k->d->sig.tensors.data[i];
     if (t->type.kind != TY_INT && t->type.kind != TY_INDEX) return true;
     if (graph_type(c->g, v->e) == T_INT) return true;
-    check_error(c, E0501, k->at[i], "'%s' of '%s' takes whole numbers, and this is real", t->name, k->d->name);
+    check_error(c, E0501, k->at[i], "'%s' of '%s' takes whole numbers, and this is real", t->name,
+                k->d->name);
     if (v->loc.line) diag_note(c->diag, v->loc, "it comes from here");
     diag_note(c->diag, t->loc, "'%s' is declared here", t->name);
     help_ints(c);
@@ -346,10 +384,12 @@ static bool bind_inside(Check *c, Call *k) {
         Val v = arg_inside(c, k, i);
         scope_set(c, k->in, ts->data[i].name, v, ts->data[i].loc);
         if (!ts->data[i].dims.given) continue;
-        ok = dims_bind(c, k->in, &ts->data[i], &v, "argument", k->at[i]) && arg_type(c, k, i, &v) && ok;
+        ok = dims_bind(c, k->in, &ts->data[i], &v, "argument", k->at[i]) && arg_type(c, k, i, &v) &&
+             ok;
     }
     if (!ok) return false;
-    c->calls[c->n_calls++] = (CallSite){k->x->loc, k->d->name}; /* what is wrong from here on is wrong inside */
+    c->calls[c->n_calls++] =
+        (CallSite){k->x->loc, k->d->name}; /* what is wrong from here on is wrong inside */
     default_opts(c, k);
     for (uint32_t i = 0; i < ts->n; i++) { /* a default: a number, in the declared shape */
         const Tensor *t = &ts->data[i];
@@ -376,10 +416,13 @@ uint32_t outs_collect(Check *c, Scope *s, const Decl *d, Val *out) {
         const Tensor *t = &d->outs.data[i];
         const Sym *y = NULL;
         for (uint32_t k = 0; k < s->syms.n; k++)
-            if (s->syms.data[k].name == t->name && s->syms.data[k].kind == SYM_VALUE) y = &s->syms.data[k];
+            if (s->syms.data[k].name == t->name && s->syms.data[k].kind == SYM_VALUE)
+                y = &s->syms.data[k];
         if (!y) {
             check_error(c, E0208, t->loc, "the result '%s' never gets a value", t->name);
-            diag_help(c->diag, "assign it at the level of the body: what is bound first in a loop or branch ends there");
+            diag_help(
+                c->diag,
+                "assign it at the level of the body: what is bound first in a loop ends there");
             return 0;
         }
         Val v = y->val;
@@ -389,7 +432,8 @@ uint32_t outs_collect(Check *c, Scope *s, const Decl *d, Val *out) {
         if (t->dims.given) {
             v = val_tensor(c, v);
             if (v.rank != t->dims.axes.n) {
-                check_error(c, E0405, y->loc, "the result '%s' is declared %s, and this is %s", t->name, dims_say(c, &t->dims), val_shape(c, &v));
+                check_error(c, E0405, y->loc, "the result '%s' is declared %s, and this is %s",
+                            t->name, dims_say(c, &t->dims), val_shape(c, &v));
                 diag_note(c->diag, t->loc, "'%s' is declared here", t->name);
                 return 0;
             }
@@ -409,7 +453,8 @@ static uint32_t run_body(Check *c, Call *k, Val *out) {
         return outs_collect(c, k->in, d, out);
     }
     if (!d->expr) return 0;
-    out[0] = d->has_binders ? elab_equation(c, k->in, &d->binders, d->expr, d->name, d->loc) : elab(c, k->in, d->expr);
+    out[0] = d->has_binders ? elab_equation(c, k->in, &d->binders, d->expr, d->loc)
+                            : elab(c, k->in, d->expr);
     return out[0].kind != V_BAD;
 }
 
@@ -438,8 +483,8 @@ static ExprId mask_expr(Check *c, Scope *s, Ast *x, const Call *k, const char *w
     Val v = val_cheap(c, val_tensor(c, elab(c, s, x)), x->loc);
     if (v.kind == V_BAD) return 0;
     if (v.rank < 1 || !same_size(c, v.dims[v.rank - 1], k->along) || v.rank > 1) {
-        check_error(c, E0712, x->loc, "'%s' takes one number a step, [%s], and this is %s", word, size_str(c->sizes, k->along),
-                    val_shape(c, &v));
+        check_error(c, E0712, x->loc, "'%s' takes one number a step, [%s], and this is %s", word,
+                    size_str(c->sizes, k->along), val_shape(c, &v));
         note_shape(c, &v, "it");
         return 0;
     }
@@ -470,15 +515,19 @@ static bool step_result(Check *c, const Call *k, uint32_t i, Val *out, Given *q)
         if (own || q->n_hidden == MAX_RANK) continue;
         q->hidden[q->n_hidden++] = f[j];
         bool after = false; /* frame axes behind the axis of time stay behind it */
-        for (uint32_t a = (uint32_t)k->frame.time + 1; a < k->frame.n; a++) after = after || k->frame.binder[a] == f[j];
+        for (uint32_t a = (uint32_t)k->frame.time + 1; a < k->frame.n; a++)
+            after = after || k->frame.binder[a] == f[j];
         if (!after) q->at = q->n_hidden;
     }
     if (q->n_hidden + out->rank >= MAX_RANK) {
-        check_error(c, E0307, k->x->loc, "result %u has %u axes with those of the calls around it and the one it runs along, and %d is the most", i + 1,
-                    q->n_hidden + out->rank + 1, MAX_RANK);
+        check_error(
+            c, E0307, k->x->loc,
+            "result %u has %u axes with those of the calls around it and the one it runs along, and %d is the most",
+            i + 1, q->n_hidden + out->rank + 1, MAX_RANK);
         return false;
     }
-    q->body = val_value(c, *out, q->hidden, q->n_hidden, k->d->outs.n > i ? k->d->outs.data[i].name : NULL, k->x->loc);
+    q->body = val_value(c, *out, q->hidden, q->n_hidden,
+                        k->d->outs.n > i ? k->d->outs.data[i].name : NULL, k->x->loc);
     return q->body != 0;
 }
 
@@ -486,7 +535,8 @@ static uint32_t run_along(Check *c, Scope *s, Call *k, Val *out) {
     Ast *x = k->x;
     Cell cell = {.outer_block = c->block, .outer_region = c->region, .outer_level = c->level};
     cell.root = &cell;
-    cell.streams = c->stream_axis && !x->call.reverse && size_has_axis(c->sizes, k->along, c->stream_axis);
+    cell.streams =
+        c->stream_axis && !x->call.reverse && size_has_axis(c->sizes, k->along, c->stream_axis);
     k->frame.level = c->level;
     if (c->level + 1 >= MAX_LEVELS) {
         check_error(c, E0209, x->loc, "loops and runs are nested more than %d deep", MAX_LEVELS);
@@ -497,7 +547,8 @@ static uint32_t run_along(Check *c, Scope *s, Call *k, Val *out) {
     if ((x->call.where && !cell.where) || (x->call.restart && !cell.restart)) return 0;
     Place outer = place_now(c);
     Size length = size_ground(c->sizes, k->along);
-    cell.recur = graph_recur_begin(c->g, length, name_of(c->names, size_str(c->sizes, k->along)), x->call.reverse, false, c->level, x->loc);
+    cell.recur = graph_recur_begin(c->g, length, name_of(c->names, size_str(c->sizes, k->along)),
+                                   x->call.reverse, false, c->level, x->loc);
     graph_recur_class(c->g, cell.recur, NULL, 0);
     Recur *r = graph_node(c->g, cell.recur)->recur;
     c->lvl_len[c->level] = length;
@@ -536,20 +587,27 @@ static bool check_kind(Check *c, Scope *s, const Call *k) {
     bool is_cell = k->d->kind == D_CELL;
     const Ast *x = k->x;
     if (!is_cell && (x->call.along || x->call.where || x->call.restart)) {
-        check_error(c, E0711, x->loc, "'%s' is a %s; only a cell is run along an axis", k->d->name, k->d->kind == D_MODEL ? "model" : "function");
+        check_error(c, E0711, x->loc, "'%s' is a %s; only a cell is run along an axis", k->d->name,
+                    k->d->kind == D_MODEL ? "model" : "function");
         note_signature(c, k);
-        diag_help(c->diag, "leave 'along' out: more axes in front are mapped over; or declare it: cell %s(...)", k->d->name);
+        diag_help(
+            c->diag,
+            "leave 'along' out: more axes in front are mapped over; or declare it: cell %s(...)",
+            k->d->name);
         return false;
     }
     if (is_cell && !x->call.along && !s->cell) {
         check_error(c, E0705, x->loc, "'%s' is a cell: say along which axis it runs", k->d->name);
         note_signature(c, k);
-        diag_help(c->diag, "write %s(...) along %s", k->d->name, c->stream_axis ? c->stream_axis : "T");
+        diag_help(c->diag, "write %s(...) along %s", k->d->name,
+                  c->stream_axis ? c->stream_axis : "T");
         return false;
     }
     if (is_cell && !x->call.along && (x->call.where || x->call.restart)) {
-        check_error(c, E0712, x->loc, "'where' and 'restart' belong to the call that runs along the axis");
-        diag_help(c->diag, "this cell is a part of the step around it, and stops and restarts with it");
+        check_error(c, E0712, x->loc,
+                    "'where' and 'restart' belong to the call that runs along the axis");
+        diag_help(c->diag,
+                  "this cell is a part of the step around it, and stops and restarts with it");
         return false;
     }
     return true;
@@ -578,14 +636,16 @@ static uint32_t call_inside(Check *c, Scope *s, Call *k, Val *out) {
         if ((int)j == f->time) continue;
         f->binder[j] = binder_new(c, NULL, f->size[j], k->x->loc);
         if (c->n_ambient == MAX_RANK) {
-            check_error(c, E0307, k->x->loc, "calls are mapped over more than %d axes here", MAX_RANK);
+            check_error(c, E0307, k->x->loc, "calls are mapped over more than %d axes here",
+                        MAX_RANK);
             return 0;
         }
         c->ambient[c->n_ambient++] = f->binder[j];
     }
     uint32_t n = 0;
     ambient_of_args(c, k);
-    if (k->along) n = run_along(c, s, k, out);
+    if (k->along)
+        n = run_along(c, s, k, out);
     else {
         Cell child = {.root = s->cell ? s->cell->root : NULL};
         k->in->cell = s->cell;
@@ -610,7 +670,10 @@ uint32_t elab_call(Check *c, Scope *s, Ast *x, Val **out) {
     Call k = {.x = x};
     if (!find_callee(c, s, &k) || !check_kind(c, s, &k)) return 0;
     if (c->n_calls == MAX_DEPTH) {
-        check_error(c, E0209, x->loc, "calls are nested more than %d deep: a recursion must end by a compile-time argument", MAX_DEPTH);
+        check_error(
+            c, E0209, x->loc,
+            "calls are nested more than %d deep: a recursion must end by a compile-time argument",
+            MAX_DEPTH);
         return 0;
     }
     if (x->call.along && !(k.along = elab_size(c, s, x->call.along))) return 0;

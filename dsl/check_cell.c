@@ -11,13 +11,19 @@ void place_set(Check *c, Place p) {
     c->region = p.region;
 }
 
-static Place outer_place(const Cell *root) { return (Place){root->outer_block, root->outer_level, root->outer_region}; }
+static Place outer_place(const Cell *root) {
+    return (Place){root->outer_block, root->outer_level, root->outer_region};
+}
 
 /* States and delays belong to the step itself, not to a loop in it. */
-static bool at_step(Check *c, const Cell *cell, Loc loc) {
+static bool at_step(Check *c, const Cell *cell, Loc loc, const char *what) {
     if (c->level == cell->root->outer_level + 1) return true;
-    check_error(c, E0707, loc, "a state cannot begin inside a loop of the step");
-    diag_help(c->diag, "put the loop into the model, around the call of the cell: for l in L { x = f(x) along T as blocks.{l} }");
+    check_error(c, E0707, loc,
+                "%s stands at the level of the step, and this is inside a loop of it", what);
+    if (c->loops) diag_note(c->diag, c->loops->loc, "the loop is here");
+    diag_help(
+        c->diag,
+        "put the loop into the model, around the call of the cell: for l in L { x = f(x) along T as blocks.{l} }");
     return false;
 }
 
@@ -33,12 +39,14 @@ static void find_varying(Graph *g, ExprId e, void *user) {
     Varying *v = user;
     const Expr *x = graph_expr(g, e);
     if (x->op == X_LVL && x->i >= v->level) v->bad = true;
-    if (x->op == X_READ && x->value < v->c->value_region.n && !region_sees(v->c, v->region, v->c->value_region.data[x->value]))
+    if (x->op == X_READ && x->value < v->c->value_region.n &&
+        !region_sees(v->c, v->region, v->c->value_region.data[x->value]))
         v->bad = true;
 }
 
 /* The initial value, evaluated outside the run, with the axes the state declares. */
-static Val start_value(Check *c, Scope *s, const Tensor *t, const Size *dims, const uint32_t *ax, Cell *cell) {
+static Val start_value(Check *c, Scope *s, const Tensor *t, const Size *dims, const uint32_t *ax,
+                       Cell *cell) {
     Scope *inner = scope_new(c, s, s->module, s->cell, s->owner);
     for (uint32_t i = 0; i < t->dims.axes.n; i++) {
         const Binder *b = &t->dims.axes.data[i];
@@ -54,16 +62,24 @@ static Val start_value(Check *c, Scope *s, const Tensor *t, const Size *dims, co
     Varying w = {c, cell->root->outer_region, cell->root->outer_level, false};
     expr_walk(c->g, v.e, find_varying, &w);
     if (w.bad) {
-        check_error(c, E0708, t->value->loc, "the initial value of state '%s' changes along the axis", t->name);
-        diag_help(c->diag, "it is evaluated once, before the first step: it may read parameters and arguments that stay the same");
+        check_error(c, E0708, t->value->loc,
+                    "the initial value of state '%s' changes along the axis", t->name);
+        diag_help(
+            c->diag,
+            "it is evaluated once, before the first step: it may read parameters and arguments that stay the same");
         return val_bad();
     }
     if (v.rank && v.rank != t->dims.axes.n) {
-        check_error(c, E0405, t->value->loc, "the initial value of '%s' is %s, and the state has %u axes", t->name, val_shape(c, &v), t->dims.axes.n);
+        check_error(c, E0405, t->value->loc,
+                    "state '%s' is declared %s, and its initial value is %s", t->name,
+                    dims_say(c, &t->dims), val_shape(c, &v));
+        note_shape(c, &v, "it");
         return val_bad();
     }
     if (v.rank && !dims_bind(c, inner, t, &v, "state", t->value->loc)) return val_bad();
-    return v.rank ? val_broadcast(c, v, ax, dims, v.rank) : (v.rank = (uint8_t)t->dims.axes.n, memcpy(v.ax, ax, sizeof v.ax), memcpy(v.dims, dims, sizeof v.dims), v);
+    return v.rank ? val_broadcast(c, v, ax, dims, v.rank)
+                  : (v.rank = (uint8_t)t->dims.axes.n, memcpy(v.ax, ax, sizeof v.ax),
+                     memcpy(v.dims, dims, sizeof v.dims), v);
 }
 
 static void state_dims(Check *c, const Cell *cell, const Size *dims, uint32_t rank, Size *all) {
@@ -71,7 +87,8 @@ static void state_dims(Check *c, const Cell *cell, const Size *dims, uint32_t ra
     for (uint32_t i = 0; i < rank; i++) all[cell->n_base + i] = dims[i];
 }
 
-static Value read_all(Check *c, Value from, const ExprId *lead, uint32_t n_lead, const Size *all, uint32_t rank, const char *name, Loc loc) {
+static Value read_all(Check *c, Value from, const ExprId *lead, uint32_t n_lead, const Size *all,
+                      uint32_t rank, const char *name, Loc loc) {
     ExprId subs[2 * MAX_RANK];
     Size dims[MAX_RANK];
     for (uint32_t i = 0; i < n_lead; i++) subs[i] = lead[i];
@@ -79,24 +96,23 @@ static Value read_all(Check *c, Value from, const ExprId *lead, uint32_t n_lead,
         subs[n_lead + i] = expr_idx(c->g, i);
         dims[i] = size_ground(c->sizes, all[i]);
     }
-    Value v = graph_eq(c->g, c->block, dims, rank, RED_NONE, NULL, 0, expr_read(c->g, from, subs, n_lead + rank), c->level, name, loc);
+    Value v = graph_eq(c->g, c->block, dims, rank, RED_NONE, NULL, 0,
+                       expr_read(c->g, from, subs, n_lead + rank), c->level, name, loc);
     note_value(c, v);
     return v;
 }
 
-static bool constant_start(Check *c, ExprId e) {
-    const Expr *x = graph_expr(c->g, e);
-    if (x->op == X_READ || x->op == X_RANDOM) return false;
-    for (uint32_t i = 0; i < x->n_args; i++)
-        if (!constant_start(c, expr_arg(c->g, e, i))) return false;
-    return true;
-}
-
 /* The initial value of a state `only` names: a parameter shared by the batch. */
-static Value promoted_start(Check *c, const Tensor *t, const Val *start, const Cell *cell, const Size *all, uint32_t rank) {
-    if (!constant_start(c, start->e)) {
-        check_error(c, E0708, t->loc, "'only' names state '%s', and its initial value is no formula", t->name);
-        diag_help(c->diag, "it is a parameter already, or made of data: name that one");
+static Value promoted_start(Check *c, const Tensor *t, const Val *start, const Cell *cell,
+                            const Size *all, uint32_t rank) {
+    if (expr_reads(c, start->e)) {
+        check_error(c, E0708, t->value->loc,
+                    "'only' names state '%s', and its initial value is no formula", t->name);
+        diag_note(c->diag, state_is_named(c, t->name)->loc, "it is named here");
+        diag_help(
+            c->diag,
+            "only a state that starts from a formula can become a parameter; one that "
+                           "starts from a parameter is trained by that one");
         return 0;
     }
     ExprId to[MAX_RANK], lead[MAX_LEVELS];
@@ -111,7 +127,8 @@ static Value promoted_start(Check *c, const Tensor *t, const Val *start, const C
     memcpy(subs, lead, sizeof(ExprId) * n);
     for (uint32_t i = 0; i < start->rank; i++) subs[n + i] = expr_idx(c->g, cell->n_base + i);
     for (uint32_t i = 0; i < rank; i++) dims[i] = size_ground(c->sizes, all[i]);
-    Value v = graph_eq(c->g, c->block, dims, rank, RED_NONE, NULL, 0, expr_read(c->g, p, subs, n + start->rank), c->level, t->name, t->loc);
+    Value v = graph_eq(c->g, c->block, dims, rank, RED_NONE, NULL, 0,
+                       expr_read(c->g, p, subs, n + start->rank), c->level, t->name, t->loc);
     note_value(c, v);
     return v;
 }
@@ -126,7 +143,9 @@ static Value state_begin(Check *c, const Tensor *t, const Val *start, Cell *cell
     Size all[MAX_RANK];
     uint32_t rank = cell->n_base + start->rank, state;
     if (rank > MAX_RANK) {
-        check_error(c, E0307, t->loc, "state '%s' has more than %d axes with those of the calls around it", t->name, MAX_RANK);
+        check_error(c, E0307, t->loc,
+                    "state '%s' has more than %d axes with those of the calls around it", t->name,
+                    MAX_RANK);
         return 0;
     }
     state_dims(c, cell, start->dims, start->rank, all);
@@ -134,7 +153,8 @@ static Value state_begin(Check *c, const Tensor *t, const Val *start, Cell *cell
     place_set(c, outer_place(cell->root));
     Store store = t->type.kind == TY_NONE ? (type == T_INT ? ST_INT : ST_F32) : store_of(&t->type);
     Value v = 0;
-    if (c->patterns.n_only && state_is_named(c, t->name)) v = promoted_start(c, t, start, cell, all, rank);
+    if (c->patterns.n_only && state_is_named(c, t->name))
+        v = promoted_start(c, t, start, cell, all, rank);
     else if (cell->root->streams && (c->states == STATES_IN || c->export_starts)) {
         Value input = state_input(c, t->name, type, store, all, rank, false, &state, t->loc);
         ExprId lead[MAX_LEVELS];
@@ -156,18 +176,31 @@ static Value state_begin(Check *c, const Tensor *t, const Val *start, Cell *cell
     return v;
 }
 
+/* What a state starts from, where `init` may be what the piece before left. */
+static Value restart_value(Check *c, const Tensor *t, const Val *start, Cell *cell, Value init) {
+    if (!cell->root->streams || c->states != STATES_IN || c->export_starts) return init;
+    Place in = place_now(c);
+    place_set(c, outer_place(cell->root));
+    Value v = val_value(c, *start, cell->base, cell->n_base, t->name, t->loc);
+    place_set(c, in);
+    return v;
+}
+
 /* A state of an optimizer: one number for each of the parameter, carried from one training step to the next. */
 static void optimizer_state(Check *c, Scope *s, const Tensor *t, Cell *cell) {
     uint32_t state;
     Val start = val_tensor(c, elab(c, s, t->value));
     if (start.kind == V_BAD) return;
-    if (t->dims.axes.n || start.rank || t->type.kind == TY_INT || !constant_start(c, start.e)) {
-        check_error(c, E0905, t->loc, "a state of an optimizer is one real number for each of a parameter, and starts as a constant");
+    if (t->dims.axes.n || start.rank || t->type.kind == TY_INT || expr_reads(c, start.e)) {
+        check_error(
+            c, E0905, t->loc,
+            "a state of an optimizer is one real number for each of a parameter, and starts as a constant");
         return;
     }
     const Family *pf = &c->param_family.data[c->optimized];
     Size dims[MAX_RANK];
-    for (uint32_t i = 0; i < cell->n_base; i++) dims[i] = size_ground(c->sizes, binder_info(c, cell->base[i])->size);
+    for (uint32_t i = 0; i < cell->n_base; i++)
+        dims[i] = size_ground(c->sizes, binder_info(c, cell->base[i])->size);
     Value v = graph_state(c->g, T_REAL, ST_F32, dims, cell->n_base, t->loc, &state);
     note_value(c, v);
     StateInfo *info = &c->g->states.data[state];
@@ -180,12 +213,14 @@ static void optimizer_state(Check *c, Scope *s, const Tensor *t, Cell *cell) {
         *m = p->members.data[i];
         m->name = name_of(c->names, arena_printf(c->arena, "%s.%s", m->name, t->name));
     }
-    info->start = graph_eq(c->g, c->block, dims, cell->n_base, RED_NONE, NULL, 0, expr_real(c->g, start.e), c->level, t->name, t->loc);
+    info->start = graph_eq(c->g, c->block, dims, cell->n_base, RED_NONE, NULL, 0,
+                           expr_real(c->g, start.e), c->level, t->name, t->loc);
     note_value(c, info->start);
     *PUSH(c->arena, &c->state_family) = *pf;
     CellState *st = PUSH(c->arena, &cell->states);
     *st = (CellState){.name = t->name, .carry = state, .type = T_REAL, .loc = t->loc};
-    scope_set(c, s, t->name, val_read(c, v, cell->base, cell->n_base, NULL, 0, t->loc), t->loc)->is_state = true;
+    scope_set(c, s, t->name, val_read(c, v, cell->base, cell->n_base, NULL, 0, t->loc), t->loc)
+        ->is_state = true;
 }
 
 static void declare_state(Check *c, Scope *s, const Tensor *t) {
@@ -195,15 +230,22 @@ static void declare_state(Check *c, Scope *s, const Tensor *t) {
     uint32_t rank = t->dims.axes.n;
     Type type = t->type.kind == TY_INT || t->type.kind == TY_INDEX ? T_INT : T_REAL;
     scope_set(c, s, t->name, val_bad(), t->loc);
-    if (rank > MAX_RANK) return;
+    if (rank > MAX_RANK) {
+        check_error(c, E0307, t->loc, "a state has at most %d axes, and this has %u", MAX_RANK,
+                    rank);
+        return;
+    }
     for (uint32_t i = 0; i < rank; i++) {
         const Binder *b = &t->dims.axes.data[i];
         Loc where;
         if (!(dims[i] = elab_size(c, s, b->size))) return;
         ax[i] = binder_new(c, b->name, dims[i], b->loc);
         if (b->name && name_visible(c, s, b->name, &where)) {
-            check_error(c, E0203, b->loc, "'%s' is the name of something visible here and cannot be an index", b->name);
+            check_error(c, E0203, b->loc,
+                        "'%s' is the name of something visible here and cannot be an index",
+                        b->name);
             if (where.line) diag_note(c->diag, where, "'%s' is declared here", b->name);
+            diag_help(c->diag, "take another letter for the index");
             return;
         }
     }
@@ -211,7 +253,8 @@ static void declare_state(Check *c, Scope *s, const Tensor *t) {
     if (start.kind == V_BAD) return;
     if (graph_type(c->g, start.e) != type) {
         if (type == T_INT) {
-            check_error(c, E0501, t->loc, "state '%s' holds whole numbers, and its initial value is real", t->name);
+            check_error(c, E0501, t->loc,
+                        "state '%s' holds whole numbers, and its initial value is real", t->name);
             return;
         }
         start.e = expr_real(c->g, start.e);
@@ -229,7 +272,9 @@ static void declare_state(Check *c, Scope *s, const Tensor *t) {
     note_value(c, arg);
     Val now = val_read(c, arg, cell->base, cell->n_base, dims, rank, t->loc);
     if (cell->restart) {
-        Val first = val_read(c, init, cell->base, cell->n_base, dims, rank, t->loc);
+        Value from = restart_value(c, t, &start, cell, init);
+        if (!from) return;
+        Val first = val_read(c, from, cell->base, cell->n_base, dims, rank, t->loc);
         first = val_broadcast(c, first, now.ax, now.dims, rank);
         now.e = expr_select(c->g, cell->restart, first.e, now.e);
         now = val_node(c, now, t->name, t->loc);
@@ -241,13 +286,22 @@ static void declare_state(Check *c, Scope *s, const Tensor *t) {
 }
 
 void elab_states(Check *c, Scope *s, const Stmt *st) {
+    for (uint32_t i = 0; i < st->states.n; i++)
+        scope_set(c, s, st->states.data[i].name, val_bad(), st->states.data[i].loc);
     if (!s->cell || !s->may_delay) {
-        check_error(c, E0707, st->loc, "only a cell has states; this is a %s", s->owner ? "function" : "model");
-        diag_help(c->diag, "declare it as a cell and call it: NAME(...) along T");
+        if (s->owner)
+            check_error(c, E0707, st->loc, "only a cell has states, and '%s' is a function",
+                        s->owner);
+        else
+            check_error(c, E0707, st->loc,
+                        "only a cell has states, and this is a model or train block");
+        diag_help(c->diag, "declare a cell and run it: %s(...) along %s",
+                  s->owner ? s->owner : "NAME", c->stream_axis ? c->stream_axis : "T");
         return;
     }
-    for (uint32_t i = 0; s->cell->optimizer && i < st->states.n; i++) optimizer_state(c, s, &st->states.data[i], s->cell);
-    if (s->cell->optimizer || !at_step(c, s->cell, st->loc)) return;
+    for (uint32_t i = 0; s->cell->optimizer && i < st->states.n; i++)
+        optimizer_state(c, s, &st->states.data[i], s->cell);
+    if (s->cell->optimizer || !at_step(c, s->cell, st->loc, "a state")) return;
     for (uint32_t i = 0; i < st->states.n; i++) declare_state(c, s, &st->states.data[i]);
 }
 
@@ -272,11 +326,13 @@ static ExprId mask_at(Check *c, const CellDelay *d, ExprId mask) {
     return expr_subst(c, mask, d->frame, to, d->n_frame);
 }
 
-static Value register_entry(Check *c, const Cell *cell, const CellDelay *d, Value arg, const Size *dims, uint32_t rank) {
+static Value register_entry(Check *c, const Cell *cell, const CellDelay *d, Value arg,
+                            const Size *dims, uint32_t rank) {
     if (!cell->restart) return arg;
     ExprId subs[MAX_RANK];
     for (uint32_t i = 0; i < rank; i++) subs[i] = expr_idx(c->g, i);
-    ExprId e = expr_select(c->g, mask_at(c, d, cell->restart), expr_read(c->g, d->init, subs, rank), expr_read(c->g, arg, subs, rank));
+    ExprId e = expr_select(c->g, mask_at(c, d, cell->restart), expr_read(c->g, d->init, subs, rank),
+                           expr_read(c->g, arg, subs, rank));
     Value v = graph_eq(c->g, c->block, dims, rank, RED_NONE, NULL, 0, e, c->level, d->name, d->loc);
     note_value(c, v);
     return v;
@@ -298,7 +354,9 @@ static CellDelay *delay_new(Check *c, Cell *cell, const Sym *y, Loc loc) {
     uint32_t rank = 1 + d->n_frame + d->rank;
     Size dims[MAX_RANK];
     if (rank > MAX_RANK) {
-        check_error(c, E0307, loc, "a delay of '%s' has more than %d axes with those of the calls around it", y->name, MAX_RANK);
+        check_error(c, E0307, loc,
+                    "a delay of '%s' has more than %d axes with those of the calls around it",
+                    y->name, MAX_RANK);
         cell->delays.n--;
         return NULL;
     }
@@ -334,8 +392,11 @@ static CellDelay *delay_find(Check *c, Cell *cell, const Sym *y, Loc loc) {
         CellDelay *d = &cell->delays.data[i];
         if (d->name != y->name) continue;
         if (d->of == y->val.e) return d;
-        check_error(c, E0703, loc, "a cell delays one value of a name, and '%s' was delayed when it had another", y->name);
+        check_error(c, E0703, loc,
+                    "a cell delays one value of a name, and '%s' was delayed when it had another",
+                    y->name);
         diag_note(c->diag, d->loc, "the first prev(%s) is here", y->name);
+        diag_note(c->diag, y->loc, "'%s' got another value here", y->name);
         diag_help(c->diag, "give the second value a name of its own");
         return NULL;
     }
@@ -354,47 +415,66 @@ static bool delay_steps(Check *c, Scope *s, Ast *x, ExprId *k, int64_t *lo, int6
     if (v.kind == V_NUM && v.sym && val_decide(c, &v, &n)) v = val_num(n, v.is_int);
     v = val_tensor(c, v);
     if (v.rank || graph_type(c->g, v.e) != T_INT) {
-        check_error(c, E0704, x->loc, "the number of steps of prev is a whole number");
+        if (v.rank)
+            check_error(c, E0704, x->loc,
+                        "the number of steps of prev is one number, and this is %s",
+                        val_shape(c, &v));
+        else
+            check_error(c, E0704, x->loc,
+                        "the number of steps of prev is a whole number, and this is real");
         return false;
     }
     *k = v.e;
-    if (!expr_range(c, v.e, &a, &b) || !size_value(c->sizes, a, lo) || !size_value(c->sizes, b, hi)) {
-        check_error(c, E0704, x->loc, "the number of steps of prev needs a range known when compiling");
+    if (!expr_range(c, v.e, &a, &b) || !size_value(c->sizes, a, lo) ||
+        !size_value(c->sizes, b, hi)) {
+        check_error(c, E0704, x->loc,
+                    "the number of steps of prev needs a range known when compiling");
+        diag_help(
+            c->diag,
+            "numbers, constants, counters and indices have one, and data of index(N): prev(x, k)");
         return false;
     }
     if (*lo >= 0 && *hi <= 65536) return true;
-    check_error(c, E0704, x->loc, "prev goes back 0 to 65536 steps, and this may be %lld", (long long)(*lo < 0 ? *lo : *hi));
+    check_error(c, E0704, x->loc, "prev goes back 0 to 65536 steps, and this %s %lld",
+                *lo == *hi ? "is" : "may be", (long long)(*lo < 0 ? *lo : *hi));
     return false;
 }
 
 Val elab_prev(Check *c, Scope *s, Ast *x) {
     const Args *a = &x->call.args;
     if (a->n < 1 || a->n > 2 || x->call.opts.n || a->data[0].value->kind != A_NAME) {
-        check_error(c, E0702, x->loc, "prev takes the name of an input or local value, and a number of steps");
+        check_error(c, E0702, x->loc,
+                    "prev takes the name of an input or local value, and a number of steps");
         diag_help(c->diag, "name the value first: z = ...;  prev(z)");
         return val_bad();
     }
     if (!s->cell || !s->may_delay) {
-        check_error(c, E0701, x->loc, "prev looks one step back, and only a cell has steps");
-        diag_help(c->diag, "declare this function as a cell and call it: NAME(...) along T");
+        if (s->owner)
+            check_error(c, E0701, x->loc,
+                        "prev looks one step back, and only a cell has steps; '%s' is a function",
+                        s->owner);
+        else
+            check_error(c, E0701, x->loc, "prev looks one step back, and only a cell has steps");
+        diag_help(c->diag, "declare a cell and run it: %s(...) along %s",
+                  s->owner ? s->owner : "NAME", c->stream_axis ? c->stream_axis : "T");
         return val_bad();
     }
     if (s->cell->optimizer) {
         check_error(c, E0905, x->loc, "an optimizer keeps what it needs in states, not with prev");
         return val_bad();
     }
-    if (!at_step(c, s->cell, x->loc)) return val_bad();
+    if (!at_step(c, s->cell, x->loc, "prev")) return val_bad();
     const char *name = a->data[0].value->name;
     Sym *y = scope_find(s, name);
     if (!y || y->kind != SYM_VALUE || y->is_binder) {
         check_error(c, E0702, a->data[0].loc, "'%s' is no input or local value of this cell", name);
-        const char *near = nearest_name(c, s, name, false);
-        if (near && !y) diag_help(c->diag, "did you mean '%s'?", near);
+        if (!y) help_near(c, s, name, false);
         return val_bad();
     }
     if (y->val.kind == V_BAD) return val_bad();
     if (y->val.kind != V_TENSOR) {
-        check_error(c, E0702, a->data[0].loc, "'%s' is a number known when compiling: there is nothing to delay", name);
+        check_error(c, E0702, a->data[0].loc,
+                    "'%s' is a number known when compiling: there is nothing to delay", name);
         return val_bad();
     }
     ExprId k;
@@ -428,13 +508,16 @@ static void finish_state(Check *c, Scope *s, Cell *cell, const CellState *st) {
         Val was = now;
         was.rank = st->rank;
         memcpy(was.dims, st->dims, sizeof was.dims);
-        check_error(c, E0406, y->loc, "state '%s' is %s, and what is assigned is %s", st->name, val_shape(c, &was), val_shape(c, &now));
+        check_error(c, E0406, y->loc, "state '%s' is %s, and what is assigned is %s", st->name,
+                    val_shape(c, &was), val_shape(c, &now));
         diag_note(c->diag, st->loc, "the state is declared here");
+        note_shape(c, &now, "what is assigned");
         return;
     }
     if (graph_type(c->g, now.e) != st->type) {
         if (st->type == T_INT) {
-            check_error(c, E0501, y->loc, "state '%s' holds whole numbers, and what is assigned is real", st->name);
+            check_error(c, E0501, y->loc,
+                        "state '%s' holds whole numbers, and what is assigned is real", st->name);
             return;
         }
         now.e = expr_real(c->g, now.e);
@@ -442,13 +525,16 @@ static void finish_state(Check *c, Scope *s, Cell *cell, const CellState *st) {
     if (cell->where) {
         ExprId to[MAX_RANK];
         for (uint32_t i = 0; i < st->rank; i++) to[i] = expr_idx(c->g, now.ax[i]);
-        now.e = expr_select(c->g, cell->where, now.e, expr_subst(c, st->entry, st->entry_ax, to, st->rank));
+        now.e = expr_select(c->g, cell->where, now.e,
+                            expr_subst(c, st->entry, st->entry_ax, to, st->rank));
     }
     Value next = val_value(c, now, cell->base, cell->n_base, st->name, y->loc);
     if (next) graph_recur_next(c->g, cell->recur, 0, st->carry, next);
 }
 
-static void patch_depth(Check *c, Value v, int64_t depth) { graph_value(c->g, v)->dims[0] = size_num(c->sizes, depth); }
+static void patch_depth(Check *c, Value v, int64_t depth) {
+    graph_value(c->g, v)->dims[0] = size_num(c->sizes, depth);
+}
 
 /* Where the delay begins: zeros, or a state of [frame, (depth), dims]. */
 static void delay_begin(Check *c, Cell *cell, CellDelay *d) {
@@ -467,7 +553,8 @@ static void delay_begin(Check *c, Cell *cell, CellDelay *d) {
         Size dims[MAX_RANK];
         for (uint32_t i = 0; i < n; i++) dims[i] = size_ground(c->sizes, all[i]);
         ExprId zero = d->type == T_INT ? expr_int(c->g, 0) : expr_num(c->g, 0);
-        Value v = graph_eq(c->g, c->block, dims, n, RED_NONE, NULL, 0, zero, c->level, d->name, d->loc);
+        Value v =
+            graph_eq(c->g, c->block, dims, n, RED_NONE, NULL, 0, zero, c->level, d->name, d->loc);
         note_value(c, v);
         export_state(c, v, state);
     } else if (input) {
@@ -479,7 +566,12 @@ static void delay_begin(Check *c, Cell *cell, CellDelay *d) {
         for (uint32_t i = 0; i < d->rank; i++) subs[k++] = expr_idx(c->g, 1 + d->n_frame + i);
         graph_node(c->g, graph_value(c->g, d->init)->node)->expr = expr_read(c->g, input, subs, k);
         StateOut *o = PUSH(c->arena, &cell->root->outs);
-        *o = (StateOut){.is_delay = !d->carried, .carry = d->carry, .state = state, .delay = d->delay, .depth_first = true, .n_frame = d->n_frame};
+        *o = (StateOut){.is_delay = !d->carried,
+                        .carry = d->carry,
+                        .state = state,
+                        .delay = d->delay,
+                        .depth_first = true,
+                        .n_frame = d->n_frame};
     }
     place_set(c, in);
 }
@@ -492,9 +584,12 @@ static void register_next(Check *c, Cell *cell, CellDelay *d) {
     ExprId stay = expr_read(c->g, d->delay, subs, v.rank);
     ExprId first = expr_fn2(c->g, F_eq, subs[0], expr_int(c->g, 0));
     subs[0] = expr_fn2(c->g, F_sub, subs[0], expr_int(c->g, 1));
-    ExprId e = d->depth > 1 ? expr_select(c->g, first, newest, expr_read(c->g, d->delay, subs, v.rank)) : newest;
+    ExprId e = d->depth > 1
+                   ? expr_select(c->g, first, newest, expr_read(c->g, d->delay, subs, v.rank))
+                   : newest;
     if (cell->where) e = expr_select(c->g, mask_at(c, d, cell->where), e, stay);
-    Value next = graph_eq(c->g, c->block, v.dims, v.rank, RED_NONE, NULL, 0, e, c->level, d->name, d->loc);
+    Value next =
+        graph_eq(c->g, c->block, v.dims, v.rank, RED_NONE, NULL, 0, e, c->level, d->name, d->loc);
     note_value(c, next);
     graph_recur_next(c->g, cell->recur, 0, d->carry, next);
 }
@@ -502,10 +597,14 @@ static void register_next(Check *c, Cell *cell, CellDelay *d) {
 static void finish_delay(Check *c, Cell *cell, CellDelay *d) {
     patch_depth(c, d->init, d->depth);
     patch_depth(c, d->delay, d->depth);
-    if (d->carried) patch_depth(c, graph_node(c->g, cell->recur)->recur->classes.data[0].args[d->carry], d->depth);
+    if (d->carried)
+        patch_depth(c, graph_node(c->g, cell->recur)->recur->classes.data[0].args[d->carry],
+                    d->depth);
     delay_begin(c, cell, d);
-    if (d->carried) register_next(c, cell, d);
-    else if (cell->root->streams && c->states == STATES_IN) graph_delay_final(c->g, d->delay);
+    if (d->carried)
+        register_next(c, cell, d);
+    else if (cell->root->streams && c->states == STATES_IN)
+        graph_delay_final(c->g, d->delay);
 }
 
 void cell_finish(Check *c, Scope *s, Cell *cell) {
@@ -521,11 +620,14 @@ static Value turn_delay(Check *c, Value v, uint32_t n_frame, Loc loc) {
     ExprId subs[MAX_RANK];
     Size dims[MAX_RANK];
     uint32_t n = 0;
-    for (uint32_t i = 0; i < n_frame; i++) subs[1 + i] = expr_idx(c->g, n), dims[n++] = f.dims[1 + i];
+    for (uint32_t i = 0; i < n_frame; i++)
+        subs[1 + i] = expr_idx(c->g, n), dims[n++] = f.dims[1 + i];
     subs[0] = depth > 1 ? expr_idx(c->g, n) : expr_int(c->g, 0);
     if (depth > 1) dims[n++] = f.dims[0];
-    for (uint32_t i = 1 + n_frame; i < f.rank; i++) subs[i] = expr_idx(c->g, n), dims[n++] = f.dims[i];
-    Value r = graph_eq(c->g, c->block, dims, n, RED_NONE, NULL, 0, expr_read(c->g, v, subs, f.rank), c->level, f.name, loc);
+    for (uint32_t i = 1 + n_frame; i < f.rank; i++)
+        subs[i] = expr_idx(c->g, n), dims[n++] = f.dims[i];
+    Value r = graph_eq(c->g, c->block, dims, n, RED_NONE, NULL, 0, expr_read(c->g, v, subs, f.rank),
+                       c->level, f.name, loc);
     note_value(c, r);
     return r;
 }
@@ -535,7 +637,8 @@ void cell_export(Check *c, Cell *root) {
     for (uint32_t i = 0; i < r->carry.n; i++) note_value(c, r->carry.data[i].final);
     for (uint32_t i = 0; i < root->outs.n; i++) {
         const StateOut *o = &root->outs.data[i];
-        Value v = o->is_delay ? graph_node(c->g, graph_value(c->g, o->delay)->node)->final : r->carry.data[o->carry].final;
+        Value v = o->is_delay ? graph_node(c->g, graph_value(c->g, o->delay)->node)->final
+                              : r->carry.data[o->carry].final;
         if (!v) continue;
         note_value(c, v);
         if (o->depth_first) v = turn_delay(c, v, o->n_frame, graph_value(c->g, v)->loc);

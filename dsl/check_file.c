@@ -23,7 +23,8 @@ static bool read_file(Check *c, const char *path, Source *out, const char **why)
     Text t = text_new(c->arena);
     char buffer[1 << 14];
     size_t n;
-    while ((n = fread(buffer, 1, sizeof buffer, f)) > 0 && t.n <= MAX_TEXT) text_addn(&t, buffer, n);
+    while ((n = fread(buffer, 1, sizeof buffer, f)) > 0 && t.n <= MAX_TEXT)
+        text_addn(&t, buffer, n);
     bool bad = ferror(f);
     if (bad) *why = strerror(errno);
     fclose(f);
@@ -33,14 +34,17 @@ static bool read_file(Check *c, const char *path, Source *out, const char **why)
 
 static const char *beside(Check *c, const char *file, const char *name) {
     const char *slash = strrchr(file, '/');
-    return slash ? arena_printf(c->arena, "%.*s%s.rwkv", (int)(slash - file + 1), file, name) : arena_printf(c->arena, "%s.rwkv", name);
+    return slash ? arena_printf(c->arena, "%.*s%s.rwkv", (int)(slash - file + 1), file, name)
+                 : arena_printf(c->arena, "%s.rwkv", name);
 }
 
 static bool find_text(Check *c, const char *from, const char *name, Source *out) {
     const char *why;
     if (read_file(c, beside(c, from, name), out, &why)) return true;
     for (uint32_t i = 0; i < c->options->n_include_dirs; i++)
-        if (read_file(c, arena_printf(c->arena, "%s/%s.rwkv", c->options->include_dirs[i], name), out, &why)) return true;
+        if (read_file(c, arena_printf(c->arena, "%s/%s.rwkv", c->options->include_dirs[i], name),
+                      out, &why))
+            return true;
     for (const BuiltinText *b = builtin_texts; b->name; b++)
         if (strcmp(b->name, name) == 0) {
             *out = (Source){arena_printf(c->arena, "%s.rwkv", name), b->text, b->n};
@@ -56,22 +60,34 @@ static void check_twice(Check *c, const File *f) {
     VEC(Word) seen = {0};
     for (uint32_t i = 0; i < f->decls.n; i++) {
         const Decl *d = f->decls.data[i];
-        uint32_t n = d->kind == D_CONST ? d->consts.n : d->kind == D_AXIS ? d->axes.n : d->kind == D_USE || d->kind == D_TRAIN ? 0 : 1;
+        uint32_t n = d->kind == D_CONST                       ? d->consts.n
+                     : d->kind == D_AXIS                      ? d->axes.n
+                     : d->kind == D_USE || d->kind == D_TRAIN ? 0
+                                                              : 1;
         for (uint32_t k = 0; k < n; k++) {
-            const char *name = d->kind == D_CONST ? d->consts.data[k].name : d->kind == D_AXIS ? d->axes.data[k].name : d->name;
-            Loc loc = d->kind == D_CONST ? d->consts.data[k].loc : d->kind == D_AXIS ? d->axes.data[k].loc : d->loc;
+            const char *name = d->kind == D_CONST  ? d->consts.data[k].name
+                               : d->kind == D_AXIS ? d->axes.data[k].name
+                                                   : d->name;
+            Loc loc = d->kind == D_CONST  ? d->consts.data[k].loc
+                      : d->kind == D_AXIS ? d->axes.data[k].loc
+                                          : d->loc;
             if (!name) continue;
             for (uint32_t j = 0; j < seen.n; j++)
                 if (seen.data[j].name == name) {
                     check_error(c, E0211, loc, "'%s' is declared twice", name);
                     diag_note(c->diag, seen.data[j].loc, "the first one is here");
+                    diag_help(c->diag, "leave one of them out, or take another name");
+                    break;
                 }
             *PUSH(c->arena, &seen) = (Word){name, loc};
         }
         for (uint32_t k = 0; k < d->sig.tensors.n; k++)
             for (uint32_t j = 0; j < k; j++)
-                if (d->sig.tensors.data[j].name == d->sig.tensors.data[k].name)
-                    check_error(c, E0211, d->sig.tensors.data[k].loc, "'%s' has two arguments '%s'", d->name ? d->name : "this", d->sig.tensors.data[k].name);
+                if (d->sig.tensors.data[j].name == d->sig.tensors.data[k].name) {
+                    check_error(c, E0211, d->sig.tensors.data[k].loc, "'%s' has two arguments '%s'",
+                                d->name ? d->name : "this", d->sig.tensors.data[k].name);
+                    diag_note(c->diag, d->sig.tensors.data[j].loc, "the first one is here");
+                }
     }
 }
 
@@ -103,16 +119,39 @@ static void give_defines(Check *c, Module *m) {
         char *end;
         double v = strtod(d->text, &end);
         c->define_used.data[i] = true;
-        if (end == d->text || *end || !isfinite(v)) diag_report(c->diag, E0206, (Loc){0}, "-D %s=%s: a number is wanted", d->name, d->text);
-        else k->given = val_num(v, v == floor(v) && !strpbrk(d->text, ".eE"));
+        if (end == d->text || *end || !isfinite(v)) {
+            diag_report(c->diag, E0206, (Loc){0}, "-D %s=%s: '%s' is no number", d->name, d->text,
+                        d->text);
+            diag_note(c->diag, k->def->loc, "it is for this constant");
+        } else
+            k->given = val_num(v, v == floor(v) && !strpbrk(d->text, ".eE"));
     }
+}
+
+/* The constant that may have been meant, or all there are. */
+static void help_consts(Check *c, const Module *m, const char *name) {
+    const char *best = NULL;
+    uint32_t d = name ? near_enough(name) : 0;
+    Text all = text_new(c->arena);
+    for (uint32_t i = 0; i < m->consts.n; i++) {
+        if (name) nearer(name, m->consts.data[i].name, &best, &d);
+        if (i < 24) text_printf(&all, "%s%s", i ? ", " : "", m->consts.data[i].name);
+    }
+    if (best)
+        diag_help(c->diag, "did you mean '%s'?", best);
+    else if (all.n)
+        diag_help(c->diag, "its constants are: %s%s", all.data, m->consts.n > 24 ? " ..." : "");
+    else
+        diag_help(c->diag, "it declares no constants");
 }
 
 static bool give_consts(Check *c, Module *m, Module *from, const Args *a) {
     for (uint32_t i = 0; i < a->n; i++) {
         ConstDef *k = a->data[i].name ? find_const(m, a->data[i].name) : NULL;
         if (!k) {
-            check_error(c, E0206, a->data[i].loc, "'%s' has no constant '%s'", m->path, a->data[i].name ? a->data[i].name : "?");
+            check_error(c, E0206, a->data[i].loc, "'%s' has no constant '%s'", m->path,
+                        a->data[i].name ? a->data[i].name : "?");
+            help_consts(c, m, a->data[i].name);
             continue;
         }
         if (k->given.kind != V_BAD) continue; /* -D has the last word */
@@ -130,8 +169,13 @@ static void module_uses(Check *c, Module *m, uint32_t depth) {
         for (uint32_t k = 0; d->kind == D_USE && k < d->uses.n; k++) {
             Source s;
             if (!find_text(c, m->path, d->uses.data[k].name, &s)) {
-                check_error(c, E0205, d->uses.data[k].loc, "there is no file '%s.rwkv'", d->uses.data[k].name);
-                diag_help(c->diag, "it is looked for beside '%s', in the folders of -I, and among the texts that come with the compiler", m->path);
+                check_error(c, E0205, d->uses.data[k].loc, "there is no file '%s.rwkv'",
+                            d->uses.data[k].name);
+                diag_help(
+                    c->diag,
+                    "it is looked for beside '%s', in the folders of -I, and among the texts that "
+                    "come with the compiler",
+                    m->path);
                 continue;
             }
             const Args *args = k < d->use_args.n ? (const Args *)&d->use_args.data[k] : NULL;
@@ -176,9 +220,10 @@ static void unused_defines(Check *c) {
     for (uint32_t i = 0; i < c->options->n_defines; i++) {
         if (c->define_used.data[i]) continue;
         const char *name = c->options->defines[i].name;
-        diag_report(c->diag, E0206, (Loc){0}, "-D %s: no constant of that name", name);
-        const char *near = nearest_name(c, c->main->scope, name, false);
-        if (near) diag_help(c->diag, "did you mean '%s'?", near);
+        diag_report(c->diag, E0206, (Loc){0},
+                    "-D %s: '%s' and what it uses have no constant of that name", name,
+                    c->main->path);
+        help_consts(c, c->main, name);
     }
 }
 
@@ -192,5 +237,11 @@ bool program_load(Check *c, const char *path, const char *text, size_t n) {
     for (uint32_t i = 0; i < c->options->n_defines; i++) *PUSH(c->arena, &c->define_used) = false;
     if (!module_load(c, &s, NULL, NULL, 0)) return false;
     unused_defines(c);
+    for (uint32_t i = 0; i < c->main->consts.n; i++) {
+        Val v;
+        bool found;
+        if (diag_errors(c->diag) == 0)
+            module_lookup(c, c->main, c->main->consts.data[i].name, &v, &found);
+    }
     return diag_errors(c->diag) == 0;
 }

@@ -12,7 +12,9 @@ static void elab_input(Check *c, Scope *s, const Tensor *t, uint32_t batch, bool
     int64_t below = 0;
     scope_set(c, s, t->name, val_bad(), t->loc);
     if (rank + 2 > MAX_RANK) {
-        check_error(c, E0307, t->loc, "an input has at most %d axes", MAX_RANK - 2);
+        check_error(c, E0307, t->loc,
+                    "an input has at most %d axes besides the batch, and this has %u", MAX_RANK - 2,
+                    rank);
         return;
     }
     all[0] = binder_info(c, batch)->size;
@@ -21,24 +23,29 @@ static void elab_input(Check *c, Scope *s, const Tensor *t, uint32_t batch, bool
     bool is_int = t->type.kind == TY_INT || t->type.kind == TY_INDEX;
     Size bound = t->type.kind == TY_INDEX ? elab_size(c, s, t->type.index) : 0;
     if (bound && !size_value(c->sizes, bound, &below)) {
-        check_error(c, E0304, t->type.loc, "index(%s): the bound must be known when compiling", size_str(c->sizes, bound));
+        check_error(c, E0304, t->type.loc, "the bound of index(%s) must be known when compiling",
+                    size_str(c->sizes, bound));
+        diag_help(c->diag, "declare it ': int', and say what is read outside: x[i else 0]");
         return;
     }
     Size ground[MAX_RANK];
     for (uint32_t i = 0; i < rank + 1; i++) ground[i] = size_ground(c->sizes, all[i]);
-    Value v = graph_input(c->g, t->name, is_int ? T_INT : T_REAL, store_of(&t->type), ground, rank + 1, t->loc);
+    Value v = graph_input(c->g, t->name, is_int ? T_INT : T_REAL, store_of(&t->type), ground,
+                          rank + 1, t->loc);
     note_value(c, v);
     c->value_region.data[v] = 0;
     InputInfo *in = &c->g->inputs.data[c->g->inputs.n - 1];
     in->below = below;
     c->value_below.data[v] = bound;
-    Val r = visible ? val_read(c, v, NULL, 0, all, rank + 1, t->loc) : val_read(c, v, &batch, 1, dims, rank, t->loc);
+    Val r = visible ? val_read(c, v, NULL, 0, all, rank + 1, t->loc)
+                    : val_read(c, v, &batch, 1, dims, rank, t->loc);
     scope_set(c, s, t->name, r, t->loc);
 }
 
 static Val scalar_input(Check *c, const char *name, Loc loc) {
     for (uint32_t i = 0; i < c->g->inputs.n; i++)
-        if (strcmp(c->g->inputs.data[i].name, name) == 0) return val_read(c, c->g->inputs.data[i].value, NULL, 0, NULL, 0, loc);
+        if (strcmp(c->g->inputs.data[i].name, name) == 0)
+            return val_read(c, c->g->inputs.data[i].value, NULL, 0, NULL, 0, loc);
     Value v = graph_input(c->g, name_of(c->names, name), T_REAL, ST_F32, NULL, 0, loc);
     note_value(c, v);
     c->value_region.data[v] = 0;
@@ -49,8 +56,12 @@ static Val scalar_input(Check *c, const char *name, Loc loc) {
 static void model_opts(Check *c, Scope *s, const Decl *d) {
     for (uint32_t i = 0; i < d->sig.opts.n; i++) {
         const Opt *o = &d->sig.opts.data[i];
-        if (!o->value) check_error(c, E0409, o->loc, "a model's compile-time argument needs a value: %s = ...", o->name);
-        else scope_set(c, s, o->name, elab(c, s, o->value), o->loc);
+        if (!o->value) {
+            check_error(c, E0409, o->loc, "the compile-time argument '%s' of a model needs a value",
+                        o->name);
+            diag_help(c->diag, "write %s = ..., or declare it: const %s = ...", o->name, o->name);
+        } else
+            scope_set(c, s, o->name, elab(c, s, o->value), o->loc);
     }
 }
 
@@ -58,7 +69,8 @@ static bool elab_model(Check *c, const EntryInfo *e, uint32_t batch, Scope **sco
     Scope *s = *scope = scope_new(c, e->module->scope, e->module, NULL, e->model->name);
     s->owner = NULL;
     model_opts(c, s, e->model);
-    for (uint32_t i = 0; i < e->model->sig.tensors.n; i++) elab_input(c, s, &e->model->sig.tensors.data[i], batch, false);
+    for (uint32_t i = 0; i < e->model->sig.tensors.n; i++)
+        elab_input(c, s, &e->model->sig.tensors.data[i], batch, false);
     if (diag_errors(c->diag)) return false;
     elab_block(c, s, &e->model->body);
     prove_pending(c, 0);
@@ -92,8 +104,10 @@ static void collect_patterns(Check *c, const Decl *t, Patterns *p) {
         const Stmt *st = t->body.data[i];
         if (st->kind != S_ONLY && st->kind != S_FREEZE) continue;
         for (uint32_t k = 0; k < st->patterns.n; k++) {
-            if (st->kind == S_ONLY) *PUSH(c->arena, &only) = st->patterns.data[k];
-            else *PUSH(c->arena, &freeze) = st->patterns.data[k];
+            if (st->kind == S_ONLY)
+                *PUSH(c->arena, &only) = st->patterns.data[k];
+            else
+                *PUSH(c->arena, &freeze) = st->patterns.data[k];
         }
     }
     p->only = only.data;
@@ -104,12 +118,39 @@ static void collect_patterns(Check *c, const Decl *t, Patterns *p) {
     p->freeze_hit = NEWN(c->arena, bool, freeze.n + 1);
 }
 
+static void help_params(Check *c, const char *name) {
+    const char *best = NULL;
+    uint32_t d = near_enough(name), shown = 0, all = 0;
+    Text t = text_new(c->arena);
+    for (uint32_t i = 0; i < c->g->params.n; i++)
+        for (uint32_t k = 0; k < c->g->params.data[i].members.n; k++, all++) {
+            const char *other = c->g->params.data[i].members.data[k].name;
+            nearer(name, other, &best, &d);
+            if (k == 0 && shown < 6) text_printf(&t, "%s%s", shown++ ? ", " : "", other);
+        }
+    if (best)
+        diag_help(c->diag, "did you mean '%s'?", best);
+    else if (all)
+        diag_help(c->diag, "there %s %u parameter%s: %s%s", all == 1 ? "is" : "are", all,
+                  all == 1 ? "" : "s", t.data, shown < all ? " ..." : "");
+    else
+        diag_help(c->diag, "the model has no parameters");
+}
+
 static void check_patterns(Check *c) {
     const Patterns *p = &c->patterns;
     for (uint32_t i = 0; i < p->n_only; i++)
-        if (!p->only_hit[i]) check_error(c, E0904, p->only[i].loc, "'only %s' names no parameter or state", p->only[i].name);
+        if (!p->only_hit[i]) {
+            check_error(c, E0904, p->only[i].loc, "'only %s' names no parameter or state",
+                        p->only[i].name);
+            help_params(c, p->only[i].name);
+        }
     for (uint32_t i = 0; i < p->n_freeze; i++)
-        if (!p->freeze_hit[i]) check_error(c, E0904, p->freeze[i].loc, "'freeze %s' names no parameter", p->freeze[i].name);
+        if (!p->freeze_hit[i]) {
+            check_error(c, E0904, p->freeze[i].loc, "'freeze %s' names no parameter",
+                        p->freeze[i].name);
+            help_params(c, p->freeze[i].name);
+        }
 }
 
 /* The names of the model, with the batch in front of its results and of all that depends on data. */
@@ -124,7 +165,8 @@ static Scope *train_scope(Check *c, const EntryInfo *e, Scope *model, uint32_t b
             const uint32_t *f = expr_free(c, v.e);
             bool has = false;
             for (uint32_t k = 1; k <= f[0]; k++) has = has || f[k] == batch;
-            for (uint32_t k = 0; k < e->model->outs.n; k++) has = has || e->model->outs.data[k].name == y->name;
+            for (uint32_t k = 0; k < e->model->outs.n; k++)
+                has = has || e->model->outs.data[k].name == y->name;
             if (has) {
                 memmove(v.ax + 1, v.ax, sizeof(uint32_t) * v.rank);
                 memmove(v.dims + 1, v.dims, sizeof(Size) * v.rank);
@@ -143,8 +185,13 @@ static Value one_number(Check *c, Val v, const char *what, Loc loc) {
     v = val_tensor(c, v);
     if (v.kind == V_BAD) return 0;
     if (v.rank || expr_free(c, v.e)[0]) {
-        check_error(c, E0903, loc, "%s is one number, and this is %s", what, val_shape(c, &v));
-        diag_help(c->diag, "average it over the batch and the rest: mean[b,t] %s[b,t]", what);
+        char subs[2 * MAX_RANK + 2] = "", *s = subs;
+        for (uint32_t i = 0; i < v.rank; i++)
+            *s++ = i == 0 ? 'b' : (char)('h' + i), *s++ = i + 1 < v.rank ? ',' : 0;
+        check_error(c, E0903, loc, "'%s' is one number, and this is %s", what,
+                    v.rank ? val_shape(c, &v) : "one for each sample");
+        diag_help(c->diag, "average it over the batch and the other axes: %s = mean[%s] x[%s]",
+                  what, v.rank ? subs : "b", v.rank ? subs : "b");
         return 0;
     }
     v.e = expr_real(c->g, v.e);
@@ -176,19 +223,29 @@ static void train_statement(Check *c, Scope *s, const Stmt *st, Elaboration *out
     if (v) graph_output(c->g, loss ? OUT_LOSS : OUT_PENALTY, loss ? "loss" : "penalty", v, 0);
 }
 
-static bool elab_train(Check *c, const EntryInfo *e, Scope *model, uint32_t batch, Elaboration *out) {
+static bool elab_train(Check *c, const EntryInfo *e, Scope *model, uint32_t batch,
+                       Elaboration *out) {
     Scope *s = out->train_scope = train_scope(c, e, model, batch);
     c->n_ambient = 0;
     c->in_train = true;
     c->n_calls = 0;
     c->g->outputs.n = 0; /* results are not asked for */
-    for (uint32_t i = 0; i < e->train->sig.tensors.n; i++) elab_input(c, s, &e->train->sig.tensors.data[i], batch, true);
-    for (uint32_t i = 0; i < e->train->body.n && !diag_full(c->diag); i++) train_statement(c, s, e->train->body.data[i], out);
+    for (uint32_t i = 0; i < e->train->sig.tensors.n; i++)
+        elab_input(c, s, &e->train->sig.tensors.data[i], batch, true);
+    for (uint32_t i = 0; i < e->train->body.n && !diag_full(c->diag); i++)
+        train_statement(c, s, e->train->body.data[i], out);
     prove_pending(c, 0);
     if (diag_errors(c->diag)) return false;
     bool loss = false;
-    for (uint32_t i = 0; i < c->g->outputs.n; i++) loss = loss || c->g->outputs.data[i].kind == OUT_LOSS;
-    if (!loss) check_error(c, E0902, e->train->loc, "the train block of '%s' assigns no loss", e->train->name);
+    for (uint32_t i = 0; i < c->g->outputs.n; i++)
+        loss = loss || c->g->outputs.data[i].kind == OUT_LOSS;
+    if (!loss) {
+        check_error(c, E0902, e->train->loc, "the train block of '%s' assigns no loss",
+                    e->train->name);
+        diag_help(
+            c->diag,
+            "write loss = mean[b,t] ce[b,t] or the like at its own level, not inside a branch or loop");
+    }
     return diag_errors(c->diag) == 0;
 }
 
@@ -201,6 +258,7 @@ static void check_reset(Check *c, const Program *p, const char *entry, Diag *d) 
     memset(&c->region_up, 0, sizeof c->region_up);
     memset(&c->value_region, 0, sizeof c->value_region);
     memset(&c->value_below, 0, sizeof c->value_below);
+    memset(&c->value_user, 0, sizeof c->value_user);
     memset(&c->binders, 0, sizeof c->binders);
     memset(&c->free_memo, 0, sizeof c->free_memo);
     memset(&c->pending, 0, sizeof c->pending);
@@ -224,7 +282,9 @@ bool elaborate(Program *p, const EntryInfo *e, Diag *d, Elaboration *out) {
     bool found;
     const char *name = name_of(c->names, "B");
     module_lookup(c, train ? e->train_module : e->module, name, &given, &found);
-    Size size = found && given.kind == V_SIZE && size_has_axis(c->sizes, given.size, "B") ? given.size : size_axis(c->sizes, name, 1);
+    Size size = found && given.kind == V_SIZE && size_has_axis(c->sizes, given.size, "B")
+                    ? given.size
+                    : size_axis(c->sizes, name, 1);
     uint32_t batch = binder_new(c, NULL, size, e->model->loc);
     c->ambient[c->n_ambient++] = batch;
     uint32_t errors = diag_errors(d);
@@ -235,6 +295,7 @@ bool elaborate(Program *p, const EntryInfo *e, Diag *d, Elaboration *out) {
     if (e->kind == ENTRY_START) c->g->outputs.n = 0;
     if (!train) give_states(c);
     families_finish(c);
+    out->g = c->g;
     if (train) check_patterns(c);
     return diag_errors(d) == errors;
 }
@@ -245,7 +306,7 @@ typedef struct Optimizer {
     const Decl *d;
     Module *module;
     const Ast *call;
-    double clip;   /* 0 = none */
+    double clip; /* 0 = none */
     Val opts[MAX_RANK];
 } Optimizer;
 
@@ -254,14 +315,24 @@ static bool find_optimizer(Check *c, Scope *s, const Stmt *st, Optimizer *o) {
     o->call = x;
     o->d = x->kind == A_CALL ? module_fn(s->module, x->call.callee, &o->module) : NULL;
     if (!o->d || o->d->kind != D_CELL) {
-        check_error(c, E0905, st->loc, "'update' is a call of an optimizer, a cell on p, g, lr, decay, step");
+        check_error(c, E0905, x->loc, "'update' is a call of an optimizer, and this is %s",
+                    x->kind != A_CALL ? "no call"
+                    : !o->d           ? "no cell of this text"
+                                      : "no cell");
+        diag_help(
+            c->diag,
+            "an optimizer is a cell on p, g, lr, decay, step that gives the new p: update = adamw()");
         return false;
     }
     for (uint32_t i = 0; i < st->assign.after.n; i++) {
         const Arg *a = &st->assign.after.data[i];
-        if (!a->name || strcmp(a->name, "clip")) check_error(c, E0905, a->loc, "after an optimizer only 'clip NUMBER' may stand");
-        else if (!elab_const(c, s, a->value, &o->clip, "clip")) return false;
-        else if (!(o->clip > 0)) check_error(c, E0905, a->loc, "clip is a number above 0: the largest norm of all gradients together");
+        if (!a->name || strcmp(a->name, "clip"))
+            check_error(c, E0905, a->loc, "after an optimizer only 'clip NUMBER' may stand");
+        else if (!elab_const(c, s, a->value, &o->clip, "clip"))
+            return false;
+        else if (!(o->clip > 0))
+            check_error(c, E0905, a->loc,
+                        "clip is a number above 0: the largest norm of all gradients together");
     }
     return diag_errors(c->diag) == 0;
 }
@@ -273,7 +344,8 @@ static Val whole_value(Check *c, Value v, Loc loc) {
 
 static Value grad_of(const Graph *g, uint32_t param) {
     for (uint32_t i = 0; i < g->outputs.n; i++)
-        if (g->outputs.data[i].kind == OUT_GRAD && g->outputs.data[i].index == param) return g->outputs.data[i].value;
+        if (g->outputs.data[i].kind == OUT_GRAD && g->outputs.data[i].index == param)
+            return g->outputs.data[i].value;
     return 0;
 }
 
@@ -288,11 +360,14 @@ static ExprId trained_mask(Check *c, const ParamInfo *p, const Val *v) {
         at = expr_fn2(c->g, F_add, expr_fn2(c->g, F_mul, at, len), expr_idx(c->g, v->ax[k]));
     }
     for (uint32_t i = 0; i < p->members.n; i++)
-        if (!p->members.data[i].frozen) mask = expr_fn2(c->g, F_or, mask, expr_fn2(c->g, F_eq, at, expr_int(c->g, i)));
+        if (!p->members.data[i].frozen)
+            mask = expr_fn2(c->g, F_or, mask, expr_fn2(c->g, F_eq, at, expr_int(c->g, i)));
     return mask;
 }
 
-static ExprId masked(Check *c, ExprId mask, ExprId e, ExprId other) { return mask ? expr_select(c->g, mask, e, other) : e; }
+static ExprId masked(Check *c, ExprId mask, ExprId e, ExprId other) {
+    return mask ? expr_select(c->g, mask, e, other) : e;
+}
 
 /* min(1, clip/(norm + 1e-6)), norm over all gradients. */
 static Val clip_factor(Check *c, double clip, Loc loc) {
@@ -312,21 +387,26 @@ static Val clip_factor(Check *c, double clip, Loc loc) {
             to[k] = expr_idx(c->g, k);
         }
         e = expr_subst(c, expr_fn2(c->g, F_mul, e, e), from, to, g.rank);
-        Value s = graph_eq(c->g, c->block, NULL, 0, g.rank ? RED_SUM : RED_NONE, extra, g.rank, e, 0, "norm", loc);
+        Value s = graph_eq(c->g, c->block, NULL, 0, g.rank ? RED_SUM : RED_NONE, extra, g.rank, e,
+                           0, "norm", loc);
         note_value(c, s);
         sum = binary(c, OP_ADD, sum, val_read(c, s, NULL, 0, NULL, 0, loc), loc);
     }
     Val norm = val_node(c, apply_fn(c, F_sqrt, &sum, 1, loc), "grad_norm", loc);
     if (norm.kind != V_TENSOR) return val_num(1, false);
     graph_output(c->g, OUT_METRIC, "grad_norm", graph_expr(c->g, norm.e)->value, 0);
-    Val q = binary(c, OP_DIV, val_num(clip, false), binary(c, OP_ADD, norm, val_num(1e-6, false), loc), loc);
+    Val q = binary(c, OP_DIV, val_num(clip, false),
+                   binary(c, OP_ADD, norm, val_num(1e-6, false), loc), loc);
     Val one_q[2] = {val_num(1, false), q};
     return val_node(c, apply_fn(c, F_min, one_q, 2, loc), "clip", loc);
 }
 
-static Val times(Check *c, Val v, double f, Loc loc) { return f == 1 ? v : binary(c, OP_MUL, v, val_num(f, false), loc); }
+static Val times(Check *c, Val v, double f, Loc loc) {
+    return f == 1 ? v : binary(c, OP_MUL, v, val_num(f, false), loc);
+}
 
-static Val optimizer_arg(Check *c, const char *name, const ParamInfo *p, Val value, Val grad, Loc loc) {
+static Val optimizer_arg(Check *c, const char *name, const ParamInfo *p, Val value, Val grad,
+                         Loc loc) {
     if (strcmp(name, "p") == 0) return value;
     if (strcmp(name, "g") == 0) return grad;
     if (strcmp(name, "lr") == 0) return times(c, scalar_input(c, "lr", loc), p->lr, loc);
@@ -345,7 +425,9 @@ static bool optimizer_opts(Check *c, Scope *caller, const Optimizer *o, Scope *i
             for (uint32_t k = 0; k < lists[l]->n; k++)
                 if (lists[l]->data[k].name == q->name) x = lists[l]->data[k].value, from = caller;
         if (!x) {
-            check_error(c, E0409, o->call->loc, "'%s' needs '%s'", o->d->name, q->name);
+            check_error(c, E0409, o->call->loc, "'%s' needs its compile-time argument '%s'",
+                        o->d->name, q->name);
+            diag_note(c->diag, o->d->loc, "'%s' is declared here", o->d->name);
             return false;
         }
         scope_set(c, in, q->name, elab(c, from, x), q->loc);
@@ -354,10 +436,20 @@ static bool optimizer_opts(Check *c, Scope *caller, const Optimizer *o, Scope *i
     for (uint32_t l = 0; l < 2; l++)
         for (uint32_t k = 0; k < lists[l]->n; k++) {
             bool known = false;
-            for (uint32_t i = 0; i < o->d->sig.opts.n; i++) known = known || o->d->sig.opts.data[i].name == lists[l]->data[k].name;
+            for (uint32_t i = 0; i < o->d->sig.opts.n; i++)
+                known = known || o->d->sig.opts.data[i].name == lists[l]->data[k].name;
             if (known) continue;
-            check_error(c, E0409, lists[l]->data[k].loc, "an optimizer is given numbers by name, and '%s' has no '%s'", o->d->name,
-                        lists[l]->data[k].name ? lists[l]->data[k].name : "?");
+            const char *name = lists[l]->data[k].name;
+            if (name)
+                check_error(c, E0409, lists[l]->data[k].loc, "'%s' has no argument '%s'",
+                            o->d->name, name);
+            else
+                check_error(c, E0409, lists[l]->data[k].loc,
+                            "an optimizer is given numbers by name");
+            diag_note(c->diag, o->d->loc, "'%s' is declared here", o->d->name);
+            diag_help(c->diag,
+                      "write %s(beta1 = 0.9); p, g, lr, decay and step are given by the training",
+                      o->d->name);
             return false;
         }
     return true;
@@ -394,7 +486,14 @@ static bool update_param(Check *c, Scope *caller, const Optimizer *o, uint32_t i
         const Tensor *t = &o->d->sig.tensors.data[i];
         Val a = optimizer_arg(c, t->name, p, v, g, loc);
         if (a.kind == V_BAD) {
-            check_error(c, E0905, t->loc, "an optimizer's arguments are p, g, lr, decay and step; '%s' is none of them", t->name);
+            check_error(
+                c, E0905, loc,
+                "an optimizer's arguments are p, g, lr, decay and step, and '%s' of '%s' is none of them",
+                t->name, o->d->name);
+            diag_note(c->diag, t->loc, "'%s' is declared here", t->name);
+            diag_help(c->diag,
+                      "other numbers stand after ';' with a value: cell %s(p[], g[]; %s = 0.1)",
+                      o->d->name, t->name);
             return false;
         }
         if (a.kind == V_TENSOR) a.loc = t->loc;
@@ -403,7 +502,12 @@ static bool update_param(Check *c, Scope *caller, const Optimizer *o, uint32_t i
     uint32_t errors = diag_errors(c->diag);
     elab_block(c, in, &o->d->body);
     prove_pending(c, 0);
-    if (o->d->outs.n != 1 || diag_errors(c->diag) > errors) return false;
+    if (diag_errors(c->diag) > errors) return false;
+    if (o->d->outs.n != 1) {
+        check_error(c, E0905, loc, "an optimizer gives one result, the new p, and '%s' gives %u",
+                    o->d->name, o->d->outs.n);
+        return false;
+    }
     Val r;
     if (outs_collect(c, in, o->d, &r) != 1) return false;
     r = val_tensor(c, r);
@@ -413,7 +517,8 @@ static bool update_param(Check *c, Scope *caller, const Optimizer *o, uint32_t i
     graph_output(c->g, OUT_PARAM, c->g->params.data[index].members.data[0].name, nv, index);
     for (uint32_t i = 0; i < cell.states.n; i++) {
         const CellState *st = &cell.states.data[i];
-        Value sv = val_value(c, val_tensor(c, scope_find(in, st->name)->val), cell.base, cell.n_base, st->name, loc);
+        Value sv = val_value(c, val_tensor(c, scope_find(in, st->name)->val), cell.base,
+                             cell.n_base, st->name, loc);
         if (!sv) return false;
         graph_output(c->g, OUT_OPT, st->name, sv, st->carry);
     }
@@ -429,12 +534,14 @@ bool elaborate_update(Elaboration *x, Graph *g, Diag *d) {
     c->n_ambient = c->n_path = c->n_guards = 0;
     memset(&c->value_region, 0, sizeof c->value_region);
     memset(&c->value_below, 0, sizeof c->value_below);
+    memset(&c->value_user, 0, sizeof c->value_user);
     memset(&c->free_memo, 0, sizeof c->free_memo);
     for (uint32_t v = 1; v < g->values.n; v++) note_value(c, v);
     Optimizer o = {0};
     Scope *s = scope_new(c, x->train_scope->up, x->train_scope->module, NULL, NULL);
     if (!x->update) {
-        diag_report(d, E0907, x->train_scope->syms.n ? x->train_scope->syms.data[0].loc : (Loc){0}, "the train block has no 'update': there is no entry 'train'");
+        diag_report(d, E0907, x->train_scope->syms.n ? x->train_scope->syms.data[0].loc : (Loc){0},
+                    "the train block has no 'update': there is no entry 'train'");
         return false;
     }
     if (!find_optimizer(c, s, x->update, &o)) return false;

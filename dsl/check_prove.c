@@ -49,7 +49,13 @@ static void facts_of(Check *c, Facts *f, ExprId cond, bool holds, uint32_t depth
     }
     if (!b || graph_type(c->g, a) != T_INT || graph_type(c->g, b) != T_INT) return;
     Fn fn = (Fn)x.fn;
-    if (!holds) fn = fn == F_lt ? F_ge : fn == F_le ? F_gt : fn == F_gt ? F_le : fn == F_ge ? F_lt : fn == F_ne ? F_eq : F_NONE;
+    if (!holds)
+        fn = fn == F_lt   ? F_ge
+             : fn == F_le ? F_gt
+             : fn == F_gt ? F_le
+             : fn == F_ge ? F_lt
+             : fn == F_ne ? F_eq
+                          : F_NONE;
     if (fn == F_lt || fn == F_eq) fact_add(c, f, b, a, fn == F_lt);
     if (fn == F_eq || fn == F_ge) fact_add(c, f, a, b, 0);
     if (fn == F_le) fact_add(c, f, b, a, 0);
@@ -71,7 +77,8 @@ bool prove_nonneg(Check *c, ExprId e, const ExprId *guards, uint32_t n) {
     for (uint32_t i = 0; i < f.n && !ok; i++) {
         ExprId rest = expr_fn2(c->g, F_sub, e, f.g[i]);
         ok = low_nonneg(c, &r, rest);
-        for (uint32_t k = i + 1; k < f.n && !ok; k++) ok = low_nonneg(c, &r, expr_fn2(c->g, F_sub, rest, f.g[k]));
+        for (uint32_t k = i + 1; k < f.n && !ok; k++)
+            ok = low_nonneg(c, &r, expr_fn2(c->g, F_sub, rest, f.g[k]));
     }
     return ok;
 }
@@ -92,10 +99,11 @@ ExprId guard_all(Check *c) {
 
 /* ---- proofs wait until the ranges of the equation's indices are known --------------------------- */
 
-void prove_later(Check *c, ExprId sub, Size dim, Loc loc, const char *name, uint32_t axis) {
+void prove_later(Check *c, ExprId sub, const Val *of, Loc loc, const char *name, uint32_t axis) {
     Pending *p = PUSH(c->arena, &c->pending);
     p->sub = sub;
-    p->dim = dim;
+    p->dim = of->dims[axis];
+    p->of = *of;
     p->loc = loc;
     p->name = name;
     p->axis = axis;
@@ -103,33 +111,48 @@ void prove_later(Check *c, ExprId sub, Size dim, Loc loc, const char *name, uint
     memcpy(p->guards, c->guards, sizeof(ExprId) * p->n_guards);
 }
 
-static bool is_gather(Graph *g, ExprId e) {
-    const Expr *x = graph_expr(g, e);
-    if (x->op == X_READ) return true;
-    for (uint32_t k = 0; k < x->n_args; k++)
-        if (is_gather(g, expr_arg(g, e, k))) return true;
-    return false;
+/* The shape of what is read, and the ranges of the indices that lead outside. */
+static void note_outside(Check *c, const Pending *p, const char *what) {
+    if (p->of.loc.line) note_shape(c, &p->of, what);
+    const uint32_t *f = expr_free(c, p->sub);
+    for (uint32_t i = 1; i <= f[0]; i++) {
+        const BinderInfo *b = binder_info(c, f[i]);
+        if (b->name && !b->given)
+            diag_note(c->diag, b->from, "index '%s' has its range from here: %s", b->name,
+                      size_say(c, b->size));
+    }
 }
 
 static void report_outside(Check *c, const Pending *p, bool low) {
     const char *what = p->name ? arena_printf(c->arena, "'%s'", p->name) : "this";
-    if (is_gather(c->g, p->sub)) {
-        check_error(c, E0603, p->loc, "axis %u of %s has %s elements, and this number may be outside", p->axis + 1,
+    if (expr_reads(c, p->sub)) {
+        check_error(c, E0603, p->loc,
+                    "axis %u of %s has %s elements, and this number may be outside", p->axis + 1,
                     what, size_say(c, p->dim));
-        diag_help(c->diag, "declare the numbers as index(%s), or say what is read outside: [... else 0]",
+        note_outside(c, p, what);
+        diag_help(c->diag,
+                  "declare the numbers as index(%s), or say what is read outside: [... else 0]",
                   size_str(c->sizes, p->dim));
         return;
     }
+    bool grows = size_has_axis(c->sizes, p->dim, NULL);
     Size lo, hi;
     expr_range(c, p->sub, &lo, &hi);
     Size bad = low ? lo : hi;
     if (bad)
-        check_error(c, E0601, p->loc, "axis %u of %s has %s elements, and this subscript %s %s", p->axis + 1, what,
-                    size_say(c, p->dim), low ? "goes down to" : "goes up to", size_str(c->sizes, bad));
+        check_error(c, E0601, p->loc, "axis %u of %s has %s elements%s, and this subscript %s %s",
+                    p->axis + 1, what, size_say(c, p->dim), grows && lo == hi ? ", 1 at least" : "",
+                    lo == hi ? "is"
+                    : low    ? "goes down to"
+                             : "goes up to",
+                    size_str(c->sizes, bad));
     else
-        check_error(c, E0601, p->loc, "axis %u of %s has %s elements, and this subscript may be %s", p->axis + 1, what,
-                    size_say(c, p->dim), low ? "below 0" : "beyond the end");
-    diag_help(c->diag, "say what is read outside, [... else 0], or guard the read with select(condition, read, other)");
+        check_error(c, E0601, p->loc, "axis %u of %s has %s elements, and this subscript may be %s",
+                    p->axis + 1, what, size_say(c, p->dim), low ? "below 0" : "beyond the end");
+    note_outside(c, p, what);
+    diag_help(
+        c->diag,
+        "say what is read outside, [... else 0], or guard the read with select(condition, read, other)");
 }
 
 static Size gather_below(Check *c, ExprId e) {
@@ -144,10 +167,13 @@ static bool prove_one(Check *c, const Pending *p) {
         if (!binder_info(c, f[i])->size) return false;
     Size dim = size_ground(c->sizes, p->dim);
     Size below = gather_below(c, p->sub);
-    if (below && size_nonneg(c->sizes, size_sub(c->sizes, dim, size_ground(c->sizes, below)))) return true;
+    if (below && size_nonneg(c->sizes, size_sub(c->sizes, dim, size_ground(c->sizes, below))))
+        return true;
     ExprId last = expr_size(c->g, size_sub(c->sizes, dim, size_num(c->sizes, 1)));
-    if (!prove_nonneg(c, p->sub, p->guards, p->n_guards)) report_outside(c, p, true);
-    else if (!prove_nonneg(c, expr_fn2(c->g, F_sub, last, p->sub), p->guards, p->n_guards)) report_outside(c, p, false);
+    if (!prove_nonneg(c, p->sub, p->guards, p->n_guards))
+        report_outside(c, p, true);
+    else if (!prove_nonneg(c, expr_fn2(c->g, F_sub, last, p->sub), p->guards, p->n_guards))
+        report_outside(c, p, false);
     return true;
 }
 

@@ -11,9 +11,13 @@
 
 /* ---- errors ------------------------------------------------------------------------------------- */
 
-static bool same_place(Loc a, Loc b) { return a.file == b.file && a.line == b.line && a.col == b.col; }
+static bool same_place(Loc a, Loc b) {
+    return a.file == b.file && a.line == b.line && a.col == b.col;
+}
 
-static bool in_main(const Check *c, Loc at) { return !c->main || !at.line || at.file == c->main->file->number; }
+static bool in_main(const Check *c, Loc at) {
+    return !c->main || !at.line || at.file == c->main->file->number;
+}
 
 /* The innermost call whose text stands in the main file; UINT32_MAX if there is none. */
 static uint32_t users_call(const Check *c) {
@@ -42,7 +46,8 @@ static void note_calls(Check *c, Loc at) {
 /* From the user's call inwards. */
 static void note_descent(Check *c, uint32_t from, Loc at) {
     for (uint32_t i = from + 1; i < c->n_calls && i < from + 4; i++)
-        if (c->calls[i].loc.line && !same_place(c->calls[i].loc, at)) diag_note(c->diag, c->calls[i].loc, "'%s' is called here", c->calls[i].name);
+        if (c->calls[i].loc.line && !same_place(c->calls[i].loc, at))
+            diag_note(c->diag, c->calls[i].loc, "'%s' is called here", c->calls[i].name);
     diag_note(c->diag, at, "in '%s' it happens here", c->calls[c->n_calls - 1].name);
 }
 
@@ -57,18 +62,38 @@ void check_error(Check *c, ErrorCode code, Loc at, const char *fmt, ...) {
         diag_report(c->diag, code, at, "%s", t.data);
         note_calls(c, at);
     } else {
-        diag_report(c->diag, code, c->calls[user].loc, "in '%s': %s", c->calls[c->n_calls - 1].name, t.data);
+        diag_report(c->diag, code, c->calls[user].loc, "in '%s': %s", c->calls[c->n_calls - 1].name,
+                    t.data);
         note_descent(c, user, at);
     }
 }
 
+bool check_work(Check *c, uint64_t units, Loc loc) {
+    bool before = c->work <= WORK_MAX;
+    c->work += units;
+    if (c->work <= WORK_MAX) return true;
+    if (!before) return false;
+    check_error(c, E0308, loc, "this text is too large when its loops and calls are written out");
+    diag_help(
+        c->diag,
+        "a loop whose iterations are alike is kept as one; conditions, subscripts and sizes "
+        "of its counter tell them apart");
+    return false;
+}
+
 /* "the left side got its shape here: [4*D] = [32]", where the place is known. */
 void note_shape(Check *c, const Val *v, const char *what) {
-    if (v->loc.line) diag_note(c->diag, v->loc, "%s got its shape here: %s", what, shape_say(c, v));
+    if (!v->loc.line) return;
+    if (v->kind == V_TENSOR && v->rank)
+        diag_note(c->diag, v->loc, "%s got its shape here: %s", what, shape_say(c, v));
+    else
+        diag_note(c->diag, v->loc, "%s comes from here", what);
 }
 
 void help_ints(Check *c) {
-    diag_help(c->diag, "whole numbers are indices, sizes, comparisons, argmax, and inputs declared ': int' or ': index(N)'");
+    diag_help(
+        c->diag,
+        "whole numbers are indices, sizes, comparisons, argmax, and inputs declared ': int' or ': index(N)'");
 }
 
 /* ---- shapes and sizes ----------------------------------------------------------------------------- */
@@ -78,8 +103,10 @@ static void shape_add(Check *c, Text *t, const Val *v, bool numbers) {
     for (uint32_t i = 0; i < v->rank; i++) {
         int64_t n;
         if (i) text_add(t, ",");
-        if (numbers && size_value(c->sizes, v->dims[i], &n)) text_printf(t, "%lld", (long long)n);
-        else text_add(t, size_str(c->sizes, v->dims[i]));
+        if (numbers && size_value(c->sizes, v->dims[i], &n))
+            text_printf(t, "%lld", (long long)n);
+        else
+            text_add(t, size_str(c->sizes, v->dims[i]));
     }
     text_add(t, "]");
 }
@@ -107,9 +134,12 @@ const char *size_say(Check *c, Size s) {
 
 /* A size as the text has it. */
 static void ast_say(Text *t, const Ast *x, uint32_t depth) {
-    if (!x || depth > 8) text_add(t, "...");
-    else if (x->kind == A_NAME) text_add(t, x->name);
-    else if (x->kind == A_NUM) text_printf(t, "%.10g", x->num);
+    if (!x || depth > 8)
+        text_add(t, "...");
+    else if (x->kind == A_NAME)
+        text_add(t, x->name);
+    else if (x->kind == A_NUM)
+        text_printf(t, "%.10g", x->num);
     else if (x->kind == A_BINARY) {
         bool sum = x->op == OP_ADD || x->op == OP_SUB;
         if (sum && depth) text_add(t, "(");
@@ -117,7 +147,8 @@ static void ast_say(Text *t, const Ast *x, uint32_t depth) {
         text_printf(t, sum ? " %s " : "%s", ast_op_name[x->op]);
         ast_say(t, x->b, depth + 1);
         if (sum && depth) text_add(t, ")");
-    } else text_add(t, "...");
+    } else
+        text_add(t, "...");
 }
 
 const char *dims_say(Check *c, const Dims *d) {
@@ -147,7 +178,8 @@ const char *meet_say(Check *c, const char *what, const Val *a, const Val *b) {
         *s++ = k + 1 < low->rank ? ',' : 0;
     }
     s = subs[0];
-    for (uint32_t j = 0; j < high->rank; j++) *s++ = (char)('i' + j), *s++ = j + 1 < high->rank ? ',' : 0;
+    for (uint32_t j = 0; j < high->rank; j++)
+        *s++ = (char)('i' + j), *s++ = j + 1 < high->rank ? ',' : 0;
     const char *l = high == a ? subs[0] : subs[1], *r = high == a ? subs[1] : subs[0];
     if (strcmp(what, "select") == 0) return NULL;
     if (word) return arena_printf(c->arena, "y[%s] = %s(a[%s], b[%s])", subs[0], what, l, r);
@@ -187,17 +219,20 @@ void nearer(const char *name, const char *other, const char **best, uint32_t *d)
     if (e < *d) *d = e, *best = other;
 }
 
-static void nearest_in_module(const Module *m, const char *name, bool fns, const char **best, uint32_t *d, uint32_t depth) {
+static void nearest_in_module(const Module *m, const char *name, bool fns, const char **best,
+                              uint32_t *d, uint32_t depth) {
     if (depth > MAX_DEPTH) return;
     if (!fns)
         for (uint32_t i = 0; i < m->consts.n; i++) nearer(name, m->consts.data[i].name, best, d);
     for (uint32_t i = 0; i < m->file->decls.n; i++) {
         const Decl *e = m->file->decls.data[i];
-        if (fns && e->name && (e->kind == D_FN || e->kind == D_CELL || e->kind == D_MODEL)) nearer(name, e->name, best, d);
+        if (fns && e->name && (e->kind == D_FN || e->kind == D_CELL || e->kind == D_MODEL))
+            nearer(name, e->name, best, d);
         if (!fns && e->kind == D_AXIS)
             for (uint32_t k = 0; k < e->axes.n; k++) nearer(name, e->axes.data[k].name, best, d);
     }
-    for (uint32_t i = 0; i < m->uses.n; i++) nearest_in_module(m->uses.data[i], name, fns, best, d, depth + 1);
+    for (uint32_t i = 0; i < m->uses.n; i++)
+        nearest_in_module(m->uses.data[i], name, fns, best, d, depth + 1);
 }
 
 /* The visible name most like this one, or NULL when none is near. */
@@ -206,7 +241,8 @@ const char *nearest_name(Check *c, Scope *s, const char *name, bool fns) {
     uint32_t d = near_enough(name);
     for (Scope *t = s; t; t = t->up)
         for (uint32_t i = 0; i < t->syms.n; i++)
-            if ((t->syms.data[i].kind == SYM_FN) == fns) nearer(name, t->syms.data[i].name, &best, &d);
+            if ((t->syms.data[i].kind == SYM_FN) == fns)
+                nearer(name, t->syms.data[i].name, &best, &d);
     if (s) nearest_in_module(s->module, name, fns, &best, &d, 0);
     if (fns)
         for (int f = 1; f < F_COUNT; f++)

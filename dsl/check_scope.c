@@ -46,9 +46,12 @@ bool val_decide(Check *c, const Val *v, double *out) {
 Val val_tensor(Check *c, Val v) {
     if (v.kind == V_TENSOR || v.kind == V_BAD) return v;
     Val r = {.kind = V_TENSOR, .loc = v.loc};
-    if (v.kind == V_SIZE) r.e = expr_size(c->g, size_ground(c->sizes, v.size));
-    else if (v.sym) r.e = v.sym;
-    else r.e = v.is_int ? expr_int(c->g, (int64_t)v.num) : expr_num(c->g, v.num);
+    if (v.kind == V_SIZE)
+        r.e = expr_size(c->g, size_ground(c->sizes, v.size));
+    else if (v.sym)
+        r.e = v.sym;
+    else
+        r.e = v.is_int ? expr_int(c->g, (int64_t)v.num) : expr_num(c->g, v.num);
     return r;
 }
 
@@ -159,12 +162,15 @@ bool region_sees(Check *c, uint32_t from, uint32_t what) {
 void note_value(Check *c, Value v) {
     while (c->value_region.n <= v) *PUSH(c->arena, &c->value_region) = 0;
     while (c->value_below.n <= v) *PUSH(c->arena, &c->value_below) = 0;
+    while (c->value_user.n <= v) *PUSH(c->arena, &c->value_user) = (Loc){0};
     c->value_region.data[v] = c->region;
+    c->value_user.data[v] = users_place(c);
 }
 
 /* ---- nodes --------------------------------------------------------------------------------- */
 
-Val val_read(Check *c, Value v, const uint32_t *hidden, uint32_t n_hidden, const Size *dims, uint32_t rank, Loc loc) {
+Val val_read(Check *c, Value v, const uint32_t *hidden, uint32_t n_hidden, const Size *dims,
+             uint32_t rank, Loc loc) {
     Val r = {.kind = V_TENSOR, .rank = (uint8_t)rank, .loc = loc};
     ExprId subs[MAX_RANK * 2];
     for (uint32_t i = 0; i < n_hidden; i++) subs[i] = expr_idx(c->g, hidden[i]);
@@ -187,24 +193,29 @@ static ExprId guarded(Check *c, ExprId e) {
     for (uint32_t i = 1; i <= fe[0]; i++)
         for (uint32_t k = 1; k <= fc[0]; k++) meet = meet || fe[i] == fc[k];
     if (!meet) return e;
-    return expr_select(c->g, cond, e, graph_type(c->g, e) == T_INT ? expr_int(c->g, 0) : expr_num(c->g, 0));
+    return expr_select(c->g, cond, e,
+                       graph_type(c->g, e) == T_INT ? expr_int(c->g, 0) : expr_num(c->g, 0));
 }
 
 static bool too_many_axes(Check *c, uint32_t n, Loc loc) {
     if (n <= MAX_RANK) return false;
-    check_error(c, E0307, loc, "this needs %u axes with those of the calls around it, and %u is the most", n, MAX_RANK);
+    check_error(c, E0307, loc,
+                "this needs %u axes with those of the calls around it, and %u is the most", n,
+                MAX_RANK);
     return true;
 }
 
-static bool range_known(Check *c, uint32_t binder) {
+bool range_known(Check *c, uint32_t binder) {
     const BinderInfo *b = binder_info(c, binder);
     if (b->size) return true;
-    check_error(c, E0302, b->loc, "the range of index '%s' is not known here", b->name ? b->name : "?");
+    check_error(c, E0302, b->loc, "the range of index '%s' is not known here",
+                b->name ? b->name : "?");
     diag_help(c->diag, "write it where the index is bound: %s:SIZE", b->name ? b->name : "i");
     return false;
 }
 
-Value val_value(Check *c, Val v, const uint32_t *frame, uint32_t n_frame, const char *name, Loc loc) {
+Value val_value(Check *c, Val v, const uint32_t *frame, uint32_t n_frame, const char *name,
+                Loc loc) {
     v = val_tensor(c, v);
     if (v.kind == V_BAD || too_many_axes(c, n_frame + v.rank, loc)) return 0;
     uint32_t from[MAX_RANK];
@@ -216,17 +227,19 @@ Value val_value(Check *c, Val v, const uint32_t *frame, uint32_t n_frame, const 
     for (uint32_t i = 0; i < n_frame + v.rank; i++) {
         from[i] = i < n_frame ? frame[i] : v.ax[i - n_frame];
         to[i] = expr_idx(c->g, i);
-        dims[i] = size_ground(c->sizes, i < n_frame ? binder_info(c, frame[i])->size : v.dims[i - n_frame]);
+        dims[i] = size_ground(c->sizes,
+                              i < n_frame ? binder_info(c, frame[i])->size : v.dims[i - n_frame]);
         if (!dims[i]) return 0;
     }
     e = expr_subst(c, e, from, to, n_frame + v.rank);
     if (expr_free(c, e)[0]) {
         const BinderInfo *b = binder_info(c, expr_free(c, e)[1]);
-        check_error(c, E0606, loc, "this value depends on an index%s%s%s that it cannot keep here", b->name ? " '" : "",
-                    b->name ? b->name : "", b->name ? "'" : "");
+        check_error(c, E0606, loc, "this value depends on an index%s%s%s that it cannot keep here",
+                    b->name ? " '" : "", b->name ? b->name : "", b->name ? "'" : "");
         return 0;
     }
-    Value r = graph_eq(c->g, c->block, dims, n_frame + v.rank, RED_NONE, NULL, 0, e, c->level, name, loc);
+    Value r =
+        graph_eq(c->g, c->block, dims, n_frame + v.rank, RED_NONE, NULL, 0, e, c->level, name, loc);
     note_value(c, r);
     c->value_below.data[r] = v.below;
     return r;
@@ -259,7 +272,19 @@ Val val_node(Check *c, Val v, const char *name, Loc loc) {
 
 static void find_work(Graph *g, ExprId e, void *user) {
     const Expr *x = graph_expr(g, e);
-    if (x->op == X_RANDOM || (x->op == X_FN && x->type == T_REAL && x->fn != F_real)) *(bool *)user = true;
+    if (x->op == X_RANDOM || (x->op == X_FN && x->type == T_REAL && x->fn != F_real))
+        *(bool *)user = true;
+}
+
+static void find_read(Graph *g, ExprId e, void *user) {
+    const Expr *x = graph_expr(g, e);
+    if (x->op == X_READ || x->op == X_RANDOM) *(bool *)user = true;
+}
+
+bool expr_reads(Check *c, ExprId e) {
+    bool any = false;
+    expr_walk(c->g, e, find_read, &any);
+    return any;
 }
 
 /* Reading a view again costs nothing; arithmetic is done once. */
@@ -306,6 +331,10 @@ Sym *scope_set(Check *c, Scope *s, const char *name, Val v, Loc loc) {
 static bool const_value(Check *c, Module *m, ConstDef *k, Val *out) {
     if (k->phase == 1) {
         check_error(c, E0305, k->def->loc, "constant '%s' is defined by itself", k->name);
+        for (uint32_t i = 0; i < m->consts.n; i++)
+            if (&m->consts.data[i] != k && m->consts.data[i].phase == 1)
+                diag_note(c->diag, m->consts.data[i].def->loc, "by way of '%s'",
+                          m->consts.data[i].name);
         k->phase = 2;
         k->val = val_bad();
     }
@@ -314,14 +343,27 @@ static bool const_value(Check *c, Module *m, ConstDef *k, Val *out) {
         Val v = k->given.kind != V_BAD ? k->given : elab(c, m->scope, k->def->value);
         double n;
         /* A formula over names stays one; any other whole number becomes a name of its own. */
-        bool formula = k->given.kind == V_BAD && v.kind == V_SIZE && !(k->def->value->kind == A_NUM);
+        bool formula =
+            k->given.kind == V_BAD && v.kind == V_SIZE && !(k->def->value->kind == A_NUM);
         if (v.kind == V_TENSOR || (v.kind == V_SIZE && !val_is_const(c, &v))) {
-            check_error(c, E0304, k->def->loc, "constant '%s' must be known when compiling", k->name);
+            if (v.kind == V_SIZE)
+                check_error(c, E0304, k->def->loc,
+                            "constant '%s' must be known when compiling, and %s is not", k->name,
+                            size_str(c->sizes, v.size));
+            else
+                check_error(c, E0304, k->def->loc,
+                            "constant '%s' must be known when compiling, and this depends on data",
+                            k->name);
+            diag_help(
+                c->diag,
+                "axes are known when the program runs: write the formula where it is used, or fn %s() = ...",
+                k->name);
             v = val_bad();
-        } else if (!formula && v.kind != V_BAD && val_number(c, &v, &n) && n == floor(n) && fabs(n) < 9e15) {
+        } else if (!formula && v.kind != V_BAD && val_number(c, &v, &n) && n == floor(n) &&
+                   fabs(n) < 9e15) {
             v = val_size(size_const(c->sizes, k->name, (int64_t)n));
         }
-        k->val = v;
+        if (k->phase == 1) k->val = v;
         k->phase = 2;
     }
     *out = k->val;
@@ -355,7 +397,8 @@ static const Decl *find_fn(Module *m, const char *name, Module **where, uint32_t
     if (depth > MAX_DEPTH) return NULL;
     for (uint32_t i = 0; i < m->file->decls.n; i++) {
         const Decl *d = m->file->decls.data[i];
-        if (d->name == name && (d->kind == D_FN || d->kind == D_CELL || d->kind == D_MODEL)) return *where = m, d;
+        if (d->name == name && (d->kind == D_FN || d->kind == D_CELL || d->kind == D_MODEL))
+            return *where = m, d;
     }
     for (uint32_t i = 0; i < m->uses.n; i++) {
         const Decl *d = find_fn(m->uses.data[i], name, where, depth + 1);
@@ -364,7 +407,9 @@ static const Decl *find_fn(Module *m, const char *name, Module **where, uint32_t
     return NULL;
 }
 
-const Decl *module_fn(Module *m, const char *name, Module **where) { return find_fn(m, name, where, 0); }
+const Decl *module_fn(Module *m, const char *name, Module **where) {
+    return find_fn(m, name, where, 0);
+}
 
 static bool const_or_axis(Module *m, const char *name, Loc *where, uint32_t depth) {
     if (depth > MAX_DEPTH) return false;

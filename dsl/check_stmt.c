@@ -4,8 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-double decision_value(Check *c, ExprId e, const int64_t *levels);
-
 /* ---- assignment --------------------------------------------------------------------------------- */
 
 void assign(Check *c, Scope *s, const char *name, Val v, Loc loc) {
@@ -19,15 +17,20 @@ void assign(Check *c, Scope *s, const char *name, Val v, Loc loc) {
 static bool may_assign(Check *c, Scope *s, const char *name, Loc loc) {
     const Sym *y = scope_find(s, name);
     Loc where;
-    if (y && y->kind == SYM_VALUE && !y->is_binder) return true;
+    if (y && y->kind == SYM_VALUE && !y->is_binder && !y->is_counter) return true;
     if (y) {
-        check_error(c, E0207, loc, "'%s' is %s here and cannot be assigned", name, y->is_binder ? "an index" : "a function");
-        diag_note(c->diag, y->loc, "declared here");
+        check_error(c, E0207, loc, "'%s' is %s here and cannot be assigned", name,
+                    y->is_counter  ? "the counter of a loop"
+                    : y->is_binder ? "an index"
+                                   : "a function");
+        diag_note(c->diag, y->loc, "'%s' is declared here", name);
+        diag_help(c->diag, "take another name for the value");
         return false;
     }
     if (!name_visible(c, s, name, &where)) return true;
     check_error(c, E0207, loc, "'%s' is a constant or an axis and cannot be assigned", name);
-    if (where.line) diag_note(c->diag, where, "declared here");
+    if (where.line) diag_note(c->diag, where, "'%s' is declared here", name);
+    diag_help(c->diag, "take another name for the value");
     return false;
 }
 
@@ -66,15 +69,24 @@ static void elab_assign(Check *c, Scope *s, const Stmt *st) {
     const char *name = st->assign.name;
     if (!may_assign(c, s, name, st->loc)) return;
     if (st->assign.op != '=' && !scope_find(s, name)) {
-        check_error(c, E0201, st->loc, "'%s' has no value yet", name);
+        check_error(c, E0201, st->loc, "'%s' has no value yet that '%c=' could change", name,
+                    st->assign.op);
         const char *near = nearest_name(c, s, name, false);
-        if (near) diag_help(c->diag, "did you mean '%s'?", near);
+        if (near)
+            diag_help(c->diag, "did you mean '%s'?", near);
+        else
+            diag_help(c->diag, "its first value is given with '='");
+        scope_set(c, s, name, val_bad(), st->loc);
         return;
     }
-    if (st->assign.after.n) check_error(c, E0905, st->assign.after.data[0].loc, "only 'update = optimizer(...)' in a train block takes '%s'", st->assign.after.data[0].name);
+    if (st->assign.after.n)
+        check_error(c, E0905, st->assign.after.data[0].loc,
+                    "only 'update = optimizer(...)' in a train block takes '%s'",
+                    st->assign.after.data[0].name);
     c->result_name = name;
     Ast *x = updated(c, st);
-    Val v = st->assign.has_binders ? elab_equation(c, s, &st->assign.binders, x, name, st->loc) : elab(c, s, x);
+    Val v = st->assign.has_binders ? elab_equation(c, s, &st->assign.binders, x, st->loc)
+                                   : elab(c, s, x);
     if (!st->assign.has_binders) prove_pending(c, 0);
     const Sym *y = scope_find(s, name);
     if (y && y->is_state && v.kind != V_BAD) v = val_tensor(c, v);
@@ -84,16 +96,22 @@ static void elab_assign(Check *c, Scope *s, const Stmt *st) {
 static void elab_multi(Check *c, Scope *s, const Stmt *st) {
     Val *out = NULL;
     uint32_t n = 0, want = st->multi.targets.n;
-    if (st->multi.value->kind != A_CALL) check_error(c, E0410, st->loc, "several names are assigned by a call that gives several results");
-    else n = elab_call(c, s, st->multi.value, &out);
+    if (st->multi.value->kind != A_CALL)
+        check_error(c, E0410, st->loc,
+                    "several names are assigned by a call that gives several results");
+    else
+        n = elab_call(c, s, st->multi.value, &out);
     prove_pending(c, 0);
     if (n && n != want) {
-        check_error(c, E0410, st->loc, "'%s' gives %u result%s, and %u names stand here", st->multi.value->call.callee, n, n > 1 ? "s" : "", want);
+        check_error(c, E0410, st->loc, "'%s' gives %u result%s, and %u name%s here",
+                    st->multi.value->call.callee, n, n > 1 ? "s" : "", want,
+                    want > 1 ? "s stand" : " stands");
         n = 0;
     }
     for (uint32_t i = 0; i < want; i++)
         if (may_assign(c, s, st->multi.targets.data[i].name, st->multi.targets.data[i].loc))
-            assign(c, s, st->multi.targets.data[i].name, n ? out[i] : val_bad(), st->multi.targets.data[i].loc);
+            assign(c, s, st->multi.targets.data[i].name, n ? out[i] : val_bad(),
+                   st->multi.targets.data[i].loc);
 }
 
 /* ---- branches ----------------------------------------------------------------------------------- */
@@ -103,7 +121,9 @@ static void elab_if(Check *c, Scope *s, const Stmt *st) {
     double n;
     if (v.kind == V_BAD) return;
     if (!val_is_const(c, &v) || !val_decide(c, &v, &n)) {
-        check_error(c, E0502, st->branch.cond->loc, "the condition of 'if' must be known when compiling");
+        check_error(c, E0502, st->branch.cond->loc,
+                    "the condition of 'if' must be known when compiling, and this depends on %s",
+                    v.kind == V_SIZE ? "an axis" : "data");
         diag_help(c->diag, "a choice by data is select(condition, a, b)");
         return;
     }
@@ -114,7 +134,7 @@ static void elab_if(Check *c, Scope *s, const Stmt *st) {
 
 typedef struct Carried {
     const char *name;
-    Sym *sym;      /* outside */
+    Sym *sym; /* outside */
     Val before;
     uint32_t carry;
 } Carried;
@@ -122,7 +142,7 @@ typedef VEC(Carried) Carrieds;
 
 static void carried_add(Check *c, Scope *s, Carrieds *l, const char *name) {
     Sym *y = scope_find(s, name);
-    if (!y || y->kind != SYM_VALUE || y->is_binder) return;
+    if (!y || y->kind != SYM_VALUE || y->is_binder || y->is_counter) return;
     for (uint32_t i = 0; i < l->n; i++)
         if (l->data[i].name == name) return;
     Carried *k = PUSH(c->arena, l);
@@ -138,7 +158,8 @@ static void find_carried(Check *c, Scope *s, const Stmts *b, Carrieds *l, uint32
         const Stmt *st = b->data[i];
         if (st->kind == S_ASSIGN) carried_add(c, s, l, st->assign.name);
         if (st->kind == S_MULTI)
-            for (uint32_t k = 0; k < st->multi.targets.n; k++) carried_add(c, s, l, st->multi.targets.data[k].name);
+            for (uint32_t k = 0; k < st->multi.targets.n; k++)
+                carried_add(c, s, l, st->multi.targets.data[k].name);
         if (st->kind == S_FOR) find_carried(c, s, &st->loop.body, l, depth + 1);
         if (st->kind == S_IF) {
             find_carried(c, s, &st->branch.then, l, depth + 1);
@@ -163,19 +184,22 @@ static bool begin_carried(Check *c, NodeId r, Carrieds *l) {
     return true;
 }
 
+typedef VEC(uint32_t) Iters;
+
 /* The iterations that decide everything as the one elaborated did. */
-static uint32_t same_class(Check *c, Loop *loop, const bool *done, uint32_t *iters) {
-    uint32_t n = 0;
-    for (int64_t l = loop->now; l < loop->count; l++) {
+static bool same_class(Check *c, Loop *loop, const bool *done, Iters *iters, Loc loc) {
+    *PUSH(c->arena, iters) = (uint32_t)loop->now;
+    for (int64_t l = loop->now + 1; l < loop->count; l++) {
         bool same = !done[l];
         for (uint32_t i = 0; same && i < loop->log.n; i++) {
             Decision d = loop->log.data[i];
             d.level[loop->level] = l;
-            same = decision_value(c, d.e, d.level) == d.value;
+            same = counter_value(c, d.e, d.level) == d.value;
+            if (!check_work(c, 1, loc)) return false;
         }
-        if (same) iters[n++] = (uint32_t)l;
+        if (same) *PUSH(c->arena, iters) = (uint32_t)l;
     }
-    return n;
+    return check_work(c, (uint64_t)(loop->count - loop->now), loc);
 }
 
 static void depends_on(Graph *g, ExprId e, void *user) {
@@ -184,19 +208,21 @@ static void depends_on(Graph *g, ExprId e, void *user) {
 }
 
 /* What an inner loop decided for each of its iterations is decided for the loops around, too. */
-static void pass_decisions(Check *c, const Loop *loop, const uint32_t *iters, uint32_t n) {
+static bool pass_decisions(Check *c, const Loop *loop, const Iters *iters, Loc loc) {
     for (uint32_t i = 0; i < loop->log.n; i++) {
         bool level[MAX_LEVELS] = {false};
         expr_walk(c->g, loop->log.data[i].e, depends_on, level);
         for (Loop *l = loop->up; l; l = l->up) {
             if (!level[l->level]) continue;
-            for (uint32_t k = 0; k < n; k++) {
+            if (!check_work(c, 10 * (uint64_t)iters->n, loc)) return false;
+            for (uint32_t k = 0; k < iters->n; k++) {
                 Decision *d = PUSH(c->arena, &l->log);
                 *d = loop->log.data[i];
-                d->level[loop->level] = iters[k];
+                d->level[loop->level] = iters->data[k];
             }
         }
     }
+    return true;
 }
 
 static bool end_carried(Check *c, Scope *body, NodeId r, uint32_t cls, Carrieds *l) {
@@ -207,10 +233,12 @@ static bool end_carried(Check *c, Scope *body, NodeId r, uint32_t cls, Carrieds 
         Val v = val_tensor(c, y->val);
         if (v.kind == V_BAD) return false;
         bool same = v.rank == k->before.rank;
-        for (uint32_t j = 0; same && j < v.rank; j++) same = same_size(c, v.dims[j], k->before.dims[j]);
+        for (uint32_t j = 0; same && j < v.rank; j++)
+            same = same_size(c, v.dims[j], k->before.dims[j]);
         if (!same) {
-            check_error(c, E0406, y->loc, "'%s' is carried through the loop and changes its shape from %s to %s", k->name,
-                        val_shape(c, &k->before), val_shape(c, &v));
+            check_error(c, E0406, y->loc,
+                        "'%s' is carried through the loop and changes its shape from %s to %s",
+                        k->name, val_shape(c, &k->before), val_shape(c, &v));
             diag_note(c->diag, k->sym->loc, "it is bound before the loop here");
             diag_help(c->diag, "take another name for what changes");
             ok = false;
@@ -218,7 +246,9 @@ static bool end_carried(Check *c, Scope *body, NodeId r, uint32_t cls, Carrieds 
         }
         if (graph_type(c->g, v.e) != graph_type(c->g, k->before.e)) {
             if (graph_type(c->g, k->before.e) == T_INT) {
-                check_error(c, E0501, y->loc, "'%s' holds whole numbers before the loop and becomes real in it", k->name);
+                check_error(c, E0501, y->loc,
+                            "'%s' holds whole numbers before the loop and becomes real in it",
+                            k->name);
                 ok = false;
                 continue;
             }
@@ -235,12 +265,13 @@ static Scope *loop_scope(Check *c, Scope *s, const Stmt *st, const Loop *loop) {
     Scope *b = scope_new(c, s, s->module, s->cell, s->owner);
     Val l = val_num((double)loop->now, true);
     l.sym = expr_lvl(c->g, loop->level);
-    scope_set(c, b, st->loop.var, l, st->loc);
+    scope_set(c, b, st->loop.var, l, st->loc)->is_counter = true;
     return b;
 }
 
 /* One class of iterations: the body elaborated for the first of them. */
-static bool loop_class(Check *c, Scope *s, const Stmt *st, Loop *loop, NodeId r, Carrieds *l, bool *done) {
+static bool loop_class(Check *c, Scope *s, const Stmt *st, Loop *loop, NodeId r, Carrieds *l,
+                       bool *done) {
     Place outer = place_now(c);
     uint32_t first = (uint32_t)loop->now, exports = c->exports.n, path = c->n_path;
     uint32_t cls = graph_recur_class(c->g, r, &first, 1);
@@ -256,7 +287,8 @@ static bool loop_class(Check *c, Scope *s, const Stmt *st, Loop *loop, NodeId r,
     for (uint32_t i = 0; i < l->n; i++) {
         Value arg = k->args[l->data[i].carry];
         note_value(c, arg);
-        Val v = val_read(c, arg, c->ambient, c->n_ambient, l->data[i].before.dims, l->data[i].before.rank, l->data[i].before.loc);
+        Val v = val_read(c, arg, c->ambient, c->n_ambient, l->data[i].before.dims,
+                         l->data[i].before.rank, l->data[i].before.loc);
         scope_set(c, b, l->data[i].name, v, l->data[i].sym->loc);
     }
     uint32_t errors = diag_errors(c->diag), cls_id = c->cls_now[loop->level];
@@ -264,21 +296,21 @@ static bool loop_class(Check *c, Scope *s, const Stmt *st, Loop *loop, NodeId r,
     bool ok = diag_errors(c->diag) == errors && end_carried(c, b, r, cls, l);
     place_set(c, outer);
     c->n_path = path;
-    uint32_t *iters = NEWN(c->arena, uint32_t, loop->count);
-    uint32_t n = same_class(c, loop, done, iters);
+    Iters iters = {0};
+    if (!same_class(c, loop, done, &iters, st->loc) || !pass_decisions(c, loop, &iters, st->loc))
+        return false;
     RecurClass *rc = &graph_node(c->g, r)->recur->classes.data[cls];
     rc->iters.n = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        done[iters[i]] = true;
-        *PUSH(c->arena, &rc->iters) = iters[i];
+    for (uint32_t i = 0; i < iters.n; i++) {
+        done[iters.data[i]] = true;
+        *PUSH(c->arena, &rc->iters) = iters.data[i];
     }
-    pass_decisions(c, loop, iters, n);
-    family_patch(c, cls_id, iters, n);
+    family_patch(c, cls_id, iters.data, iters.n);
     for (uint32_t i = exports; ok && i < c->exports.n; i++) {
         c->exports.data[i].value = graph_recur_out(c->g, r, cls, c->exports.data[i].value, 0);
         note_value(c, c->exports.data[i].value);
     }
-    return ok && n > 0;
+    return ok;
 }
 
 static void elab_for(Check *c, Scope *s, const Stmt *st) {
@@ -286,13 +318,24 @@ static void elab_for(Check *c, Scope *s, const Stmt *st) {
     double count;
     Loc where;
     if (cv.kind == V_BAD) return;
-    if (!val_is_const(c, &cv) || !val_decide(c, &cv, &count) || count != floor(count) || count < 0 || count > 65536) {
-        check_error(c, E0301, st->loop.count->loc, "a loop runs a whole number of times known when compiling, 65536 at most");
+    if (!val_is_const(c, &cv) || !val_decide(c, &cv, &count)) {
+        check_error(c, E0504, st->loop.count->loc,
+                    "how often a loop runs must be known when compiling, and this depends on %s",
+                    cv.kind == V_SIZE ? "an axis" : "data");
+        diag_help(c->diag, "along an axis runs a cell: f(x) along T");
+        return;
+    }
+    if (count != floor(count) || count < 0 || count > 65536) {
+        check_error(c, E0301, st->loop.count->loc,
+                    "a loop runs a whole number of times, 65536 at most, and this is %.10g", count);
         return;
     }
     if (name_visible(c, s, st->loop.var, &where)) {
-        check_error(c, E0203, st->loc, "'%s' is the name of something visible here and cannot count a loop", st->loop.var);
+        check_error(c, E0203, st->loc,
+                    "'%s' is the name of something visible here and cannot count a loop",
+                    st->loop.var);
         if (where.line) diag_note(c->diag, where, "'%s' is declared here", st->loop.var);
+        diag_help(c->diag, "take another name for the counter");
         return;
     }
     if (c->formula) {
@@ -304,10 +347,11 @@ static void elab_for(Check *c, Scope *s, const Stmt *st) {
         check_error(c, E0209, st->loc, "loops and runs are nested more than %d deep", MAX_LEVELS);
         return;
     }
-    Loop loop = {.level = c->level, .count = (int64_t)count, .up = c->loops};
+    Loop loop = {.level = c->level, .count = (int64_t)count, .loc = st->loc, .up = c->loops};
     Carrieds l = {0};
     find_carried(c, s, &st->loop.body, &l, 0);
-    NodeId r = graph_recur_begin(c->g, size_num(c->sizes, loop.count), name_of(c->names, st->loop.var), false, true, c->level, st->loc);
+    NodeId r = graph_recur_begin(c->g, size_num(c->sizes, loop.count),
+                                 name_of(c->names, st->loop.var), false, true, c->level, st->loc);
     bool ok = begin_carried(c, r, &l);
     bool *done = NEWN(c->arena, bool, loop.count);
     c->loops = &loop;
@@ -323,7 +367,8 @@ static void elab_for(Check *c, Scope *s, const Stmt *st) {
         Value f = graph_node(c->g, r)->recur->carry.data[l.data[i].carry].final;
         note_value(c, f);
         Sym *y = scope_find(s, l.data[i].name);
-        y->val = val_read(c, f, c->ambient, c->n_ambient, l.data[i].before.dims, l.data[i].before.rank, l.data[i].before.loc);
+        y->val = val_read(c, f, c->ambient, c->n_ambient, l.data[i].before.dims,
+                          l.data[i].before.rank, l.data[i].before.loc);
     }
 }
 
@@ -350,11 +395,18 @@ static void elab_stmt(Check *c, Scope *s, const Stmt *st) {
     case S_METRIC:
     case S_ONLY:
     case S_FREEZE:
-        if (!c->in_train) check_error(c, E0902, st->loc, "this belongs in a train block");
+        if (!c->in_train)
+            check_error(c, E0902, st->loc, "'%s' belongs in a train block",
+                        st->kind == S_METRIC ? "metric"
+                        : st->kind == S_ONLY ? "only"
+                                             : "freeze");
         break;
     }
 }
 
 void elab_block(Check *c, Scope *s, const Stmts *b) {
-    for (uint32_t i = 0; i < b->n && !diag_full(c->diag); i++) elab_stmt(c, s, b->data[i]);
+    for (uint32_t i = 0; i < b->n && !diag_full(c->diag); i++) {
+        if (!check_work(c, WORK_STMT, b->data[i]->loc)) return;
+        elab_stmt(c, s, b->data[i]);
+    }
 }

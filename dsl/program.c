@@ -6,10 +6,12 @@
 
 /* ---- entries ------------------------------------------------------------------------------------- */
 
-static void entry_add(Program *p, const char *prefix, const char *name, EntryKind kind, const EntryInfo *of, bool hidden) {
+static void entry_add(Program *p, const char *prefix, const char *name, EntryKind kind,
+                      const EntryInfo *of, bool hidden) {
     EntryInfo *e = PUSH(p->c.arena, &p->entries);
     *e = *of;
-    e->name = prefix ? name_of(p->c.names, arena_printf(p->c.arena, "%s.%s", prefix, name)) : name_of(p->c.names, name);
+    e->name = prefix ? name_of(p->c.names, arena_printf(p->c.arena, "%s.%s", prefix, name))
+                     : name_of(p->c.names, name);
     e->kind = kind;
     e->hidden = hidden;
 }
@@ -37,7 +39,19 @@ static bool trained_model(Program *p, const Decl *t, EntryInfo *e) {
     e->train_module = p->c.main;
     e->model = module_fn(p->c.main, t->name, &e->module);
     if (e->model && e->model->kind == D_MODEL) return true;
+    const char *best = NULL, *any = NULL;
+    uint32_t d = near_enough(t->name);
+    for (uint32_t i = 0; i < p->c.modules.n; i++)
+        for (uint32_t k = 0; k < p->c.modules.data[i]->file->decls.n; k++) {
+            const Decl *o = p->c.modules.data[i]->file->decls.data[k];
+            if (o->kind != D_MODEL) continue;
+            nearer(t->name, any = o->name, &best, &d);
+        }
     check_error(&p->c, E0901, t->loc, "there is no model '%s'", t->name);
+    if (best)
+        diag_help(p->c.diag, "did you mean '%s'?", best);
+    else if (any)
+        diag_help(p->c.diag, "there is: %s", any);
     return false;
 }
 
@@ -76,7 +90,11 @@ static bool find_entries(Program *p) {
         trains++;
     }
     if (p->entries.n) return true;
-    check_error(&p->c, E0908, (Loc){.file = f->number, .line = 1, .col = 1, .len = 1}, "this text has no model and trains none");
+    check_error(&p->c, E0908, (Loc){.file = f->number},
+                "this text has no model and trains none: there is nothing to run");
+    diag_help(
+        p->c.diag,
+        "write model NAME(inputs) -> outputs { ... }, or 'use' this text in one that has a model");
     return false;
 }
 
@@ -94,15 +112,32 @@ const char *program_entry(const Program *p, uint32_t i) {
 
 /* ---- from the checker to a graph -------------------------------------------------------------------- */
 
-static Graph *stream_entry(Program *p, const EntryInfo *e, Graph *g, Diag *d) {
+/* At the user's call when the place itself is in another file. */
+static void report_at(const Elaboration *x, Diag *d, ErrorCode code, Loc at, const char *text) {
+    const Check *c = &x->c;
+    Loc user = {0};
+    for (uint32_t v = 1; v < c->value_user.n && !user.line; v++) {
+        Loc l = graph_value(x->g, v)->loc;
+        if (l.file == at.file && l.line == at.line && l.col == at.col) user = c->value_user.data[v];
+    }
+    bool main = !at.line || at.file == c->main->file->number || !user.line;
+    diag_report(d, code, main ? at : user, "%s", text);
+    if (!main) diag_note(d, at, "it happens here, in a function called from there");
+}
+
+static Graph *stream_entry(const Elaboration *x, const EntryInfo *e, Graph *g, Diag *d) {
     const char *axis = e->model->along;
     StreamError why = {0};
-    (void)p;
     if (!axis) return g;
     if (!graph_streams(g, axis, &why)) {
-        diag_report(d, E0709, why.loc.line ? why.loc : e->model->loc, "%s", why.text ? why.text : "this looks ahead");
-        diag_note(d, e->model->loc, "'%s' is declared 'along %s': it can be run one step at a time", e->model->name, axis);
-        diag_help(d, "leave out 'along %s' if the whole sequence is needed; earlier steps are read with prev and states", axis);
+        report_at(x, d, E0709, why.loc.line ? why.loc : e->model->loc,
+                  why.text ? why.text : "this looks ahead");
+        diag_note(d, e->model->loc, "'%s' is declared 'along %s': it can be run one step at a time",
+                  e->model->name, axis);
+        diag_help(
+            d,
+            "leave out 'along %s' if the whole sequence is needed; earlier steps are read with prev and states",
+            axis);
         return NULL;
     }
     if (e->kind == ENTRY_STEP) return graph_step(g, axis);
@@ -114,16 +149,13 @@ static Graph *finish(Graph *g) {
     return graph_simplify(graph_unstack(graph_distribute(graph_simplify(g))));
 }
 
-/* raw: the graph as the checker made it, where every equation still stands at its own line. */
-static Graph *differentiate(Graph *g, Graph *raw, const EntryInfo *e, Diag *d) {
+static Graph *differentiate(const Elaboration *x, Graph *g, const EntryInfo *e, Diag *d) {
     GradError why = {0};
     Graph *r = graph_grad(g, &why);
     if (r) return finish(r);
-    GradError at = {0};
-    if (!graph_grad(graph_distribute(raw), &at) && at.loc.line) why = at;
-    diag_report(d, E0906, why.loc.line ? why.loc : e->train->loc, "%s",
-                why.text ? why.text : "this has no derivative");
-    diag_help(d, "stop(x) keeps the gradient out; x + stop(f(x) - x) passes it straight through f");
+    report_at(x, d, E0906, why.loc.line ? why.loc : e->train->loc,
+              why.text ? why.text : "this has no derivative");
+    diag_help(d, "stop(x) keeps the gradient out of x");
     return NULL;
 }
 
@@ -137,12 +169,17 @@ static void no_entry(Program *p, const char *entry, Diag *d) {
     const Decl *model = p->entries.n ? p->entries.data[0].model : NULL;
     Loc at = model ? model->loc : (Loc){0};
     bool stream = strcmp(entry, "step") == 0 || strcmp(entry, "prefill") == 0;
-    if (stream && model) diag_report(d, E0907, at, "there is no entry '%s': model '%s' does not run 'along' an axis", entry, model->name);
+    if (stream && model)
+        diag_report(d, E0907, at, "there is no entry '%s': model '%s' does not run 'along' an axis",
+                    entry, model->name);
     else if (strcmp(entry, "grad") == 0 || strcmp(entry, "train") == 0)
-        diag_report(d, E0907, at, "there is no entry '%s': the text has no train block%s", entry, strcmp(entry, "train") ? "" : " with an update");
-    else diag_report(d, E0907, at, "there is no entry '%s'", entry);
+        diag_report(d, E0907, at, "there is no entry '%s': the text has no train block%s", entry,
+                    strcmp(entry, "train") ? "" : " with an update");
+    else
+        diag_report(d, E0907, at, "there is no entry '%s'", entry);
     Text t = text_new(p->c.arena);
-    for (uint32_t i = 0; i < program_entries(p); i++) text_printf(&t, "%s%s", i ? ", " : "", program_entry(p, i));
+    for (uint32_t i = 0; i < program_entries(p); i++)
+        text_printf(&t, "%s%s", i ? ", " : "", program_entry(p, i));
     diag_help(d, "there are: %s", t.data);
 }
 
@@ -156,14 +193,14 @@ Graph *program_graph_stage(Program *p, const char *entry, const char *stage, Dia
     if (e->kind == ENTRY_GRAD || e->kind == ENTRY_TRAIN) {
         g = finish(g);
         if (strcmp(stage, "graph") == 0) return g;
-        g = differentiate(g, x.c.g, e, d);
+        g = differentiate(&x, g, e, d);
         if (g && e->kind == ENTRY_TRAIN) g = elaborate_update(&x, g, d) ? graph_simplify(g) : NULL;
         return g;
     }
     if (e->kind == ENTRY_START) { /* first states are made of parameters alone */
         g = graph_clone(g, e->name);
         g->inputs.n = 0;
-    } else if (!(g = stream_entry(p, e, g, d))) {
+    } else if (!(g = stream_entry(&x, e, g, d))) {
         return NULL;
     }
     g = finish(g);
@@ -171,7 +208,9 @@ Graph *program_graph_stage(Program *p, const char *entry, const char *stage, Dia
     return g;
 }
 
-Graph *program_graph(Program *p, const char *entry, Diag *d) { return program_graph_stage(p, entry, "grad", d); }
+Graph *program_graph(Program *p, const char *entry, Diag *d) {
+    return program_graph_stage(p, entry, "grad", d);
+}
 
 /* ---- checking ------------------------------------------------------------------------------------ */
 
@@ -179,19 +218,24 @@ static bool check_entries(Program *p, Diag *d) {
     for (uint32_t i = 0; i < p->entries.n; i++) {
         const EntryInfo *e = &p->entries.data[i];
         Elaboration x;
-        if (e->hidden || (e->kind != ENTRY_FORWARD && e->kind != ENTRY_GRAD && e->kind != ENTRY_TRAIN)) continue;
-        if (e->kind == ENTRY_GRAD && i + 1 < p->entries.n && p->entries.data[i + 1].kind == ENTRY_TRAIN) continue;
-        if (e->kind == ENTRY_TRAIN) {
+        if (e->hidden ||
+            (e->kind != ENTRY_FORWARD && e->kind != ENTRY_GRAD && e->kind != ENTRY_TRAIN))
+            continue;
+        if (e->kind == ENTRY_GRAD && i + 1 < p->entries.n &&
+            p->entries.data[i + 1].kind == ENTRY_TRAIN)
+            continue;
+        if (e->kind != ENTRY_FORWARD) {
             if (!program_graph(p, e->name, d)) return false;
             continue;
         }
         if (!elaborate(p, e, d, &x)) return false;
-        if (e->kind == ENTRY_FORWARD && !stream_entry(p, e, x.c.g, d)) return false;
+        if (!stream_entry(&x, e, x.c.g, d)) return false;
     }
     return true;
 }
 
-static Program *check_any(Arena *a, Diag *d, const char *path, const char *text, size_t n, const CheckOptions *o) {
+static Program *check_any(Arena *a, Diag *d, const char *path, const char *text, size_t n,
+                          const CheckOptions *o) {
     static const CheckOptions nothing = {0};
     Program *p = NEW(a, Program);
     p->options = o ? *o : nothing;
@@ -208,9 +252,12 @@ static Program *check_any(Arena *a, Diag *d, const char *path, const char *text,
     return check_entries(p, d) && diag_errors(d) == 0 ? p : NULL;
 }
 
-Program *check_file(Arena *a, Diag *d, const char *path, const CheckOptions *o) { return check_any(a, d, path, NULL, 0, o); }
+Program *check_file(Arena *a, Diag *d, const char *path, const CheckOptions *o) {
+    return check_any(a, d, path, NULL, 0, o);
+}
 
-Program *check_text(Arena *a, Diag *d, const char *name, const char *text, size_t n, const CheckOptions *o) {
+Program *check_text(Arena *a, Diag *d, const char *name, const char *text, size_t n,
+                    const CheckOptions *o) {
     return check_any(a, d, name, text, n, o);
 }
 
@@ -225,32 +272,40 @@ static void print_consts(Program *p, Text *t) {
             Val v;
             bool found;
             double n;
-            module_lookup(c, c->modules.data[m], c->modules.data[m]->consts.data[i].name, &v, &found);
-            text_printf(t, "const %s = %s", c->modules.data[m]->consts.data[i].name, v.kind == V_SIZE ? size_str(c->sizes, v.size) : "");
+            module_lookup(c, c->modules.data[m], c->modules.data[m]->consts.data[i].name, &v,
+                          &found);
+            text_printf(t, "const %s = %s", c->modules.data[m]->consts.data[i].name,
+                        v.kind == V_SIZE ? size_str(c->sizes, v.size) : "");
             if (val_number(c, &v, &n)) text_printf(t, v.kind == V_SIZE ? "   # %.17g" : "%.17g", n);
             text_add(t, "\n");
         }
     for (uint32_t i = 0; i < size_axes(c->sizes); i++) {
         text_printf(t, "axis %s", size_axis_name(c->sizes, i));
-        if (size_axis_multiple(c->sizes, i) > 1) text_printf(t, " %% %lld", (long long)size_axis_multiple(c->sizes, i));
+        if (size_axis_multiple(c->sizes, i) > 1)
+            text_printf(t, " %% %lld", (long long)size_axis_multiple(c->sizes, i));
         text_add(t, "\n");
     }
 }
 
 static void print_dims(Graph *g, Text *t, const Size *dims, uint32_t n) {
     text_add(t, "[");
-    for (uint32_t i = 0; i < n; i++) text_printf(t, "%s%s", i ? "," : "", size_str(g->sizes, dims[i]));
+    for (uint32_t i = 0; i < n; i++)
+        text_printf(t, "%s%s", i ? "," : "", size_str(g->sizes, dims[i]));
     text_add(t, "]");
 }
 
 static void print_param(Graph *g, const ParamInfo *p, Text *t) {
-    static const char *const draw[] = {"formula", "uniform", "normal", "trunc_normal", "orthogonal"};
+    static const char *const draw[] = {"formula", "uniform", "normal", "trunc_normal",
+                                       "orthogonal"};
     uint32_t rank = graph_value(g, p->value)->rank - p->family;
     for (uint32_t i = 0; i < p->members.n; i++) {
         text_printf(t, "param %s", p->members.data[i].name);
         print_dims(g, t, p->written, rank);
-        if (p->init == INIT_FORMULA) text_add(t, " = formula");
-        else text_printf(t, " ~ %s(%.9g%s", draw[p->init], p->init_a.data[i], p->init == INIT_UNIFORM ? "" : ")");
+        if (p->init == INIT_FORMULA)
+            text_add(t, " = formula");
+        else
+            text_printf(t, " ~ %s(%.9g%s", draw[p->init], p->init_a.data[i],
+                        p->init == INIT_UNIFORM ? "" : ")");
         if (p->init == INIT_UNIFORM) text_printf(t, ", %.9g)", p->init_b.data[i]);
         if (p->lr != 1) text_printf(t, " lr %.9g", p->lr);
         if (p->decay != 0) text_printf(t, " decay %.9g", p->decay);
@@ -270,8 +325,10 @@ static void print_entry(Program *p, const EntryInfo *e, Text *t) {
             const ValueInfo *v = graph_value(g, g->inputs.data[i].value);
             text_printf(t, "input %s", g->inputs.data[i].name);
             print_dims(g, t, v->dims, v->rank);
-            if (g->inputs.data[i].below) text_printf(t, ": index(%lld)", (long long)g->inputs.data[i].below);
-            else if (v->type == T_INT) text_add(t, ": int");
+            if (g->inputs.data[i].below)
+                text_printf(t, ": index(%lld)", (long long)g->inputs.data[i].below);
+            else if (v->type == T_INT)
+                text_add(t, ": int");
             text_add(t, "\n");
         }
         for (uint32_t i = 0; i < g->params.n; i++) print_param(g, &g->params.data[i], t);
@@ -279,7 +336,8 @@ static void print_entry(Program *p, const EntryInfo *e, Text *t) {
             for (uint32_t k = 0; k < g->states.data[i].members.n; k++) {
                 const ValueInfo *v = graph_value(g, g->states.data[i].value);
                 text_printf(t, "state %s", g->states.data[i].members.data[k].name);
-                print_dims(g, t, v->dims + g->states.data[i].family, v->rank - g->states.data[i].family);
+                print_dims(g, t, v->dims + g->states.data[i].family,
+                           v->rank - g->states.data[i].family);
                 text_add(t, "\n");
             }
         for (uint32_t i = 0; i < g->outputs.n; i++) {

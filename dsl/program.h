@@ -4,7 +4,15 @@
 
 #include "check_internal.h"
 
-typedef enum EntryKind { ENTRY_INIT, ENTRY_STEP, ENTRY_FORWARD, ENTRY_PREFILL, ENTRY_GRAD, ENTRY_TRAIN, ENTRY_START } EntryKind;
+typedef enum EntryKind {
+    ENTRY_INIT,
+    ENTRY_STEP,
+    ENTRY_FORWARD,
+    ENTRY_PREFILL,
+    ENTRY_GRAD,
+    ENTRY_TRAIN,
+    ENTRY_START
+} EntryKind;
 
 typedef struct EntryInfo {
     const char *name;
@@ -29,6 +37,7 @@ typedef struct Elaboration {
     Check c;
     Scope *train_scope;
     const Stmt *update;
+    Graph *g; /* as the checker made it */
 } Elaboration;
 bool elaborate(Program *p, const EntryInfo *e, Diag *d, Elaboration *out);
 /* Adds the optimizer to a differentiated graph. */

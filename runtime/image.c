@@ -37,10 +37,21 @@ static bool inside(uint64_t at, uint64_t n, size_t bytes) {
     return at <= bytes && n <= bytes - at;
 }
 
-/* The name of section s; NULL if it lies outside. */
+/* Whether a section whose name stands at `at` is called that. */
 static bool has_name(const uint8_t *image, const Elf64_Shdr *names, uint32_t at, const char *name) {
     size_t n = strlen(name) + 1;
     return inside(at, n, names->sh_size) && memcmp(image + names->sh_offset + at, name, n) == 0;
+}
+
+/* The manifest, up to 15 zeros, and its length. */
+static rw_status section_manifest(const char *path, const uint8_t *section, size_t bytes, const uint8_t **data,
+                                  size_t *n, rw_message *m) {
+    uint64_t length = bytes >= 8 ? read_u64(section + bytes - 8) : UINT64_MAX;
+    if (length > bytes - 8 || bytes - 8 - length > 15)
+        return rw_fail(m, RW_BAD_FILE, "%s: its manifest has another length than its section", path);
+    *data = section;
+    *n = (size_t)length;
+    return RW_OK;
 }
 
 rw_status image_manifest(const char *path, const uint8_t *image, size_t bytes, const uint8_t **data,
@@ -71,9 +82,7 @@ rw_status image_manifest(const char *path, const uint8_t *image, size_t bytes, c
             continue;
         if (s.sh_type == SHT_NOBITS || !inside(s.sh_offset, s.sh_size, bytes))
             return rw_fail(m, RW_BAD_FILE, "%s: its manifest lies outside it", path);
-        *data = image + s.sh_offset;
-        *n = s.sh_size;
-        return RW_OK;
+        return section_manifest(path, image + s.sh_offset, s.sh_size, data, n, m);
     }
     return rw_fail(m, RW_BAD_FILE, "%s: it has no manifest (section %s)", path, RW_MANIFEST_SECTION);
 }

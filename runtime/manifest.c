@@ -341,7 +341,7 @@ static void check_level(reader *r, const buffer *b, uint32_t i, uint32_t level) 
         unpack_fail(&r->u, "a member is chosen by a loop that is not around");
         return;
     }
-    int64_t length = size_eval(r->p, b->dims[i], NULL, NULL);
+    int64_t length = rw_size_eval(r->p, b->dims[i], NULL, NULL);
     if (length == SIZE_NONE || length < most)
         unpack_fail(&r->u, "a loop has more iterations than there are members");
 }

@@ -174,7 +174,7 @@ const char *rw_program_entry(const rw_program *p, size_t i) {
     return i < p->n_entries ? p->entries[i].name : NULL;
 }
 
-const entry *program_entry(const rw_program *p, const char *name) {
+const entry *rw_find_entry(const rw_program *p, const char *name) {
     for (uint32_t i = 0; name != NULL && i < p->n_entries; i++)
         if (strcmp(p->entries[i].name, name) == 0)
             return &p->entries[i];
@@ -206,10 +206,10 @@ static bool is_result(const output *o) {
 static void shape_numbers(const rw_program *p, const uint32_t *dims, uint32_t rank, rw_info *out) {
     out->rank = rank <= RW_MAX_RANK ? (int)rank : RW_MAX_RANK;
     for (int i = 0; i < out->rank; i++) {
-        int64_t n = size_eval(p, dims[i], NULL, NULL);
+        int64_t n = rw_size_eval(p, dims[i], NULL, NULL);
         out->shape[i] = n == SIZE_NONE ? -1 : n;
     }
-    dims_text(p, dims, rank, out->shape_text, sizeof out->shape_text);
+    rw_dims_text(p, dims, rank, out->shape_text, sizeof out->shape_text);
 }
 
 static void param_info(const param *x, uint32_t k, rw_info *out) {
@@ -272,11 +272,11 @@ static bool any_info(const rw_program *p, rw_kind kind, const entry *e, size_t i
 }
 
 rw_status rw_program_info(const rw_program *p, rw_kind kind, const char *entry_name, size_t i, rw_info *out) {
-    return any_info(p, kind, program_entry(p, entry_name), i, out) ? RW_OK : RW_NO_SUCH;
+    return any_info(p, kind, rw_find_entry(p, entry_name), i, out) ? RW_OK : RW_NO_SUCH;
 }
 
 size_t rw_program_count(const rw_program *p, rw_kind kind, const char *entry_name) {
-    const entry *e = program_entry(p, entry_name);
+    const entry *e = rw_find_entry(p, entry_name);
     size_t n = 0;
     for (uint32_t k = 0; kind == RW_PARAM && k < p->n_params; k++)
         n += p->params[k].n_members;

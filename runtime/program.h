@@ -189,13 +189,13 @@ rw_status cpu_check(const rw_program *p, rw_message *m);
 /* size.c: numbers of all sizes for axes (0 = unknown); value[i] may be SIZE_NONE. */
 void sizes_eval(const rw_program *p, const int64_t *axes, int64_t *value);
 /* One of them; SIZE_NONE too. value: numbers of all sizes before it. */
-int64_t size_eval(const rw_program *p, uint32_t size, const int64_t *axes, const int64_t *value);
+int64_t rw_size_eval(const rw_program *p, uint32_t size, const int64_t *axes, const int64_t *value);
 bool size_uses(const rw_program *p, uint32_t size, uint32_t axis);
 /* "B*T", into text. */
 void size_text(const rw_program *p, uint32_t size, char *text, size_t cap);
-void dims_text(const rw_program *p, const uint32_t *dims, uint32_t rank, char *text, size_t cap);
+void rw_dims_text(const rw_program *p, const uint32_t *dims, uint32_t rank, char *text, size_t cap);
 
-const entry *program_entry(const rw_program *p, const char *name); /* NULL if there is none */
+const entry *rw_find_entry(const rw_program *p, const char *name); /* NULL if there is none */
 rw_dtype file_dtype(uint8_t dtype);
 size_t file_dtype_bytes(uint8_t dtype);
 

@@ -55,7 +55,7 @@ static bool term_value(const rw_program *p, const term *t, const int64_t *axes, 
     return true;
 }
 
-int64_t size_eval(const rw_program *p, uint32_t number, const int64_t *axes, const int64_t *value) {
+int64_t rw_size_eval(const rw_program *p, uint32_t number, const int64_t *axes, const int64_t *value) {
     const size *s = &p->sizes[number];
     int64_t num = 0, den = 1;
     for (uint32_t i = 0; i < s->n; i++) {
@@ -69,7 +69,7 @@ int64_t size_eval(const rw_program *p, uint32_t number, const int64_t *axes, con
 
 void sizes_eval(const rw_program *p, const int64_t *axes, int64_t *value) {
     for (uint32_t i = 0; i < p->n_sizes; i++)
-        value[i] = size_eval(p, i, axes, value);
+        value[i] = rw_size_eval(p, i, axes, value);
 }
 
 bool size_uses(const rw_program *p, uint32_t number, uint32_t which) {
@@ -154,7 +154,7 @@ void size_text(const rw_program *p, uint32_t number, char *out, size_t cap) {
     add_size(p, &t, number, 0);
 }
 
-void dims_text(const rw_program *p, const uint32_t *dims, uint32_t rank, char *out, size_t cap) {
+void rw_dims_text(const rw_program *p, const uint32_t *dims, uint32_t rank, char *out, size_t cap) {
     text t = {out, cap, 0};
     out[0] = '\0';
     add(&t, "[");

@@ -22,6 +22,10 @@ need_header() { # need_header HEADER PACKAGE
 need_header stdio.h libc6-dev
 need_header jansson.h libjansson-dev
 need_header zlib.h zlib1g-dev
+need_header sha2.h libmd-dev
+need g++ g++
+[ -e /usr/lib/llvm-19/include/llvm-c/Core.h ] || missing="$missing llvm-19-dev"
+[ -e /usr/lib/llvm-19/include/lld/Common/Driver.h ] || missing="$missing liblld-19-dev"
 [ -n "$missing" ] || exit 0
 
 if ! command -v apt-get >/dev/null 2>&1; then

@@ -1,4 +1,4 @@
-/* `rwkvc dump FILE`, `rwkv info FILE`: what a file of weights or an array holds. */
+/* `rwkvc dump FILE`: what a file of weights or an array holds. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,13 +95,16 @@ static rw_status dump_weights(const char *path, bool json, rw_message *m) {
     return s;
 }
 
-static rw_status dump_file(const char *path, bool json, rw_message *m) {
+int dump_file(const char *command, const char *path, bool json) {
+    rw_message m = {""};
     rw_file f;
-    rw_status s = rw_file_map(path, &f, m);
-    if (s != RW_OK) return s;
-    bool is_array = f.bytes >= 6 && memcmp(f.data, "\x93NUMPY", 6) == 0;
-    rw_file_unmap(&f);
-    return (is_array ? dump_array : dump_weights)(path, json, m);
+    rw_status s = rw_file_map(path, &f, &m);
+    if (s == RW_OK) {
+        bool is_array = f.bytes >= 6 && memcmp(f.data, "\x93NUMPY", 6) == 0;
+        rw_file_unmap(&f);
+        s = (is_array ? dump_array : dump_weights)(path, json, &m);
+    }
+    return s == RW_OK ? EXIT_DONE : failed(command, exit_of_status(s), "%s", m.text);
 }
 
 int cmd_dump(const char *command, int argc, char **argv) {
@@ -124,8 +127,5 @@ int cmd_dump(const char *command, int argc, char **argv) {
         }
     }
     if (!path) return usage_error(command, "which file?");
-    rw_message m = {""};
-    rw_status s = dump_file(path, json, &m);
-    if (s != RW_OK) return failed(command, exit_of_status(s), "%s", m.text);
-    return finish_output(command, EXIT_DONE);
+    return finish_output(command, dump_file(command, path, json));
 }

@@ -23,10 +23,12 @@ typedef struct Eval {
     Arena *arena;
     Model model;
     Graph *g;
+    Graph *start; /* gives the states that no file does; NULL: not needed */
     Axes axes;
     Array *params;    /* by Graph.params  */
     Array *states;    /* by Graph.states; rank 0 and no items where a state is no input */
     Array *inputs;    /* by Graph.inputs  */
+    Array *given;     /* by inputs of start */
     rw_weights *file; /* --params, or NULL */
 } Eval;
 

@@ -26,6 +26,7 @@ static int check_names(const Eval *e) {
     for (size_t i = 0; i < o->in.n; i++) {
         const char *name = o->in.data[i].name;
         const InputInfo *input = find_input(e->g, name);
+        if (!input && e->start) input = find_input(e->start, name);
         if (!input)
             return failed(e->command, EXIT_USAGE, "--in %s: entry %s has no such input; it has: %s",
                           name, o->entry, input_names(e, false));
@@ -81,14 +82,14 @@ static int check_range(const Eval *e, const char *what, const InputInfo *input, 
     return EXIT_DONE;
 }
 
-static int read_input(Eval *e, const InputInfo *input, Array *out) {
-    const ValueInfo *info = graph_value(e->g, input->value);
+static int read_input(Eval *e, Graph *g, const InputInfo *input, Array *out) {
+    const ValueInfo *info = graph_value(g, input->value);
     const char *what = arena_printf(e->arena, "input '%s'", input->name);
     const char *path = find_pair(&e->options->in, input->name);
     if (!path)
         return failed(e->command, EXIT_USAGE, "%s: not given; --in %s=FILE.npy, %s %s", what,
                       input->name, info->type == T_INT ? "whole numbers" : "numbers",
-                      dims_text(e->arena, e->g->sizes, info->dims, info->rank));
+                      dims_text(e->arena, g->sizes, info->dims, info->rank));
     rw_message m = {""};
     rw_array file;
     rw_status s = rw_npy_load(path, &file, &m);
@@ -100,6 +101,22 @@ static int read_input(Eval *e, const InputInfo *input, Array *out) {
     }
     if (code == EXIT_DONE) code = check_range(e, what, input, out);
     rw_array_free(&file);
+    return code;
+}
+
+/* What first states are made of: mostly inputs of the entry itself, but not of a `step`. */
+static int read_given(Eval *e) {
+    Graph *g = e->start;
+    int code = EXIT_DONE;
+    if (!g) return code;
+    e->given = NEWN(e->arena, Array, g->inputs.n + 1);
+    for (uint32_t i = 0; i < g->inputs.n && code == EXIT_DONE; i++) {
+        const InputInfo *own = find_input(e->g, g->inputs.data[i].name);
+        if (own)
+            e->given[i] = e->inputs[own - e->g->inputs.data];
+        else
+            code = read_input(e, g, &g->inputs.data[i], &e->given[i]);
+    }
     return code;
 }
 
@@ -161,8 +178,8 @@ static int claim_states(Eval *e, StateFile *f, bool optimizer) {
     }
     size_t n = rw_weights_count(f->w);
     if (n > f->used)
-        fprintf(stderr, "%s: %s: %zu tensors are no states of this text\n", e->command, f->path,
-                n - f->used);
+        fprintf(stderr, "%s: %s: %zu tensor%s of this text\n", e->command, f->path,
+                n - f->used, n - f->used == 1 ? " is no state" : "s are no states");
     return EXIT_DONE;
 }
 
@@ -196,8 +213,9 @@ static int read_all(Eval *e, StateFile *state, StateFile *opt) {
     for (uint32_t i = 0; i < e->g->inputs.n && code == EXIT_DONE; i++) {
         const InputInfo *input = &e->g->inputs.data[i];
         code = input->scalar ? read_scalar(e, input, &e->inputs[i])
-                             : read_input(e, input, &e->inputs[i]);
+                             : read_input(e, e->g, input, &e->inputs[i]);
     }
+    if (code == EXIT_DONE) code = read_given(e);
     if (code == EXIT_DONE) code = claim_states(e, state, false);
     if (code == EXIT_DONE) code = claim_states(e, opt, true);
     if (code == EXIT_DONE) code = axes_solve(&e->axes);
@@ -213,11 +231,19 @@ static int read_all(Eval *e, StateFile *state, StateFile *opt) {
     return code;
 }
 
+/* Whether the model's states begin here. */
+static bool needs_start(const Eval *e) {
+    for (uint32_t i = 0; i < e->g->states.n && !e->options->state_in; i++)
+        if (is_fed(&e->g->states.data[i]) && !is_optimizer_state(e->g, i)) return true;
+    return false;
+}
+
 int inputs_load(Eval *e) {
     StateFile state = {.path = e->options->state_in, .option = "--state-in"};
     StateFile opt = {.path = e->options->opt_in, .option = "--opt-in"};
     e->inputs = NEWN(e->arena, Array, e->g->inputs.n + 1);
     e->states = NEWN(e->arena, Array, e->g->states.n + 1);
+    if (needs_start(e) && !(e->start = sibling_graph(e, "start"))) return EXIT_INPUT;
     int code = check_names(e);
     if (code == EXIT_DONE) code = read_all(e, &state, &opt);
     rw_weights_close(state.w);
@@ -272,26 +298,17 @@ static int start_state(Eval *e, Graph *start, Interp *in, uint32_t i) {
 }
 
 int states_start(Eval *e) {
-    bool wanted = false, of_model = false;
-    for (uint32_t i = 0; i < e->g->states.n; i++) {
-        if (!is_fed(&e->g->states.data[i]) || e->states[i].real) continue;
-        wanted = true;
-        of_model |= !is_optimizer_state(e->g, i);
-    }
-    if (!wanted) return EXIT_DONE;
     Interp *in = NULL;
-    Graph *start = NULL;
     int code = EXIT_DONE;
-    if (of_model) {
-        start = sibling_graph(e, "start");
-        if (!start) return EXIT_INPUT;
+    if (e->start) {
         Array *params;
-        code = params_load(e, start, &params);
-        if (code == EXIT_DONE) code = run_graph(e, start, params, NULL, NULL, NULL, &in);
+        code = params_load(e, e->start, &params);
+        if (code == EXIT_DONE)
+            code = run_graph(e, e->start, params, NULL, e->given, NULL, &in);
     }
     for (uint32_t i = 0; i < e->g->states.n && code == EXIT_DONE; i++)
         if (is_fed(&e->g->states.data[i]) && !e->states[i].real)
-            code = start_state(e, start, in, i);
+            code = start_state(e, e->start, in, i);
     interp_free(in);
     return code;
 }

@@ -109,31 +109,38 @@ static inline int64_t product_size(const Product *p, Size s, const int64_t *axes
     return size_eval(p->g->sizes, s, axes, &n) ? n : -1;
 }
 
-/* Compiles products for a target into one shared object and finds their functions. */
+static inline const char *image_open(const void *image, size_t n, const char *path, void **so) {
+    FILE *f = fopen(path, "wb");
+    if (!f) return "no temporary file";
+    bool ok = fwrite(image, 1, n, f) == n;
+    if (fclose(f) || !ok) return "no temporary file";
+    *so = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    return *so ? NULL : dlerror();
+}
+
+/* Compiles products for a target into one shared object and finds their functions. It stays loaded. */
 static inline const char *products_make(Product *p, uint32_t n, const TargetInfo *t) {
     Arena *a = arena_new();
     Codegen *cg = codegen_new(a, t);
-    const char *error = cg ? NULL : "no target";
+    const char *error = NULL;
     for (uint32_t i = 0; i < n && !error; i++) error = codegen_add(cg, p[i].plan, &p[i].code);
-    const void *object = NULL;
+    const void *object = NULL, *image = NULL;
     size_t bytes = 0;
+    void *so = NULL;
     if (!error) error = codegen_object(cg, "", 1, &object, &bytes);
     char dir[] = "/tmp/contract.XXXXXX", path[64];
     if (!error && !mkdtemp(dir)) error = "no temporary folder";
     if (!error) {
         snprintf(path, sizeof path, "%s/k.so", dir);
-        error = link_shared(object, bytes, path, a);
+        error = link_shared(a, object, bytes, path, &image, &bytes);
+        if (!error) error = image_open(image, bytes, path, &so);
+        unlink(path);
+        rmdir(dir);
     }
-    void *so = error ? NULL : dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (!error && !so) error = dlerror();
     for (uint32_t i = 0; i < n && !error; i++) {
         void *f = dlsym(so, p[i].code.symbol);
         if (!f) error = "a symbol is missing";
         memcpy(&p[i].fn, &f, sizeof f);
-    }
-    if (so) {
-        unlink(path);
-        rmdir(dir);
     }
     if (error) fprintf(stderr, "%s: %s\n", t->name, error);
     codegen_free(cg);

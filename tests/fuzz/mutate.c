@@ -103,7 +103,8 @@ static void read_texts(World *w) {
 /* ---- pieces ---------------------------------------------------------------------------------- */
 
 static bool word(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '.';
 }
 
 static void split_pieces(Arena *a, const char *s, size_t n, Pieces *out) {
@@ -133,7 +134,9 @@ static char first_of(Piece p) {
 
 static bool is_number(Piece p) { return first_of(p) >= '0' && first_of(p) <= '9'; }
 static bool is_name(Piece p) { return word(first_of(p)) && !is_number(p); }
-static bool is_sign(Piece p) { return first_of(p) && !word(first_of(p)) && !strchr("\n#", first_of(p)); }
+static bool is_sign(Piece p) {
+    return first_of(p) && !word(first_of(p)) && !strchr("\n#", first_of(p));
+}
 
 /* A piece of a kind, from a random place on; the number of pieces when there is none. */
 static uint32_t find(World *w, const Pieces *p, bool (*kind)(Piece)) {
@@ -172,9 +175,34 @@ static uint32_t line_around(const Pieces *p, uint32_t at, uint32_t *n) {
 /* ---- mutations ------------------------------------------------------------------------------- */
 
 static void new_number(World *w, Pieces *p) {
-    static const char *const odd[] = {"0", "1", "2", "3", "0.5", "7", "1e-5", "64", "65536", "65537", "1000003", "1e15", "-1",
-                                      "1000000000000000", "9007199254740992", "9007199254740993", "1e308", "1e309", "4294967296",
-                                      "2147483648", "1e-320", "(-1)", "(1/3)", "(0*x)", "(D + 1)", "(2*D)", "(L - L)", "(T)"};
+    static const char *const odd[] = {"0",
+                                      "1",
+                                      "2",
+                                      "3",
+                                      "0.5",
+                                      "7",
+                                      "1e-5",
+                                      "64",
+                                      "65536",
+                                      "65537",
+                                      "1000003",
+                                      "1e15",
+                                      "-1",
+                                      "1000000000000000",
+                                      "9007199254740992",
+                                      "9007199254740993",
+                                      "1e308",
+                                      "1e309",
+                                      "4294967296",
+                                      "2147483648",
+                                      "1e-320",
+                                      "(-1)",
+                                      "(1/3)",
+                                      "(0*x)",
+                                      "(D + 1)",
+                                      "(2*D)",
+                                      "(L - L)",
+                                      "(T)"};
     uint32_t at = find(w, p, is_number);
     if (at < p->n) p->data[at] = made(w, odd[below(w, sizeof odd / sizeof *odd)]);
 }
@@ -185,8 +213,10 @@ static void new_name(World *w, Pieces *p) {
 }
 
 static void new_sign(World *w, Pieces *p) {
-    static const char *const odd[] = {"+", "-", "*", "/", "//", "%", "@", "^", "==", "!=", "<", "<=", ">", ">=", "and", "or", "(", ")",
-                                      "[", "]", "{", "}", ",", ";", ":", "=", "~", "->", "+=", "*=", "else", "not", "along", "reverse"};
+    static const char *const odd[] = {"+",  "-",  "*",  "/",    "//",  "%",     "@",      "^", "==",
+                                      "!=", "<",  "<=", ">",    ">=",  "and",   "or",     "(", ")",
+                                      "[",  "]",  "{",  "}",    ",",   ";",     ":",      "=", "~",
+                                      "->", "+=", "*=", "else", "not", "along", "reverse"};
     uint32_t at = find(w, p, is_sign);
     uint32_t most = below(w, 4) ? 14 : sizeof odd / sizeof *odd; /* mostly one that fits */
     if (at < p->n) p->data[at] = made(w, odd[below(w, most)]);
@@ -199,13 +229,16 @@ static void exchange_names(World *w, Pieces *p) {
     Piece a = p->data[i], b = p->data[j];
     for (uint32_t k = 0; k < p->n; k++) {
         bool is_a = p->data[k].n == a.n && memcmp(p->data[k].s, a.s, a.n) == 0;
-        if (is_a) p->data[k] = b;
-        else if (p->data[k].n == b.n && memcmp(p->data[k].s, b.s, b.n) == 0) p->data[k] = a;
+        if (is_a)
+            p->data[k] = b;
+        else if (p->data[k].n == b.n && memcmp(p->data[k].s, b.s, b.n) == 0)
+            p->data[k] = a;
     }
 }
 
 static void mutate_line(World *w, Pieces *p, uint32_t how) {
-    uint32_t n, m, from = line_around(p, below(w, p->n), &n), to = line_around(p, below(w, p->n), &m);
+    uint32_t n, m, from = line_around(p, below(w, p->n), &n),
+                   to = line_around(p, below(w, p->n), &m);
     Pieces copy = {0};
     for (uint32_t i = 0; i < n; i++) *PUSH(w->a, &copy) = p->data[from + i];
     if (how != 1) drop(p, from, n); /* 0 deleted, 1 copied, 2 moved */
@@ -220,9 +253,11 @@ static void borrow(World *w, Pieces *p) {
     Pieces other = {0};
     split_pieces(w->a, f->text, f->n, &other);
     if (!other.n) return;
-    uint32_t n, m, from = line_around(&other, below(w, other.n), &n), at = line_around(p, below(w, p->n), &m);
+    uint32_t n, m, from = line_around(&other, below(w, other.n), &n),
+                   at = line_around(p, below(w, p->n), &m);
     if (below(w, 2)) from = below(w, other.n), n = 1 + below(w, 3), at = below(w, p->n);
-    for (uint32_t i = 0; i < n && from + i < other.n; i++) insert(w, p, at + i, other.data[from + i]);
+    for (uint32_t i = 0; i < n && from + i < other.n; i++)
+        insert(w, p, at + i, other.data[from + i]);
 }
 
 static void mutate_once(World *w, Pieces *p) {
@@ -233,11 +268,19 @@ static void mutate_once(World *w, Pieces *p) {
     case 0: drop(p, at, 1 + below(w, 3)); break;
     case 1: insert(w, p, at, x); break;
     case 2: p->data[at] = p->data[other], p->data[other] = x; break;
-    case 3: if (at + 1 < p->n) p->data[at] = p->data[at + 1], p->data[at + 1] = x; break;
-    case 4: case 5: case 6: mutate_line(w, p, below(w, 3)); break;
-    case 7: case 8: case 9: new_number(w, p); break;
-    case 10: case 11: new_name(w, p); break;
-    case 12: case 13: new_sign(w, p); break;
+    case 3:
+        if (at + 1 < p->n) p->data[at] = p->data[at + 1], p->data[at + 1] = x;
+        break;
+    case 4:
+    case 5:
+    case 6: mutate_line(w, p, below(w, 3)); break;
+    case 7:
+    case 8:
+    case 9: new_number(w, p); break;
+    case 10:
+    case 11: new_name(w, p); break;
+    case 12:
+    case 13: new_sign(w, p); break;
     case 14: exchange_names(w, p); break;
     default: borrow(w, p); break;
     }
@@ -306,7 +349,8 @@ static int check_entries(uint64_t number, Program *p, Diag *d, Arena *a) {
         uint32_t errors = diag_errors(d);
         Graph *g = program_graph(p, entry, d);
         bad |= soon(number, entry, since, a);
-        if (!g && diag_errors(d) > errors) bad |= fail(number, entry, "accepted, and an error when its graph is made");
+        if (!g && diag_errors(d) > errors)
+            bad |= fail(number, entry, "accepted, and an error when its graph is made");
         if (!g && diag_errors(d) == errors) bad |= fail(number, entry, "no graph and no message");
         const char *why = g ? graph_verify(g) : NULL;
         if (why) bad |= fail(number, entry, why);
@@ -314,7 +358,8 @@ static int check_entries(uint64_t number, Program *p, Diag *d, Arena *a) {
     return bad;
 }
 
-static int check_one(uint64_t number, const char *name, const char *text, size_t n, bool *accepted, double *took) {
+static int check_one(uint64_t number, const char *name, const char *text, size_t n, bool *accepted,
+                     double *took) {
     static const char *const dirs[] = {"models"};
     CheckOptions o = {.include_dirs = dirs, .n_include_dirs = 1};
     Arena *a = arena_new();
@@ -351,7 +396,8 @@ static void at_exit(void) {
 static void watch(void) {
     static const int signals[] = {SIGALRM, SIGSEGV, SIGABRT, SIGFPE, SIGBUS, SIGILL};
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
-        if (!SANITIZED || signals[i] == SIGALRM || signals[i] == SIGABRT) signal(signals[i], last_words);
+        if (!SANITIZED || signals[i] == SIGALRM || signals[i] == SIGABRT)
+            signal(signals[i], last_words);
     atexit(at_exit);
     struct rlimit most = {(rlim_t)4 << 30, (rlim_t)4 << 30};
     if (!SANITIZED) setrlimit(RLIMIT_AS, &most);
@@ -363,7 +409,8 @@ static int check_given(const char *path) {
     const char *text = read_text(a, path, &n);
     bool accepted = false;
     double took = 0;
-    int bad = text ? check_one(0, path, text, n, &accepted, &took) : fail(0, path, "cannot be read");
+    int bad =
+        text ? check_one(0, path, text, n, &accepted, &took) : fail(0, path, "cannot be read");
     printf("%s: %s, %.3f s\n", path, accepted ? "accepted" : "refused", took);
     arena_free(a);
     return bad;
@@ -372,7 +419,9 @@ static int check_given(const char *path) {
 int main(int argc, char **argv) {
     if (argc == 3 && strcmp(argv[1], "-c") == 0) return check_given(argv[2]);
     bool print = argc == 3 && strcmp(argv[1], "-p") == 0;
-    uint64_t first = print ? strtoull(argv[2], NULL, 10) : argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
+    uint64_t first = print      ? strtoull(argv[2], NULL, 10)
+                     : argc > 1 ? strtoull(argv[1], NULL, 10)
+                                : 1;
     uint64_t count = print ? 1 : argc > 2 ? strtoull(argv[2], NULL, 10) : 500, bad = 0, taken = 0;
     double longest = 0;
     World w = {.a = arena_new()};
@@ -396,8 +445,10 @@ int main(int argc, char **argv) {
         w.a = all;
     }
     current = 0;
-    if (!print) printf("%llu mutations, %llu accepted, %llu wrong; the longest took %.2f s\n", (unsigned long long)count,
-                       (unsigned long long)taken, (unsigned long long)bad, longest);
+    if (!print)
+        printf("%llu mutations, %llu accepted, %llu wrong; the longest took %.2f s\n",
+               (unsigned long long)count, (unsigned long long)taken, (unsigned long long)bad,
+               longest);
     arena_free(w.a);
     return bad != 0;
 }

@@ -1,0 +1,22 @@
+/* Plans compiled and run without the runtime, and compared with the interpreter. */
+#ifndef RWKVC_EXECUTE_H
+#define RWKVC_EXECUTE_H
+
+#include "../../codegen/codegen.h"
+
+typedef struct Execute {
+    const TargetInfo *target;
+    PlanOptions plan;
+    int64_t axis_even, axis_odd; /* lengths of run-time axes, by the parity of their number */
+    uint64_t seed;               /* of the data */
+    double bar;                  /* largest difference to the interpreter, relative to 1 + the largest number */
+    bool pieces;                 /* cut every launch into pieces of odd lengths */
+    bool verbose;
+    bool small_params;           /* parameters near 0 instead of -1..1 */
+    const char *keep;            /* file for the object's code, or NULL */
+} Execute;
+
+/* NULL, or what went wrong. *worst: the largest difference seen; *hash: of all bits of all outputs. */
+const char *execute_graph(Arena *a, Graph *g, const Execute *x, double *worst, uint64_t *hash);
+
+#endif

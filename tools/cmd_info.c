@@ -1,0 +1,237 @@
+/* `rwkv info FILE`: what a compiled model holds and takes; files of weights as `rwkvc dump` does. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../runtime/file.h"
+#include "commands.h"
+#include "compiled.h"
+
+static const char help[] =
+    "usage: rwkv info FILE [--axis NAME=N]... [--json]\n"
+    "\n"
+    "Of a compiled model: target, entries with what they take and give, parameters, states, and\n"
+    "the memory of a session. Of a .safetensors, a torch .pth, a rwkv.cpp .bin or an .npy file:\n"
+    "its tensors.\n"
+    "\n"
+    "  --axis NAME=N   the length of a run-time axis, for the memory (default 1)\n"
+    "  --json          one JSON object instead of lines\n"
+    "  --help\n";
+
+/* Whether a file is of `rwkvc`: an object of this or another machine, or several in a bundle. */
+static bool is_compiled(const char *path) {
+    rw_file f;
+    if (rw_file_map(path, &f, NULL) != RW_OK) return false;
+    bool good = (f.bytes >= 4 && memcmp(f.data, "\x7f" "ELF", 4) == 0) ||
+                (f.bytes >= 24 && memcmp(f.data, "__CLANG_OFFLOAD_BUNDLE__", 24) == 0);
+    rw_file_unmap(&f);
+    return good;
+}
+
+/* ---- what is counted ------------------------------------------------------------------------- */
+
+typedef struct Counts {
+    size_t tensors, numbers, bytes, frozen;
+} Counts;
+
+static Counts count_params(const rw_program *p) {
+    Counts c = {0};
+    size_t n = rw_program_count(p, RW_PARAM, NULL);
+    for (size_t i = 0; i < n; i++) {
+        rw_info info;
+        if (rw_program_info(p, RW_PARAM, NULL, i, &info) != RW_OK) continue;
+        size_t k = 1;
+        for (int d = 0; d < info.rank; d++) k *= (size_t)(info.shape[d] > 0 ? info.shape[d] : 1);
+        c.tensors++;
+        c.numbers += k;
+        c.bytes += k * rw_dtype_bytes(info.dtype);
+        c.frozen += info.frozen ? k : 0;
+    }
+    return c;
+}
+
+/* Bytes of a session of one entry; 0 where it cannot be said. */
+static size_t memory_of(const rw_program *p, const Lengths *l, const char *entry) {
+    size_t bytes = 0;
+    rw_session_options o = {.dims = l->dim, .n_dims = l->n, .entries = &entry, .n_entries = 1};
+    return rw_program_bytes(p, &o, &bytes, NULL) == RW_OK ? bytes : 0;
+}
+
+static const char *size_words(size_t bytes, char *text, size_t cap) {
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    double x = (double)bytes;
+    int u = 0;
+    for (; x >= 1024 && u < 4; u++) x /= 1024;
+    snprintf(text, cap, u ? "%.1f %s" : "%.0f %s", x, units[u]);
+    return text;
+}
+
+/* ---- lines ----------------------------------------------------------------------------------- */
+
+static void print_tensors(const rw_program *p, rw_kind kind, const char *entry, const char *word) {
+    size_t n = rw_program_count(p, kind, entry);
+    for (size_t i = 0; i < n; i++) {
+        rw_info info;
+        if (rw_program_info(p, kind, entry, i, &info) != RW_OK) continue;
+        printf("    %-4s %-20s %-4s %s", i ? "" : word, info.name, rw_dtype_name(info.dtype),
+               info.rank ? info.shape_text : "");
+        if (info.below) printf("  0..%lld", (long long)info.below - 1);
+        if (*info.what && strcmp(info.what, "result") != 0) printf("  %s", info.what);
+        putchar('\n');
+    }
+}
+
+static void print_lines(const rw_program *p, const Lengths *l) {
+    char words[40];
+    Counts c = count_params(p);
+    printf("%s for %s\n", rw_program_name(p), rw_program_target(p));
+    printf("parameters: %zu tensors, %zu numbers, %s", c.tensors, c.numbers,
+           size_words(c.bytes, words, sizeof words));
+    if (c.frozen) printf(", %zu of them frozen", c.frozen);
+    printf("\nstates: %zu of the model, %zu of the optimizer\n",
+           rw_program_count(p, RW_STATE, NULL), rw_program_count(p, RW_OPTIMIZER, NULL));
+    fputs("axes:", stdout);
+    for (size_t i = 0; i < l->n; i++) {
+        int64_t multiple = 1;
+        rw_program_axis(p, i, &multiple);
+        printf("%s %s = %lld", i ? "," : "", l->dim[i].name, (long long)l->dim[i].value);
+        if (multiple > 1) printf(" (a multiple of %lld)", (long long)multiple);
+    }
+    puts(l->n ? "" : " none");
+    for (size_t i = 0; i < rw_program_entries(p); i++) {
+        const char *entry = rw_program_entry(p, i);
+        size_t grads = rw_program_count(p, RW_GRADIENT, entry), bytes = memory_of(p, l, entry);
+        printf("%s", entry);
+        if (bytes) printf("  (%s)", size_words(bytes, words, sizeof words));
+        putchar('\n');
+        print_tensors(p, RW_INPUT, entry, "in");
+        print_tensors(p, RW_OUTPUT, entry, "out");
+        if (grads) printf("    out  %zu gradients\n", grads);
+    }
+}
+
+/* ---- JSON ------------------------------------------------------------------------------------ */
+
+static void json_string(const char *s) {
+    putchar('"');
+    for (; *s; s++) {
+        unsigned char c = (unsigned char)*s;
+        if (c == '"' || c == '\\')
+            printf("\\%c", c);
+        else if (c < 0x20 || c == 0x7f)
+            printf("\\u%04x", c);
+        else
+            putchar(c);
+    }
+    putchar('"');
+}
+
+static void json_tensor(const rw_info *info) {
+    printf("{\"name\": ");
+    json_string(info->name);
+    printf(", \"dtype\": \"%s\", \"shape\": ", rw_dtype_name(info->dtype));
+    json_string(info->rank ? info->shape_text : "[]");
+    if (info->below) printf(", \"below\": %lld", (long long)info->below);
+    if (*info->what) printf(", \"what\": \"%s\"", info->what);
+    if (info->scalar) printf(", \"scalar\": true");
+    if (info->frozen) printf(", \"frozen\": true");
+    putchar('}');
+}
+
+static void json_tensors(const rw_program *p, rw_kind kind, const char *entry, const char *key,
+                         const char *indent) {
+    size_t n = rw_program_count(p, kind, entry);
+    printf(",\n%s\"%s\": [", indent, key);
+    for (size_t i = 0; i < n; i++) {
+        rw_info info;
+        if (rw_program_info(p, kind, entry, i, &info) != RW_OK) continue;
+        printf("%s\n%s ", i ? "," : "", indent);
+        json_tensor(&info);
+    }
+    putchar(']');
+}
+
+static void print_json(const rw_program *p, const Lengths *l) {
+    Counts c = count_params(p);
+    fputs("{\"kind\": \"model\", \"name\": ", stdout);
+    json_string(rw_program_name(p));
+    printf(",\n \"targets\": [\"%s\"],\n \"numbers\": %zu,\n \"axes\": {", rw_program_target(p),
+           c.numbers);
+    for (size_t i = 0; i < l->n; i++) {
+        if (i) fputs(", ", stdout);
+        json_string(l->dim[i].name);
+        printf(": %lld", (long long)l->dim[i].value);
+    }
+    putchar('}');
+    json_tensors(p, RW_PARAM, NULL, "parameters", " ");
+    json_tensors(p, RW_STATE, NULL, "states", " ");
+    json_tensors(p, RW_OPTIMIZER, NULL, "optimizer", " ");
+    fputs(",\n \"entries\": [", stdout);
+    for (size_t i = 0; i < rw_program_entries(p); i++) {
+        const char *entry = rw_program_entry(p, i);
+        printf("%s\n  {\"name\": ", i ? "," : "");
+        json_string(entry);
+        printf(", \"memory\": %zu, \"gradients\": %zu", memory_of(p, l, entry),
+               rw_program_count(p, RW_GRADIENT, entry));
+        json_tensors(p, RW_INPUT, entry, "inputs", "   ");
+        json_tensors(p, RW_OUTPUT, entry, "outputs", "   ");
+        putchar('}');
+    }
+    puts("]}");
+}
+
+/* ---- the command ----------------------------------------------------------------------------- */
+
+static int info(Compiled *c, const Pairs *axes, bool json) {
+    Lengths l;
+    int code = compiled_open(c, NULL, true);
+    if (code == EXIT_DONE) code = lengths_begin(&l, c);
+    for (size_t i = 0; i < axes->n && code == EXIT_DONE; i++) {
+        int64_t n;
+        if (!parse_int(axes->data[i].value, &n) || n < 1)
+            return usage_error(c->command, "--axis %s=%s: a length is a whole number from 1",
+                               axes->data[i].name, axes->data[i].value);
+        if (!lengths_need(&l, axes->data[i].name, n))
+            return failed(c->command, EXIT_USAGE, "--axis %s: this model has no such axis",
+                          axes->data[i].name);
+    }
+    if (code == EXIT_DONE) (json ? print_json : print_lines)(c->program, &l);
+    return code;
+}
+
+int cmd_info(const char *command, int argc, char **argv) {
+    enum { JSON = OPTION_LONG, AXIS, HELP };
+    static const struct option longs[] = {{"json", no_argument, NULL, JSON},
+                                          {"axis", required_argument, NULL, AXIS},
+                                          {"help", no_argument, NULL, HELP},
+                                          {0}};
+    Compiled c = {.command = command};
+    Pairs axes = {0};
+    bool json = false;
+    int code = EXIT_DONE;
+    Line line = {command, argc, argv, "", longs, false};
+    for (int k; code == EXIT_DONE && (k = next_option(&line)) != -1;) {
+        switch (k) {
+        case JSON: json = true; break;
+        case AXIS: code = add_pair(command, "--axis", optarg, &axes) ? EXIT_DONE : EXIT_USAGE; break;
+        case HELP:
+            fputs(help, stdout);
+            free_pairs(&axes);
+            return finish_output(command, EXIT_DONE);
+        case 1:
+            if (c.path)
+                code = usage_error(command, "one file at a time: '%s' and '%s'", c.path, optarg);
+            c.path = optarg;
+            break;
+        default: code = EXIT_USAGE;
+        }
+    }
+    if (code == EXIT_DONE && !c.path) code = usage_error(command, "which file?");
+    if (code == EXIT_DONE && is_compiled(c.path))
+        code = info(&c, &axes, json);
+    else if (code == EXIT_DONE)
+        code = dump_file(command, c.path, json);
+    compiled_close(&c);
+    free_pairs(&axes);
+    return finish_output(command, code);
+}
