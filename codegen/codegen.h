@@ -54,7 +54,8 @@ const char *link_shared(Arena *a, const void *object, size_t n, const char *path
 /* One entry of a program for the file. */
 typedef struct FileEntry {
     const char *name;
-    Plan *plan;
+    Graph *graph;
+    Plan *plan;        /* NULL: the file gets no such entry, only the parameters of its graph */
     KernelCode *codes;
 } FileEntry;
 /* The manifest (docs/format.md), MessagePack; deterministic. */

@@ -45,6 +45,7 @@ static const char *make(Codegen *cg, Arena *a, FileEntry *entries, uint32_t n, c
     size_t blob_bytes, object_bytes, image_bytes;
     const char *wrong = NULL;
     for (uint32_t i = 0; i < n && !wrong; i++) {
+        if (!entries[i].plan) continue;
         entries[i].codes = NEWN(a, KernelCode, entries[i].plan->kernels.n + 1);
         wrong = codegen_add(cg, entries[i].plan, entries[i].codes);
     }

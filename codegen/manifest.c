@@ -82,16 +82,18 @@ static int same_members(const Member *a, uint32_t n, const Member *b, uint32_t m
     return same == 0 ? 0 : same == n && n == m ? 1 : -1;
 }
 
-static uint32_t find_param(Writer *w, Graph *g, uint32_t index) {
+/* What training makes of a parameter (frozen, promoted) only an entry that trains knows. */
+static uint32_t find_param(Writer *w, Graph *g, uint32_t index, bool trains) {
     const ParamInfo *p = &g->params.data[index];
     for (uint32_t i = 0; i < w->params.n; i++) {
         const Tensor *t = &w->params.data[i];
         const ParamInfo *q = &t->g->params.data[t->index];
         int same = same_members(p->members.data, p->members.n, q->members.data, q->members.n);
         if (same < 0) fail(w, arena_printf(w->arena, "two entries group the parameter '%s' in two ways", p->members.data[0].name));
+        if (same && trains && !t->trains) w->params.data[i] = (Tensor){.g = g, .index = index, .trains = true};
         if (same) return i;
     }
-    *PUSH(w->arena, &w->params) = (Tensor){.g = g, .index = index};
+    *PUSH(w->arena, &w->params) = (Tensor){.g = g, .index = index, .trains = trains};
     return w->params.n - 1;
 }
 
@@ -115,11 +117,14 @@ static uint8_t state_dtype(const Plan *p, Value v) {
 
 static void gather_entry(Writer *w, uint32_t e) {
     const Plan *p = w->entries[e].plan;
-    Graph *g = p->g;
+    Graph *g = w->entries[e].graph;
+    bool trains = false;
+    for (uint32_t i = 0; i < g->outputs.n; i++) trains = trains || g->outputs.data[i].kind == OUT_GRAD || g->outputs.data[i].kind == OUT_PARAM;
     w->param_of[e] = NEWN(w->arena, uint32_t, g->params.n + 1);
     w->state_of[e] = NEWN(w->arena, uint32_t, g->states.n + 1);
     for (uint32_t i = 0; i < size_axes(g->sizes); i++) (void)axis_number(w, g->sizes, i);
-    for (uint32_t i = 0; i < g->params.n; i++) w->param_of[e][i] = find_param(w, g, i);
+    for (uint32_t i = 0; i < g->params.n; i++) w->param_of[e][i] = find_param(w, g, i, trains);
+    if (!p) return;
     for (uint32_t i = 0; i < g->states.n; i++) {
         w->state_of[e][i] = UINT32_MAX;
         if (!g->states.data[i].value) continue; /* the entry starts sequences by itself */
@@ -269,8 +274,11 @@ const char *manifest_write(Arena *a, const FileEntry *entries, uint32_t n, const
     pack_array(&rest, w.states.n);
     for (uint32_t i = 0; i < w.states.n; i++) write_state(&w, &rest, &w.states.data[i]);
     pack_str(&rest, "entries");
-    pack_array(&rest, n);
-    for (uint32_t i = 0; i < n; i++) write_entry(&w, &rest, i);
+    uint32_t planned = 0;
+    for (uint32_t i = 0; i < n; i++) planned += entries[i].plan != NULL;
+    pack_array(&rest, planned);
+    for (uint32_t i = 0; i < n; i++)
+        if (entries[i].plan) write_entry(&w, &rest, i);
     Text t = text_new(a);
     pack_map(&t, 9);
     pack_str(&t, "format");

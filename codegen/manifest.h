@@ -12,6 +12,7 @@ typedef struct Tensor {
     uint32_t index; /* in g's table */
     uint8_t dtype;  /* states: of its buffer */
     bool optimizer; /* states */
+    bool trains;    /* parameters: the entry trains */
 } Tensor;
 
 typedef struct Bytes { /* packed */

@@ -148,7 +148,7 @@ static void write_outputs(EntryWriter *x) {
 
 void write_entry(Writer *w, Text *t, uint32_t entry) {
     const Plan *p = w->entries[entry].plan;
-    EntryWriter x = {w, t, entry, p, p->g};
+    EntryWriter x = {w, t, entry, p, w->entries[entry].graph};
     pack_map(t, 6);
     pack_str(t, "name");
     pack_str(t, w->entries[entry].name);

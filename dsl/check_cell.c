@@ -326,12 +326,14 @@ static ExprId mask_at(Check *c, const CellDelay *d, ExprId mask) {
     return expr_subst(c, mask, d->frame, to, d->n_frame);
 }
 
+/* Where a step restarts, the register is empty: d->init may be what the piece before left. */
 static Value register_entry(Check *c, const Cell *cell, const CellDelay *d, Value arg,
                             const Size *dims, uint32_t rank) {
     if (!cell->restart) return arg;
     ExprId subs[MAX_RANK];
     for (uint32_t i = 0; i < rank; i++) subs[i] = expr_idx(c->g, i);
-    ExprId e = expr_select(c->g, mask_at(c, d, cell->restart), expr_read(c->g, d->init, subs, rank),
+    ExprId zero = d->type == T_INT ? expr_int(c->g, 0) : expr_num(c->g, 0);
+    ExprId e = expr_select(c->g, mask_at(c, d, cell->restart), zero,
                            expr_read(c->g, arg, subs, rank));
     Value v = graph_eq(c->g, c->block, dims, rank, RED_NONE, NULL, 0, e, c->level, d->name, d->loc);
     note_value(c, v);

@@ -1,4 +1,5 @@
 /* A checked program: which entries it has, and the way from the checker to a graph that runs. */
+#include "../compiler/edit.h"
 #include "../compiler/stream.h"
 #include "program.h"
 
@@ -197,12 +198,12 @@ Graph *program_graph_stage(Program *p, const char *entry, const char *stage, Dia
         if (g && e->kind == ENTRY_TRAIN) g = elaborate_update(&x, g, d) ? graph_simplify(g) : NULL;
         return g;
     }
-    if (e->kind == ENTRY_START) { /* first states are made of parameters alone */
-        g = graph_clone(g, e->name);
-        g->inputs.n = 0;
-    } else if (!(g = stream_entry(&x, e, g, d))) {
-        return NULL;
+    if (e->kind == ENTRY_START) { /* of the inputs, those that first states are made of */
+        g = graph_clone(finish(graph_clone(g, e->name)), e->name);
+        graph_drop_inputs(g);
+        return graph_clone(g, e->name);
     }
+    if (!(g = stream_entry(&x, e, g, d))) return NULL;
     g = finish(g);
     if (e->kind == ENTRY_PREFILL) g = graph_simplify(graph_prefill(g, e->model->along));
     return g;

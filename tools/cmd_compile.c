@@ -6,16 +6,19 @@
 #include "../compiler/report.h"
 #include "../dsl/ast.h"
 #include "../runtime/file.h"
+#include "../compiler/plan.h"
 #include "commands.h"
-#include "model.h"
+#include "compile_file.h"
 
 static const char help[] =
-    "usage: rwkvc MODEL.rwkv [-D NAME=VALUE]... [--emit=STAGE] [--entry=NAME] [--report] ...\n"
+    "usage: rwkvc MODEL.rwkv -o OUT.so [--target=T] [--dtype=D] [-D NAME=VALUE]...\n"
+    "       rwkvc MODEL.rwkv [-D NAME=VALUE]... [--emit=STAGE] [--entry=NAME] [--report] ...\n"
     "       rwkvc eval MODEL.rwkv ENTRY ...    runs an entry in float64\n"
     "       rwkvc explain [CODE]               what a diagnostic means\n"
     "       rwkvc dump FILE [--json]           what a file of weights or an array holds\n"
     "\n"
-    "Checks a model text and lists its entries; with --emit or --report shows what is made of it.\n"
+    "Compiles a model text, with all its entries, into a file for 'rwkv' and the runtime. Without -o\n"
+    "checks it and lists its entries; with --emit or --report shows what is made of it.\n"
     "\n" MODEL_HELP "  --emit=STAGE         ast      the syntax tree (nothing is checked)\n"
     "                       program  the checked program\n"
     "                       graph    equations and recurrences of an entry\n"
@@ -24,7 +27,9 @@ static const char help[] =
     "                       memory   its tensors in bytes, as formulas in the run-time axes\n"
     "  --entry=NAME         the entry to show: init step forward prefill grad train\n"
     "                       (default: forward; for --emit=grad: grad)\n"
-    "  -o OUT               writes what --emit or --report shows to a file\n"
+    "  -o OUT               the file; with --emit or --report, where their text goes\n"
+    "  --target=T           native (default) x86-64-v3 x86-64-v4 x86-64-amx\n"
+    "  --dtype=D            f32 (default) bf16 f16: what weights and saved activations are kept in\n"
     "  --report             parameters, and operations as formulas in the run-time axes\n"
     "  --verify             checks every entry's graph after every stage\n"
     "  --time-passes        seconds of each stage, on standard error\n"
@@ -49,7 +54,8 @@ static const char *const emit_name[] = {"",     "ast", "program", "graph",
 typedef struct Request {
     ModelOptions model;
     Emit emit;
-    const char *entry, *out;
+    const char *entry, *out, *target;
+    uint8_t dtype; /* of weights and saved activations */
     bool report, verify, times, done; /* done: --help or --version was printed */
 } Request;
 
@@ -65,11 +71,20 @@ static bool set_emit(Request *q, const char *name) {
     return false;
 }
 
+static int set_dtype(Request *q, const char *name) {
+    static const char *const names[] = {[DT_F32] = "f32", [DT_BF16] = "bf16", [DT_F16] = "f16"};
+    for (uint8_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(names[i], name) == 0) {
+            q->dtype = i;
+            return EXIT_DONE;
+        }
+    return usage_error("rwkvc", "--dtype=%s: f32, bf16 or f16", name);
+}
+
 static int no_codegen(const char *what) {
     return failed(
         "rwkvc", EXIT_USAGE,
-        "%s: no code generator is built in this version; a text can be checked, shown with "
-        "--emit=STAGE and --report, and run with 'rwkvc eval'",
+        "%s: not in this version",
         what);
 }
 
@@ -108,8 +123,8 @@ static int take_option(Request *q, Arena *a, int c) {
         fputs(help, stdout);
         q->done = true;
         break;
-    case TARGET: return no_codegen("--target");
-    case DTYPE: return no_codegen("--dtype");
+    case TARGET: q->target = optarg; break;
+    case DTYPE: return set_dtype(q, optarg);
     case BUDGET: return no_codegen("--memory-budget");
     case EXPLAIN: return no_codegen("--explain");
     case 1:
@@ -143,7 +158,6 @@ static int read_request(Request *q, Arena *a, int argc, char **argv) {
         if (code != EXIT_DONE || q->done) return code;
     }
     if (!q->model.path) return usage_error("rwkvc", "which MODEL.rwkv?");
-    if (q->out && !q->emit && !q->report) return no_codegen("-o");
     if (q->emit && q->report)
         return usage_error("rwkvc",
                            "--emit and --report each have a text of their own; one at a time");
@@ -264,6 +278,7 @@ static bool report(Model *m, const Request *q, Text *out) {
 }
 
 static int show(const Request *q, const Text *t) {
+    if (q->out && !q->emit && !q->report) return EXIT_DONE; /* it is written */
     if (!q->out) {
         fwrite(t->data, 1, t->n, stdout);
         return finish_output("rwkvc", EXIT_DONE);
@@ -291,6 +306,11 @@ static int emit_ast(Model *m, const Request *q, Arena *a, Text *out) {
     return EXIT_DONE;
 }
 
+static int write_out(Model *m, const Request *q) {
+    CompileFile f = {.out = q->out, .target = q->target ? q->target : "native", .entry = q->entry, .dtype = q->dtype};
+    return compile_file(m, &f);
+}
+
 static int compile(Model *m, const Request *q, Arena *a, Text *out) {
     if (q->emit == EMIT_AST) return emit_ast(m, q, a, out);
     double since = seconds();
@@ -304,10 +324,12 @@ static int compile(Model *m, const Request *q, Arena *a, Text *out) {
         good = emit(m, q, out);
     else if (q->report)
         good = report(m, q, out);
+    else if (q->out)
+        code = write_out(m, q);
     else
         list_entries(m, out);
-    print_time(q, "", "shown", since);
-    return good ? EXIT_DONE : EXIT_INPUT;
+    print_time(q, "", q->out && !q->emit && !q->report ? "compiled" : "shown", since);
+    return good ? code : EXIT_INPUT;
 }
 
 int cmd_compile(const char *command, int argc, char **argv) {

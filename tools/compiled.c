@@ -67,13 +67,6 @@ bool compiled_find(const Compiled *c, rw_kind kind, const char *entry, const cha
     return false;
 }
 
-const char *compiled_small_entry(const Compiled *c) {
-    static const char *const small[] = {"start", "step", "prefill", "forward"};
-    for (size_t i = 0; i < sizeof small / sizeof *small; i++)
-        if (compiled_has_entry(c, small[i])) return small[i];
-    return rw_program_entry(c->program, 0);
-}
-
 /* ---- parameters ------------------------------------------------------------------------------ */
 
 static int by_name(const void *a, const void *b) {
@@ -127,9 +120,8 @@ int compiled_session(Compiled *c, const rw_session_options *options) {
 }
 
 int compiled_init(Compiled *c, const char *path, uint64_t seed) {
-    const char *entry = compiled_small_entry(c);
     rw_message m = {""};
-    rw_session_options o = {.entries = &entry, .n_entries = 1, .seed = seed};
+    rw_session_options o = {.seed = seed}; /* of all entries: what none reads is not written */
     int code = compiled_session(c, &o);
     if (code != EXIT_DONE) return code;
     rw_status s = rw_session_save(c->session, RW_PARAM, path, NULL, &m);

@@ -42,8 +42,6 @@ int compiled_need_entry(const Compiled *c, const char *entry);
 /* What is declared under this name; false if there is nothing. */
 bool compiled_find(const Compiled *c, rw_kind kind, const char *entry, const char *name,
                    rw_info *out);
-/* An entry to hold parameters by, where none is to be run: a small one. */
-const char *compiled_small_entry(const Compiled *c);
 /* First values into a file. */
 int compiled_init(Compiled *c, const char *path, uint64_t seed);
 

@@ -9,22 +9,31 @@
 static const char help[] =
     "usage: rwkv COMMAND ...\n"
     "\n"
-    "  rwkv convert IN OUT     checkpoints among .safetensors, .pth and rwkv.cpp's .bin\n"
-    "  rwkv info FILE          what a file holds\n"
+    "  rwkv info FILE             what a compiled model or a file of weights holds\n"
+    "  rwkv init FILE -o P        first values of the parameters of a compiled model\n"
+    "  rwkv run FILE ENTRY        one call of an entry, on arrays\n"
+    "  rwkv train FILE --data D -o DIR\n"
+    "                             trains on a text or on tokens\n"
+    "  rwkv generate FILE --params P --vocab V --prompt TEXT\n"
+    "                             continues a text\n"
+    "  rwkv bench FILE            how fast it is, beside what the machine can do\n"
+    "  rwkv convert IN OUT        checkpoints among .safetensors, .pth and rwkv.cpp's .bin\n"
     "  rwkv --version\n"
     "\n"
-    "'rwkv COMMAND --help' says more. Compiled models, and with them the commands init, run,\n"
-    "train, generate, chat, data, enhance, score and bench, are not in this version; 'rwkvc eval'\n"
-    "runs any model text in float64.\n";
+    "'rwkv COMMAND --help' says more. FILE is what 'rwkvc MODEL.rwkv -o FILE' has made. The commands\n"
+    "chat, data, enhance and score are not in this version.\n"
+    "Exit codes: 0 done, 1 the input's fault, 2 usage, 3 input or output, 4 device, 70 our fault.\n";
 
-/* Commands of compiled files: named here so that they are told apart from typing mistakes. */
-static const char *const later[] = {"init", "run",     "train", "generate", "chat",
-                                    "data", "enhance", "score", "bench",    NULL};
+/* Commands that are to come: named here so that they are told apart from typing mistakes. */
+static const char *const later[] = {"chat", "data", "enhance", "score", NULL};
 
 static const struct {
     const char *name, *command;
     int (*run)(const char *command, int argc, char **argv);
-} commands[] = {{"convert", "rwkv convert", cmd_convert}, {"info", "rwkv info", cmd_dump}};
+} commands[] = {{"info", "rwkv info", cmd_info},       {"init", "rwkv init", cmd_init},
+                {"run", "rwkv run", cmd_run},          {"train", "rwkv train", cmd_train},
+                {"bench", "rwkv bench", cmd_bench},    {"generate", "rwkv generate", cmd_generate},
+                {"convert", "rwkv convert", cmd_convert}};
 
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
@@ -46,9 +55,6 @@ int main(int argc, char **argv) {
     }
     for (size_t i = 0; later[i]; i++)
         if (strcmp(name, later[i]) == 0)
-            return failed("rwkv", EXIT_USAGE,
-                          "'%s' works on compiled models, which this version does not make; "
-                          "'rwkvc eval MODEL.rwkv ENTRY' runs a model text",
-                          name);
+            return failed("rwkv", EXIT_USAGE, "'%s' is not in this version", name);
     return usage_error("rwkv", "there is no command '%s'", name);
 }
