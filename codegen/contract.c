@@ -12,6 +12,7 @@
 #include "contract.h"
 
 #include <string.h>
+#include <stdlib.h>
 
 enum { INDICES = 2 * MAX_RANK };
 
@@ -52,17 +53,25 @@ typedef struct Contract {
     Factor rows, cols;
     FewPath few;
     bool few_only, x_direct;             /* never many rows; the rows are read as they lie */
-    V M, N, K, nm, nn;
+    V M, N, K, nm, nn, is_few;
     V a, b, c, x, row, col, ka, kb;      /* in scratch                                   */
     V idx[INDICES];                      /* the point at hand                            */
 } Contract;
 
 /* ---- the shape ---------------------------------------------------------------------------------- */
 
+/* Of the f32 micro kernels all vector registers are sums but the few that hold factors. Packed blocks: at
+ * K = 768 (f32) or 1024 (bf16) the rows of a rectangle are packed once for all its neighbours. */
 Blocking contract_blocking(const Emit *e, bool amx) {
-    if (amx) return (Blocking){true, 16, 16, 32, 64, 32, 512, 512};
-    if (e->lanes == 16) return (Blocking){false, 16, 32, 14, 56, 32, 224, 512};
-    return (Blocking){false, 8, 16, 6, 48, 32, 192, 512};
+    static const Blocking tiles = {.amx = true, .lanes = 16, .strip = 32, .micro = 32, .tile_rows = 64, .tile_cols = 32,
+                                   .rows = 512, .cols = 256, .part_rows = 32, .part_cols = 128, .slots = 4};
+    static const Blocking wide = {.lanes = 16, .strip = 32, .micro = 14, .tile_rows = 56, .tile_cols = 32,
+                                  .rows = 224, .cols = 256, .part_rows = 56, .part_cols = 256, .slots = 3};
+    static const Blocking narrow = {.lanes = 8, .strip = 16, .micro = 6, .tile_rows = 48, .tile_cols = 32,
+                                    .rows = 192, .cols = 256, .part_rows = 48, .part_cols = 256, .slots = 3};
+    static Blocking ex; ex=tiles; if(getenv("ROWS"))ex.rows=(uint32_t)atoi(getenv("ROWS")); if(getenv("COLS"))ex.cols=(uint32_t)atoi(getenv("COLS")); if(getenv("PARTC"))ex.part_cols=(uint32_t)atoi(getenv("PARTC"));if(getenv("SLOTS"))ex.slots=(uint32_t)atoi(getenv("SLOTS"));
+    if(amx)return ex;
+    return amx ? tiles : e->lanes == 16 ? wide : narrow;
 }
 
 static Size times(Emit *e, Size a, Size b) { return size_mul(e->g->sizes, a, b); }
@@ -186,23 +195,23 @@ static V at_byte(Emit *e, int64_t *used, int64_t bytes) {
 
 static Size lay_out(Contract *c) {
     Emit *e = c->e;
-    int64_t rows = most(e, c->m.total, c->bl.tile_rows, c->few_only ? FEW_ROWS : c->bl.rows);
-    int64_t cols = most(e, c->n.total, c->bl.tile_cols, c->bl.cols), used = 0;
-    int64_t spare = c->bl.amx ? 32 : 16;
-    c->row = at_byte(e, &used, (rows + spare) * 8);
-    c->col = at_byte(e, &used, (cols + spare) * 8);
+    const Blocking *bl = &c->bl;
+    int64_t rows = most(e, c->m.total, bl->tile_rows, c->few_only ? FEW_ROWS : bl->rows), used = 0;
+    int64_t bytes = bl->amx ? 2 : 4;
+    c->row = at_byte(e, &used, (rows + bl->lanes) * 8);
+    c->col = at_byte(e, &used, (bl->cols + bl->lanes) * 8);
     c->ka = at_byte(e, &used, K_BLOCK * 8);
     c->kb = at_byte(e, &used, K_BLOCK * 8);
-    c->c = at_byte(e, &used, (rows + spare) * 4 * contract_ld(&c->bl));
+    c->c = at_byte(e, &used, (rows + 2 * bl->lanes) * 4 * contract_ld(bl));
     if (!c->few_only) {
-        c->a = at_byte(e, &used, (rows + spare) * 4 * K_BLOCK);
-        c->b = at_byte(e, &used, (cols + c->bl.strip) * 4 * K_BLOCK);
+        c->a = at_byte(e, &used, bytes * bl->slots * contract_row_slot(bl));
+        c->b = at_byte(e, &used, bytes * bl->slots * contract_col_slot(bl));
     }
     if (c->few == FEW_NONE || c->x_direct) return number(e, used);
     c->x = at_byte(e, &used, 0);
     Size one = size_add(e->g->sizes, c->k.total, number(e, LD_PAD));
     /* Rows are packed in squares: as many as a vector has lanes are written, then one vector more. */
-    return size_add(e->g->sizes, number(e, used + 64), times(e, one, number(e, 4 * c->bl.lanes)));
+    return size_add(e->g->sizes, number(e, used + 64), times(e, one, number(e, 4 * bl->lanes)));
 }
 
 static void digit_arrays(Contract *c, Digits *d) {
@@ -279,7 +288,7 @@ static void bind_members(Contract *c) {
 }
 
 /* lanes points from the one at hand on, along the last axis of the columns. */
-static void vector_at(Contract *c, V from, V j, V tail) {
+static void vector_at(Contract *c, V from, V j, V tail) { /* from: its sum */
     Emit *e = c->e;
     At at = {.width = c->bl.lanes, .tail = tail};
     for (uint32_t i = 0; i < c->rank; i++) at.idx[i] = val_int(c->idx[i] ? c->idx[i] : k_num(e, 0));
@@ -287,12 +296,12 @@ static void vector_at(Contract *c, V from, V j, V tail) {
         uint8_t last = c->n.axis[c->n.n - 1];
         at.idx[last] = val_lane(k_add(e, c->idx[last], j), 1);
     }
-    V x = k_load(e, k_vec(e->f32, c->bl.lanes), k_elem(e, e->f32, c->c, k_add(e, from, j)), 4);
+    V x = k_load(e, k_vec(e->f32, c->bl.lanes), k_elem(e, e->f32, from, j), 4);
     members_at(c, &at, x);
 }
 
-/* All points of rows m0..m1, columns n0..n1. */
-static void finish(Contract *c, V m0, V m1, V n0, V n1) {
+/* All points of rows m0..m1, columns n0..n1, their sums at `sums`. */
+static void finish(Contract *c, V sums, V m0, V m1, V n0, V n1) {
     Emit *e = c->e;
     int64_t lanes = c->bl.lanes;
     V n = emit_var(e, e->i64, NULL);
@@ -309,6 +318,7 @@ static void finish(Contract *c, V m0, V m1, V n0, V n1) {
         run = k_min(e, run, k_sub(e, emit_size(e, c->size[last]), c->idx[last]));
     }
     V from = k_add(e, k_mul(e, k_sub(e, r.i, m0), k_num(e, contract_ld(&c->bl))), k_sub(e, j0, n0));
+    from = k_elem(e, e->f32, sums, from);
     V whole = k_mul(e, k_div(e, run, k_num(e, lanes)), k_num(e, lanes));
     Loop l = loop_begin(e, k_num(e, 0), whole, lanes);
     vector_at(c, from, l.i, NULL);
@@ -324,53 +334,70 @@ static void finish(Contract *c, V m0, V m1, V n0, V n1) {
 
 /* ---- sums --------------------------------------------------------------------------------------------- */
 
-static void many(Contract *c, V a, V b, V m0, V rows, V n0, V cols) {
+/* A rectangle: rows m0 + [0, rows), columns n0 + [0, cols), at the batch point at hand. */
+typedef struct Rect {
+    V a, b;              /* the factors there */
+    V m0, rows, n0, cols;
+    V same;              /* i1: its rows are those packed already */
+} Rect;
+
+/* Packs terms k0 .. k0 + kn of both factors. */
+static void pack(Contract *c, const Rect *r, V k0, V kn) {
     Emit *e = c->e;
-    offsets(c, c->row, m0, rows, &c->rows.points);
-    offsets(c, c->col, n0, cols, &c->cols.points);
-    Loop k = loop_begin(e, k_num(e, 0), c->K, K_BLOCK);
-    V kc = k_min(e, k_sub(e, c->K, k.i), k_num(e, K_BLOCK));
-    offsets(c, c->ka, k.i, kc, &c->rows.terms);
-    offsets(c, c->kb, k.i, kc, &c->cols.terms);
-    V pa[] = {c->a, k_num(e, K_BLOCK), a, c->row, rows, c->ka, kc};
+    int64_t bytes = c->bl.amx ? 2 : 4;
+    Loop k = loop_begin(e, k_num(e, 0), kn, K_BLOCK);
+    V kc = k_min(e, k_sub(e, kn, k.i), k_num(e, K_BLOCK)), slot = k_div(e, k.i, k_num(e, K_BLOCK));
+    LLVMTypeRef byte = LLVMInt8TypeInContext(e->c);
+    If rows = if_begin(e, LLVMBuildNot(e->b, r->same, ""));
+    offsets(c, c->ka, k_add(e, k0, k.i), kc, &c->rows.terms);
+    V a = k_elem(e, byte, c->a, k_mul(e, slot, k_num(e, bytes * contract_row_slot(&c->bl))));
+    V pa[] = {a, k_num(e, K_BLOCK), r->a, c->row, r->rows, c->ka, kc};
     fun_call(e, contract_pack_rows(e, &c->bl, c->rows.dtype, c->bl.amx), pa, 7);
-    V pb[] = {c->b, b, c->col, cols, c->kb, kc};
+    if_end(e, &rows);
+    offsets(c, c->kb, k_add(e, k0, k.i), kc, &c->cols.terms);
+    V b = k_elem(e, byte, c->b, k_mul(e, slot, k_num(e, bytes * contract_col_slot(&c->bl))));
+    V pb[] = {b, r->b, c->col, r->cols, c->kb, kc};
     fun_call(e, contract_pack_cols(e, &c->bl, c->cols.dtype, c->bl.amx), pb, 6);
-    V pc[] = {c->a, c->b, c->c, rows, cols, kc, k_eq(e, k.i, k_num(e, 0))};
-    fun_call(e, c->bl.amx ? contract_product_amx(e, &c->bl) : contract_product(e, &c->bl), pc, 7);
     loop_end(e, &k);
 }
 
 /* The rows as f32 with neighbouring terms; their offsets in c->row. */
-static V few_rows(Contract *c, V a, V rows) {
+static V few_rows(Contract *c, const Rect *r) {
     Emit *e = c->e;
-    offsets(c, c->row, k_num(e, 0), rows, &c->rows.points);
-    if (c->x_direct) return a;
+    if (c->x_direct) return r->a;
     V ld = k_add(e, c->K, k_num(e, LD_PAD));
     Loop k = loop_begin(e, k_num(e, 0), c->K, K_BLOCK);
     V kc = k_min(e, k_sub(e, c->K, k.i), k_num(e, K_BLOCK));
     offsets(c, c->ka, k.i, kc, &c->rows.terms);
-    V pa[] = {k_elem(e, e->f32, c->x, k.i), ld, a, c->row, rows, c->ka, kc};
+    V pa[] = {k_elem(e, e->f32, c->x, k.i), ld, r->a, c->row, r->rows, c->ka, kc};
     fun_call(e, contract_pack_rows(e, &c->bl, c->rows.dtype, false), pa, 7);
     loop_end(e, &k);
-    Loop r = loop_begin(e, k_num(e, 0), rows, 1);
-    k_store(e, k_mul(e, r.i, ld), k_elem(e, e->i64, c->row, r.i), 8);
-    loop_end(e, &r);
+    Loop l = loop_begin(e, k_num(e, 0), r->rows, 1);
+    k_store(e, k_mul(e, l.i, ld), k_elem(e, e->i64, c->row, l.i), 8);
+    loop_end(e, &l);
     return c->x;
 }
 
-static void few(Contract *c, V a, V b, V rows, V n0, V cols) {
+/* Sums of columns s .. s + cols of the rectangle, all rows. */
+static void few_sums(Contract *c, const Rect *r, V x, V s, V cols, V to) {
     Emit *e = c->e;
-    V x = few_rows(c, a, rows);
     if (c->few == FEW_DOT) {
-        offsets(c, c->col, n0, cols, &c->cols.points);
-        V args[] = {x, c->row, b, c->col, c->c, rows, cols, c->K};
+        V args[] = {x, c->row, r->b, k_elem(e, e->i64, c->col, s), to, r->rows, cols, c->K};
         fun_call(e, contract_dot(e, &c->bl, c->cols.dtype), args, 8);
         return;
     }
-    V args[] = {x, c->row, k_elem(e, k_storage(e, c->cols.dtype), b, n0), emit_size(e, c->cols.terms.d[0].stride), c->c,
-                rows, cols, c->K};
+    V w = k_elem(e, k_storage(e, c->cols.dtype), r->b, k_add(e, r->n0, s));
+    V args[] = {x, c->row, w, emit_size(e, c->cols.terms.d[0].stride), to, r->rows, cols, c->K};
     fun_call(e, contract_axpy(e, &c->bl, c->cols.dtype), args, 8);
+}
+
+/* Sums of rows q .., columns s .. of the rectangle over kn packed terms. */
+static void many_sums(Contract *c, V q, V rows, V s, V cols, V kn, V first, V to) {
+    Emit *e = c->e;
+    LLVMTypeRef t = c->bl.amx ? e->i16 : e->f32;
+    V a = k_elem(e, t, c->a, k_mul(e, q, k_num(e, K_BLOCK))), b = k_elem(e, t, c->b, k_mul(e, s, k_num(e, K_BLOCK)));
+    V args[] = {a, b, to, rows, cols, kn, first};
+    fun_call(e, c->bl.amx ? contract_product_amx(e, &c->bl) : contract_product(e, &c->bl), args, 7);
 }
 
 /* ---- the kernel ------------------------------------------------------------------------------------------ */
@@ -397,25 +424,83 @@ static Place place_of(Contract *c, V at) {
     return (Place){batch, m0, k_mul(e, jn, k_num(e, c->bl.tile_cols)), h, w};
 }
 
-static void rectangle(Contract *c, const Place *p, V is_few) {
+/* Code for few rows, for many, or both and a branch. */
+static bool does_few(const Contract *c) { return c->few != FEW_NONE; }
+static bool does_many(const Contract *c) { return !c->few_only; }
+
+/* One piece: its sums over kn terms from k0 on, and when they are the last what follows. */
+static void piece(Contract *c, const Rect *r, V x, V q, V s, V wide, V k0, V kn) {
+    Emit *e = c->e;
+    V rows = k_min(e, k_sub(e, r->rows, q), k_num(e, c->bl.part_rows)), cols = k_min(e, k_sub(e, r->cols, s), wide);
+    /* Sums that wait for more terms have each their place. */
+    V waits = k_add(e, k_mul(e, q, k_num(e, contract_ld(&c->bl))), s), first = k_eq(e, k0, k_num(e, 0));
+    V last = k_eq(e, k_add(e, k0, kn), c->K);
+    V to = k_elem(e, e->f32, c->c, LLVMBuildSelect(e->b, k_and(e, first, last), k_num(e, 0), waits, ""));
+    If which = {0};
+    if (does_few(c) && does_many(c)) which = if_begin(e, c->is_few);
+    if (does_few(c)) few_sums(c, r, x, s, cols, to);
+    if (does_few(c) && does_many(c)) if_else(e, &which);
+    if (does_many(c)) many_sums(c, q, rows, s, cols, kn, first, to);
+    if (does_few(c) && does_many(c)) if_end(e, &which);
+    If done = if_begin(e, last);
+    V m0 = k_add(e, r->m0, q), n0 = k_add(e, r->n0, s);
+    finish(c, to, m0, k_add(e, m0, rows), n0, k_add(e, n0, cols));
+    if_end(e, &done);
+}
+
+static void rectangle(Contract *c, const Rect *r) {
+    Emit *e = c->e;
+    offsets(c, c->row, r->m0, r->rows, &c->rows.points);
+    offsets(c, c->col, r->n0, r->cols, &c->cols.points);
+    V x = emit_var(e, e->ptr, r->a), span = k_num(e, (int64_t)c->bl.slots * K_BLOCK), wide = k_num(e, c->bl.part_cols);
+    if (does_few(c)) {
+        If few = if_begin(e, c->is_few);
+        emit_set(e, x, few_rows(c, r));
+        if_end(e, &few);
+        span = LLVMBuildSelect(e->b, c->is_few, c->K, span, "");
+        wide = LLVMBuildSelect(e->b, c->is_few, r->cols, wide, "");
+    }
+    V k = emit_var(e, e->i64, k_num(e, 0)), s = emit_var(e, e->i64, NULL);
+    While terms = while_begin(e);
+    V k0 = emit_get(e, e->i64, k);
+    while_test(e, &terms, k_lt(e, k0, c->K));
+    V kn = k_min(e, k_sub(e, c->K, k0), span);
+    if (does_many(c)) {
+        If many = if_begin(e, does_few(c) ? LLVMBuildNot(e->b, c->is_few, "") : LLVMConstInt(e->i1, 1, false));
+        pack(c, r, k0, kn);
+        if_end(e, &many);
+    }
+    Loop q = loop_begin(e, k_num(e, 0), r->rows, c->bl.part_rows);
+    emit_set(e, s, k_num(e, 0));
+    While across = while_begin(e);
+    V s0 = emit_get(e, e->i64, s);
+    while_test(e, &across, k_lt(e, s0, r->cols));
+    piece(c, r, emit_get(e, e->ptr, x), q.i, s0, wide, k0, kn);
+    emit_set(e, s, k_add(e, s0, wide));
+    while_end(e, &across);
+    loop_end(e, &q);
+    emit_set(e, k, k_add(e, k0, kn));
+    while_end(e, &terms);
+}
+
+/* Rows packed last: valid while the whole sum fits the slots. */
+typedef struct Kept {
+    V batch, m0, rows;
+} Kept;
+
+static void at_place(Contract *c, const Place *p, const Kept *kept) {
     Emit *e = c->e;
     split_point(c, &c->batch, p->batch);
     V m1 = k_min(e, c->M, k_add(e, p->m0, k_mul(e, p->h, k_num(e, c->bl.tile_rows))));
     V n1 = k_min(e, c->N, k_add(e, p->n0, k_mul(e, p->w, k_num(e, c->bl.tile_cols))));
-    V rows = k_sub(e, m1, p->m0), cols = k_sub(e, n1, p->n0);
-    V a = factor_at(c, &c->rows), b = factor_at(c, &c->cols);
-    if (c->few == FEW_NONE) {
-        many(c, a, b, p->m0, rows, p->n0, cols);
-    } else if (c->few_only) {
-        few(c, a, b, rows, p->n0, cols);
-    } else {
-        If i = if_begin(e, is_few);
-        few(c, a, b, rows, p->n0, cols);
-        if_else(e, &i);
-        many(c, a, b, p->m0, rows, p->n0, cols);
-        if_end(e, &i);
+    Rect r = {factor_at(c, &c->rows), factor_at(c, &c->cols), p->m0, k_sub(e, m1, p->m0), p->n0, k_sub(e, n1, p->n0), NULL};
+    r.same = k_le(e, c->K, k_num(e, (int64_t)c->bl.slots * K_BLOCK));
+    V *var = (V[]){kept->batch, kept->m0, kept->rows}, *now = (V[]){p->batch, p->m0, r.rows};
+    for (uint32_t i = 0; i < 3; i++) {
+        r.same = k_and(e, r.same, k_eq(e, emit_get(e, e->i64, var[i]), now[i]));
+        emit_set(e, var[i], now[i]);
     }
-    finish(c, p->m0, m1, p->n0, n1);
+    rectangle(c, &r);
 }
 
 static void build(Contract *c) {
@@ -428,15 +513,17 @@ static void build(Contract *c) {
     c->K = emit_size(e, c->k.total);
     c->nm = k_ceil(e, c->M, c->bl.tile_rows);
     c->nn = k_ceil(e, c->N, c->bl.tile_cols);
-    V is_few = k_le(e, c->M, k_num(e, FEW_ROWS));
+    c->is_few = k_le(e, c->M, k_num(e, FEW_ROWS));
     bool tile_unit = c->bl.amx && !c->few_only;
     if (tile_unit) contract_amx_begin(e);
+    Kept kept;
+    for (uint32_t i = 0; i < 3; i++) (&kept.batch)[i] = emit_var(e, e->i64, k_num(e, -1));
     V at = emit_var(e, e->i64, e->begin);
     While w = while_begin(e);
     V t = emit_get(e, e->i64, at);
     while_test(e, &w, k_lt(e, t, e->end));
     Place p = place_of(c, t);
-    rectangle(c, &p, is_few);
+    at_place(c, &p, &kept);
     emit_set(e, at, k_add(e, t, k_mul(e, p.h, p.w)));
     while_end(e, &w);
     if (tile_unit) contract_amx_end(e);

@@ -17,16 +17,21 @@
 enum { K_BLOCK = 256, FEW_ROWS = 8, LD_PAD = 16 };
 
 /* Blocks of one target. A tile is tile_rows x tile_cols of the result; a range of tiles is computed in
- * rectangles of at most rows x cols, for which both operands are packed K_BLOCK terms at a time. */
+ * rectangles of at most rows x cols, for which `slots` blocks of terms of both factors are packed at once
+ * (they fill most of L2), and these in pieces of part_rows x part_cols, which are finished while they are
+ * at hand. */
 typedef struct Blocking {
     bool amx;
     uint32_t lanes;          /* of a vector of f32                                       */
     uint32_t strip;          /* columns of a packed strip: two vectors                   */
     uint32_t micro;          /* rows of the product kept in registers                    */
-    uint32_t tile_rows, tile_cols, rows, cols;
+    uint32_t tile_rows, tile_cols, rows, cols, part_rows, part_cols, slots;
 } Blocking;
 Blocking contract_blocking(const Emit *e, bool amx);
 static inline uint32_t contract_ld(const Blocking *bl) { return bl->cols + LD_PAD; }
+/* Packed numbers from one block of terms to the next. Rows are written in squares: a vector more. */
+static inline uint32_t contract_row_slot(const Blocking *bl) { return (bl->rows + 2 * bl->lanes) * K_BLOCK; }
+static inline uint32_t contract_col_slot(const Blocking *bl) { return (bl->cols + bl->strip) * K_BLOCK; }
 
 typedef struct Fun {
     V fn;
@@ -51,7 +56,7 @@ Fun contract_pack_rows(Emit *e, const Blocking *bl, uint8_t src, bool bf16);
 /* pack_cols(dst, src, const i64 *col, n_cols, const i64 *k, kc): strips of bl->strip columns, each
  * K_BLOCK*strip numbers: [k][strip] of f32, or (bf16) [k/2][strip][2], zeros as above. */
 Fun contract_pack_cols(Emit *e, const Blocking *bl, uint8_t src, bool bf16);
-/* product(rows, cols, c, n_rows, n_cols, kc, i1 first): c[r*ld + j] = or += the sum over kc terms. */
+/* product(rows, cols, c, n_rows, n_cols, k, i1 first): c[r*ld + j] = or += the sum over k terms, in blocks. */
 Fun contract_product(Emit *e, const Blocking *bl);
 Fun contract_product_amx(Emit *e, const Blocking *bl);
 /* dot(x, const i64 *row, w, const i64 *col, c, n_rows, n_cols, k): both contiguous along k, x f32. */

@@ -2,7 +2,6 @@
  * Rows are packed [r][k], columns in strips [k/2][32][2]. The tile loads of a step stand between its
  * products, which measured a tenth faster than loads first. */
 #include "contract.h"
-#include <stdlib.h>
 
 enum { TILE = 16, TERMS = 32 }; /* rows of a tile, terms of a step */
 
@@ -40,7 +39,7 @@ void contract_amx_end(Emit *e) { emit_intrinsic(e, "llvm.x86.tilerelease", NULL,
 
 typedef struct Tiles {
     const Blocking *bl;
-    V rows, cols, c, kc, first;
+    V rows, cols, c, k, n_cols, first;
 } Tiles;
 
 /* Tiles 0..3: sums, tile 2i + j; 4, 5: rows; 6, 7: columns. */
@@ -51,32 +50,47 @@ static void sums(Emit *e, const Tiles *p, uint32_t n, V c, const char *name) {
             tile_memory(e, name, 2 * i + j, k_elem(e, e->f32, c, k_num(e, i * TILE * ld + j * TILE)), 4 * ld);
 }
 
-static void block(Emit *e, const Tiles *p, uint32_t n, V r, V s) {
+/* n tiles of rows from row r on, two of columns at strip s; block kb of terms, of which there are kc. */
+static void block(Emit *e, const Tiles *p, uint32_t n, V r, V s, V kb, V kc, V first) {
     const Blocking *bl = p->bl;
-    V a = k_elem(e, e->i16, p->rows, k_mul(e, r, k_num(e, K_BLOCK)));
-    V b = k_elem(e, e->i16, p->cols, k_mul(e, s, k_num(e, (int64_t)K_BLOCK * 2 * TILE)));
-    V c = k_elem(e, e->f32, p->c, k_add(e, k_mul(e, r, k_num(e, contract_ld(bl))), k_mul(e, s, k_num(e, 2 * TILE))));
-    If again = if_begin(e, LLVMBuildNot(e->b, p->first, ""));
-    if (!getenv("NOC")) sums(e, p, n, c, "llvm.x86.tileloadd64");
+    V a = k_add(e, k_mul(e, r, k_num(e, K_BLOCK)), k_mul(e, kb, k_num(e, contract_row_slot(bl))));
+    V b = k_add(e, k_mul(e, s, k_num(e, (int64_t)K_BLOCK * bl->strip)), k_mul(e, kb, k_num(e, contract_col_slot(bl))));
+    V c = k_add(e, k_mul(e, r, k_num(e, contract_ld(bl))), k_mul(e, s, k_num(e, bl->strip)));
+    a = k_elem(e, e->i16, p->rows, a);
+    b = k_elem(e, e->i16, p->cols, b);
+    c = k_elem(e, e->f32, p->c, c);
+    If again = if_begin(e, LLVMBuildNot(e->b, first, ""));
+    sums(e, p, n, c, "llvm.x86.tileloadd64");
     if_else(e, &again);
     for (uint32_t i = 0; i < 2 * n; i++) {
         V t = tile(e, i);
         emit_intrinsic(e, "llvm.x86.tilezero", NULL, 0, &t, 1);
     }
     if_end(e, &again);
-    Loop l = loop_begin(e, k_num(e, 0), p->kc, TERMS);
-    V ak = k_elem(e, e->i16, a, l.i), bk = k_elem(e, e->i16, b, k_mul(e, l.i, k_num(e, TILE)));
+    Loop l = loop_begin(e, k_num(e, 0), kc, TERMS);
+    V ak = k_elem(e, e->i16, a, l.i), bk = k_elem(e, e->i16, b, k_mul(e, l.i, k_num(e, bl->strip)));
     for (uint32_t i = 0; i < n; i++) {
         V row = k_elem(e, e->i16, ak, k_num(e, (int64_t)i * TILE * K_BLOCK));
         tile_memory(e, "llvm.x86.tileloadd64", 4 + i, row, 2 * K_BLOCK);
         for (uint32_t j = 0; j < 2; j++) {
-            V col = k_elem(e, e->i16, bk, k_num(e, (int64_t)j * K_BLOCK * TILE));
-            if (i == 0) tile_memory(e, "llvm.x86.tileloadd64", 6 + j, col, 4 * TILE);
+            V col = k_elem(e, e->i16, bk, k_num(e, (int64_t)j * 2 * TILE));
+            if (i == 0) tile_memory(e, "llvm.x86.tileloadd64", 6 + j, col, 4 * (int64_t)bl->strip);
             tile_product(e, 2 * i + j, 4 + i, 6 + j);
         }
     }
     loop_end(e, &l);
-    if (!getenv("NOS")) sums(e, p, n, c, "llvm.x86.tilestored64");
+    sums(e, p, n, c, "llvm.x86.tilestored64");
+}
+
+/* Terms outside: the rows of a block stay in L1 for all strips, and the sums of a few strips do too. */
+static void row_of_blocks(Emit *e, const Tiles *p, uint32_t n, V r) {
+    Loop k = loop_begin(e, k_num(e, 0), p->k, K_BLOCK);
+    V kc = k_min(e, k_sub(e, p->k, k.i), k_num(e, K_BLOCK)), kb = k_div(e, k.i, k_num(e, K_BLOCK));
+    V first = k_and(e, p->first, k_eq(e, k.i, k_num(e, 0)));
+    Loop s = loop_begin(e, k_num(e, 0), k_ceil(e, p->n_cols, p->bl->strip), 1);
+    block(e, p, n, r, s.i, kb, kc, first);
+    loop_end(e, &s);
+    loop_end(e, &k);
 }
 
 Fun contract_product_amx(Emit *e, const Blocking *bl) {
@@ -87,17 +101,12 @@ Fun contract_product_amx(Emit *e, const Blocking *bl) {
     if (fun_begin(e, &h, &f, "rwkvc.product_amx", params, 7, &back)) return f;
     V p[7];
     LLVMGetParams(f.fn, p);
-    Tiles t = {bl, p[0], p[1], p[2], p[5], p[6]};
+    Tiles t = {bl, p[0], p[1], p[2], p[5], p[4], p[6]};
     Loop r = loop_begin(&h, k_num(&h, 0), p[3], 2 * TILE);
-    V strips = k_ceil(&h, p[4], 2 * TILE);
     If two = if_begin(&h, k_lt(&h, k_num(&h, TILE), k_sub(&h, p[3], r.i)));
-    Loop s = loop_begin(&h, k_num(&h, 0), strips, 1);
-    block(&h, &t, 2, r.i, s.i);
-    loop_end(&h, &s);
+    row_of_blocks(&h, &t, 2, r.i);
     if_else(&h, &two);
-    Loop q = loop_begin(&h, k_num(&h, 0), strips, 1);
-    block(&h, &t, 1, r.i, q.i);
-    loop_end(&h, &q);
+    row_of_blocks(&h, &t, 1, r.i);
     if_end(&h, &two);
     loop_end(&h, &r);
     fun_end(&h, back);

@@ -10,15 +10,17 @@ enum { MAX_MICRO = 14, SIZES = 3 };
 
 typedef struct Product {
     const Blocking *bl;
-    V rows, cols, c, kc, first;
+    V rows, cols, c, kb, kc, first; /* kb: the block of terms, of which there are kc */
 } Product;
 
 /* c[r.. r+n)[s*strip ..] of one strip: n rows of two vectors in registers. */
 static void micro(Emit *e, const Product *p, uint32_t n, V r, V s, V *acc) {
     const Blocking *bl = p->bl;
     LLVMTypeRef t = k_vec(e->f32, bl->lanes);
-    V a = k_elem(e, e->f32, p->rows, k_mul(e, r, k_num(e, K_BLOCK)));
-    V b = k_elem(e, e->f32, p->cols, k_mul(e, s, k_num(e, (int64_t)K_BLOCK * bl->strip)));
+    V a = k_add(e, k_mul(e, r, k_num(e, K_BLOCK)), k_mul(e, p->kb, k_num(e, contract_row_slot(bl))));
+    V b = k_add(e, k_mul(e, s, k_num(e, (int64_t)K_BLOCK * bl->strip)), k_mul(e, p->kb, k_num(e, contract_col_slot(bl))));
+    a = k_elem(e, e->f32, p->rows, a);
+    b = k_elem(e, e->f32, p->cols, b);
     V c = k_elem(e, e->f32, p->c, k_add(e, k_mul(e, r, k_num(e, contract_ld(bl))), k_mul(e, s, k_num(e, bl->strip))));
     for (uint32_t i = 0; i < 2 * n; i++) emit_set(e, acc[i], LLVMConstNull(t));
     Loop l = loop_begin(e, k_num(e, 0), p->kc, 1);
@@ -55,14 +57,17 @@ Fun contract_product(Emit *e, const Blocking *bl) {
     Emit h;
     LLVMBasicBlockRef back;
     if (fun_begin(e, &h, &f, "rwkvc.product", params, 7, &back)) return f;
-    Product p = {bl, LLVMGetParam(f.fn, 0), LLVMGetParam(f.fn, 1), LLVMGetParam(f.fn, 2), LLVMGetParam(f.fn, 5),
-                 LLVMGetParam(f.fn, 6)};
-    V n_rows = LLVMGetParam(f.fn, 3), n_cols = LLVMGetParam(f.fn, 4);
+    Product p = {bl, LLVMGetParam(f.fn, 0), LLVMGetParam(f.fn, 1), LLVMGetParam(f.fn, 2), NULL, NULL, NULL};
+    V n_rows = LLVMGetParam(f.fn, 3), n_cols = LLVMGetParam(f.fn, 4), k = LLVMGetParam(f.fn, 5);
     LLVMTypeRef t = k_vec(h.f32, bl->lanes);
     V acc[2 * MAX_MICRO];
     for (uint32_t i = 0; i < 2 * bl->micro; i++) acc[i] = emit_var(&h, t, LLVMConstNull(t));
     /* The rows left over at the end go through smaller products, so that fewer are computed in vain. */
     uint32_t some = bl->micro > 8 ? 8 : 4, few = some / 2;
+    Loop l = loop_begin(&h, k_num(&h, 0), k, K_BLOCK);
+    p.kb = k_div(&h, l.i, k_num(&h, K_BLOCK));
+    p.kc = k_min(&h, k_sub(&h, k, l.i), k_num(&h, K_BLOCK));
+    p.first = k_and(&h, LLVMGetParam(f.fn, 6), k_eq(&h, l.i, k_num(&h, 0)));
     Loop r = loop_begin(&h, k_num(&h, 0), n_rows, bl->micro);
     V left = k_sub(&h, n_rows, r.i);
     If many = if_begin(&h, k_lt(&h, k_num(&h, some), left));
@@ -75,6 +80,7 @@ Fun contract_product(Emit *e, const Blocking *bl) {
     if_end(&h, &fewer);
     if_end(&h, &many);
     loop_end(&h, &r);
+    loop_end(&h, &l);
     fun_end(&h, back);
     return f;
 }

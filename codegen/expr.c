@@ -195,15 +195,13 @@ typedef struct Quotient {
     V div, mod;
 } Quotient;
 
-/* Floor division of scalars or vectors; zero as divisor gives something. */
+/* Floor division of scalars or vectors; zero as divisor gives something, and nothing traps. */
 static Quotient floor_divide(Emit *e, V x, V d, bool positive) {
-    V zero = zero_like(d), one = LLVMBuildSub(e->b, LLVMConstAllOnes(LLVMTypeOf(d)), zero, "");
-    V minus = NULL, by = d;
+    V zero = zero_like(d), minus_one = LLVMConstAllOnes(LLVMTypeOf(d)), minus = NULL, by = d;
     if (!positive) {
-        minus = LLVMBuildICmp(e->b, LLVMIntEQ, d, one, "");
-        V bad = LLVMBuildICmp(e->b, LLVMIntEQ, d, zero, "");
-        V unit = LLVMBuildSub(e->b, zero, one, "");
-        by = LLVMBuildSelect(e->b, LLVMBuildOr(e->b, minus, bad, ""), unit, d, "");
+        minus = LLVMBuildICmp(e->b, LLVMIntEQ, d, minus_one, "");
+        V bad = LLVMBuildOr(e->b, minus, LLVMBuildICmp(e->b, LLVMIntEQ, d, zero, ""), "");
+        by = LLVMBuildSelect(e->b, bad, LLVMBuildSub(e->b, zero, minus_one, ""), d, "");
     }
     V q = LLVMBuildSDiv(e->b, x, by, ""), r = LLVMBuildSRem(e->b, x, by, "");
     V sign = LLVMBuildICmp(e->b, LLVMIntSLT, LLVMBuildXor(e->b, r, by, ""), zero, "");
@@ -305,17 +303,74 @@ static bool is_product(Emit *e, ExprId x) {
     return p->op == X_FN && p->fn == F_mul && p->type == T_REAL && e->memo->round[x] != e->memo->now;
 }
 
-/* z + x*y, or z - x*y, or x*y - z */
-static Val product_sum(Emit *e, At *at, ExprId product, ExprId other, bool minus_product, bool minus_other) {
-    V z = emit_real(e, at, emit_expr(e, at, other));
-    V x = emit_real(e, at, emit_expr(e, at, expr_arg(e->g, product, 0)));
-    V y = emit_real(e, at, emit_expr(e, at, expr_arg(e->g, product, 1)));
-    if (minus_product) x = LLVMBuildFNeg(e->b, x, "");
-    if (minus_other) z = LLVMBuildFNeg(e->b, z, "");
+enum { MOST_FACTORS = 12 };
+
+typedef struct Product {
+    ExprId factor[MOST_FACTORS];
+    uint32_t n;
+    bool minus;
+} Product;
+
+static void add_factors(Emit *e, ExprId x, Product *p) {
+    const Expr *q = graph_expr(e->g, x);
+    bool open = q->op == X_FN && q->type == T_REAL && e->memo->round[x] != e->memo->now;
+    if (open && q->fn == F_neg) {
+        p->minus = !p->minus;
+        add_factors(e, expr_arg(e->g, x, 0), p);
+    } else if (open && q->fn == F_mul && p->n + 2 < MOST_FACTORS) {
+        ExprId second = expr_arg(e->g, x, 1);
+        add_factors(e, expr_arg(e->g, x, 0), p);
+        add_factors(e, second, p);
+    } else {
+        p->factor[p->n++] = x;
+    }
+}
+
+static V times(Emit *e, At *at, V a, V b) {
+    if (!a || !b) return a ? a : b;
+    same_shape(e, at->width, &a, &b);
+    return LLVMBuildFMul(e->b, a, b, "");
+}
+
+/* A product as two factors (the second may be NULL): what all lanes share is multiplied once. */
+static void two_factors(Emit *e, At *at, ExprId x, bool minus, V *first, V *second) {
+    Product p = {.minus = minus};
+    V shared = NULL, rest = NULL, last = NULL;
+    add_factors(e, x, &p);
+    for (uint32_t i = 0; i < p.n; i++) {
+        V v = emit_real(e, at, emit_expr(e, at, p.factor[i]));
+        if (at->width > 1 && !is_vector(v)) {
+            shared = times(e, at, shared, v);
+            continue;
+        }
+        rest = times(e, at, rest, last);
+        last = v;
+    }
+    *first = times(e, at, shared, rest);
+    *second = last;
+    if (!*first) {
+        *first = last;
+        *second = NULL;
+    }
+    if (p.minus) *first = LLVMBuildFNeg(e->b, *first, "");
+}
+
+static V fused_product(Emit *e, At *at, ExprId product, bool minus, V z) {
+    V x, y;
+    two_factors(e, at, product, minus, &x, &y);
+    same_shape(e, at->width, &x, &z);
+    if (!y) return LLVMBuildFAdd(e->b, x, z, "");
     same_shape(e, at->width, &x, &y);
     same_shape(e, at->width, &x, &z);
     same_shape(e, at->width, &y, &z);
-    return val_real(e, fused(e, x, y, z));
+    return fused(e, x, y, z);
+}
+
+/* z + x*y, or z - x*y, or x*y - z */
+static Val product_sum(Emit *e, At *at, ExprId product, ExprId other, bool minus_product, bool minus_other) {
+    V z = emit_real(e, at, emit_expr(e, at, other));
+    if (minus_other) z = LLVMBuildFNeg(e->b, z, "");
+    return val_real(e, fused_product(e, at, product, minus_product, z));
 }
 
 static Val sum_of(Emit *e, At *at, Fn f, const ExprId *args) {
@@ -329,16 +384,7 @@ static Val sum_of(Emit *e, At *at, Fn f, const ExprId *args) {
 Val emit_sum(Emit *e, At *at, V acc, ExprId x) {
     const Expr *p = graph_expr(e->g, x);
     bool minus = p->op == X_FN && p->fn == F_neg && p->type == T_REAL && is_product(e, expr_arg(e->g, x, 0));
-    ExprId product = minus ? expr_arg(e->g, x, 0) : x;
-    if (is_product(e, product)) {
-        V a = emit_real(e, at, emit_expr(e, at, expr_arg(e->g, product, 0)));
-        V b = emit_real(e, at, emit_expr(e, at, expr_arg(e->g, product, 1)));
-        if (minus) a = LLVMBuildFNeg(e->b, a, "");
-        same_shape(e, at->width, &a, &b);
-        same_shape(e, at->width, &a, &acc);
-        same_shape(e, at->width, &b, &acc);
-        return val_real(e, fused(e, a, b, acc));
-    }
+    if (minus || is_product(e, x)) return val_real(e, fused_product(e, at, x, false, acc));
     V v = emit_real(e, at, emit_expr(e, at, x));
     same_shape(e, at->width, &v, &acc);
     return val_real(e, LLVMBuildFAdd(e->b, acc, v, ""));
@@ -389,17 +435,19 @@ static Val real_choose(Emit *e, At *at, bool max, V x, V y) {
     return val_real(e, LLVMBuildSelect(e->b, keep, x, y, ""));
 }
 
-static Val real_fn(Emit *e, At *at, Fn f, const ExprId *args) {
+static Val real_fn(Emit *e, At *at, Fn f, ExprId id, const ExprId *args) {
     int64_t n;
     if (f == F_add || f == F_sub) return sum_of(e, at, f, args);
+    if (f == F_mul) {
+        V a, b;
+        two_factors(e, at, id, false, &a, &b);
+        return val_real(e, times(e, at, a, b));
+    }
     V x = emit_real(e, at, emit_expr(e, at, args[0]));
     if (f == F_pow && whole_exponent(e, args[1], &n)) return val_real(e, power(e, x, n));
     V y = fn_info[f].arity == 2 ? emit_real(e, at, emit_expr(e, at, args[1])) : NULL;
     switch (f) {
     case F_neg: return val_real(e, LLVMBuildFNeg(e->b, x, ""));
-    case F_mul:
-        same_shape(e, at->width, &x, &y);
-        return val_real(e, LLVMBuildFMul(e->b, x, y, ""));
     case F_div: return divide(e, at, x, y);
     case F_max: return real_choose(e, at, true, x, y);
     case F_min: return real_choose(e, at, false, x, y);
@@ -420,7 +468,7 @@ static Val emit_fn(Emit *e, At *at, ExprId x) {
     Fn f = (Fn)p->fn;
     ExprId args[2] = {expr_arg(e->g, x, 0), fn_info[f].arity == 2 ? expr_arg(e->g, x, 1) : 0};
     bool real = p->type == T_REAL;
-    if (real) return real_fn(e, at, f, args);
+    if (real) return real_fn(e, at, f, x, args);
     Val a = emit_expr(e, at, args[0]), b = args[1] ? emit_expr(e, at, args[1]) : (Val){0};
     if (f == F_and || f == F_or || f == F_not) return truth_fn(e, at, f, a, b);
     if (f >= F_eq && f <= F_ge) {

@@ -98,7 +98,7 @@ Text kernel_key(Arena *a, const Emit *e) {
         const ValueInfo *v = graph_value(e->g, arg->value);
         put(&k, "g", (uint64_t)arg->dtype << 16 | (uint64_t)arg->drop << 8 | (uint64_t)arg->writes << 1 | (v->type == T_INT));
         put(&k, "", arg->scope);
-        dims(&k, v->dims, v->rank);
+        dims(&k, v->dims + arg->drop, v->rank - arg->drop); /* the number of layers is no part of it */
     }
     if (p->kind == K_SCAN) {
         const Recur *r = graph_node(e->g, p->recur)->recur;

@@ -246,7 +246,7 @@ static double grid_cost(Work *w) {
 
 static void set_width(Work *w, Nest *n) {
     uint32_t lanes = w->e->lanes;
-    n->width = n->unroll = 1;
+    n->width = n->unroll = n->split = 1;
     if (n->lane == LANE_GRID) n->width = lanes;
     if (n->lane < 0) return;
     int64_t s = size_guess(w->e, n->size[n->lane]);
@@ -274,6 +274,8 @@ static void set_unroll(Work *w, Nest *n) {
     int64_t s = n->lane >= 0 ? size_guess(w->e, n->size[n->lane]) : size_guess(w->e, w->par[w->n_par - 1]);
     while (most > 1 && (int64_t)n->width * most > s) most /= 2;
     n->unroll = most;
+    bool across = n->lane >= 0 && n->reduced[n->lane];
+    if (!across && n->members.n == 1 && work <= 12 && most <= 4) n->split = 2;
 }
 
 void lanes_choose(Work *w) {

@@ -24,6 +24,7 @@ typedef struct Inner {
     V tail;
     Running acc[MOST_MEMBERS][MOST_VECTORS];
     Val made[MOST_MEMBERS];
+    uint32_t part;       /* which of the running results of a vector */
 } Inner;
 
 /* ---- lanes -------------------------------------------------------------------------------------- */
@@ -179,19 +180,11 @@ static void take_in(Inner *x, uint32_t i, uint32_t u, At *at) {
     Red red = (Red)n->red;
     bool ints = on_ints(x, m), lanes_reduced = x->n->lane >= 0 && x->n->reduced[x->n->lane];
     LLVMTypeRef t = lane_type(x, ints ? e->i64 : e->f32);
-    Running *r = &x->acc[i][u];
+    Running *r = &x->acc[i][u * x->n->split + x->part];
     V tail = lanes_reduced ? x->tail : NULL;
     if (red == RED_SUM && !ints) {
-        /* what is added may branch: the running sum is read after */
-        V zero = LLVMConstNull(t), v;
-        (void)zero;
-        Val item = {0};
-        const Expr *p = graph_expr(e->g, n->expr);
-        bool product = p->op == X_FN && (p->fn == F_mul || p->fn == F_neg);
-        if (!product) item = emit_expr(e, at, n->expr);
-        V old = emit_get(e, t, r->value);
-        v = product ? emit_sum(e, at, old, n->expr).v : LLVMBuildFAdd(e->b, old, emit_real_vec(e, at, item), "");
-        emit_set(e, r->value, tail ? LLVMBuildSelect(e->b, tail, v, old, "") : v);
+        V old = emit_get(e, t, r->value), new = emit_sum(e, at, old, n->expr).v;
+        emit_set(e, r->value, tail ? LLVMBuildSelect(e->b, tail, new, old, "") : new);
         return;
     }
     Val item = emit_expr(e, at, n->expr);
@@ -262,6 +255,20 @@ static Val as_result(Inner *x, V v, bool ints) {
     return (Val){.v = v, .kind = VAL_IVEC, .vec = true, .align = 1};
 }
 
+/* The running results of vector u as one. */
+static V result_of(Inner *x, uint32_t i, uint32_t u, Red red, bool ints) {
+    Emit *e = x->e;
+    LLVMTypeRef t = lane_type(x, ints ? e->i64 : e->f32), it = lane_type(x, e->i64);
+    Running *r = &x->acc[i][u * x->n->split];
+    V v = emit_get(e, t, r->value), at = red == RED_ARGMAX ? emit_get(e, it, r->place) : NULL;
+    for (uint32_t k = 1; k < x->n->split; k++) {
+        V o = emit_get(e, t, r[k].value);
+        if (at) combine_places(e, ints, &v, &at, o, emit_get(e, it, r[k].place));
+        else v = combine(e, red, v, o, ints);
+    }
+    return at ? at : v;
+}
+
 static void finish(Inner *x) {
     Emit *e = x->e;
     bool across = x->n->lane >= 0 && x->n->reduced[x->n->lane];
@@ -276,10 +283,9 @@ static void finish(Inner *x) {
             store_member(x, m, &at, as_result(x, v, ints || places));
             continue;
         }
-        LLVMTypeRef t = lane_type(x, places || ints ? e->i64 : e->f32);
         for (uint32_t u = 0; u < x->vectors; u++) {
             set_vector(x, u);
-            V v = emit_get(e, t, places ? x->acc[i][u].place : x->acc[i][u].value);
+            V v = result_of(x, i, u, red, ints);
             At at = place_of(x, m, x->n->width);
             store_member(x, m, &at, as_result(x, v, ints || places));
         }
@@ -323,6 +329,32 @@ static void body(Inner *x, uint32_t u) {
     }
 }
 
+static void all_vectors(Inner *x);
+
+/* The innermost reduced loop: each of the running results of a vector takes its turn. */
+static void split_loop(Inner *x, uint32_t a) {
+    Emit *e = x->e;
+    V n = emit_size(e, x->n->size[a]), split = emit_const(e, x->n->split);
+    V whole = LLVMBuildSub(e->b, n, LLVMBuildURem(e->b, n, split, ""), "");
+    Loop l = loop_begin(e, emit_const(e, 0), whole, x->n->split);
+    for (x->part = 0; x->part < x->n->split; x->part++) {
+        x->at[a] = val_int(LLVMBuildAdd(e->b, l.i, emit_const(e, x->part), ""));
+        all_vectors(x);
+    }
+    x->part = 0;
+    loop_end(e, &l);
+    l = loop_begin(e, whole, n, 1);
+    x->at[a] = val_int(l.i);
+    all_vectors(x);
+    loop_end(e, &l);
+}
+
+static bool is_last_reduced(const Nest *n, uint32_t a) {
+    for (uint32_t b = a + 1; b < n->n; b++)
+        if (n->reduced[b]) return false;
+    return true;
+}
+
 static void all_vectors(Inner *x) {
     for (uint32_t u = 0; u < x->vectors; u++) body(x, u);
 }
@@ -330,7 +362,9 @@ static void all_vectors(Inner *x) {
 static void reduced_loops(Inner *x, uint32_t a) {
     const Nest *n = x->n;
     while (a < n->n && (!n->reduced[a] || (int)a == n->lane)) a++;
-    if (a < n->n) {
+    if (a < n->n && n->split > 1 && is_last_reduced(n, a)) {
+        split_loop(x, a);
+    } else if (a < n->n) {
         Loop l = loop_begin(x->e, emit_const(x->e, 0), emit_size(x->e, n->size[a]), 1);
         x->at[a] = val_int(l.i);
         reduced_loops(x, a + 1);
@@ -345,7 +379,7 @@ static void reduced_loops(Inner *x, uint32_t a) {
 static void inner(Inner *x) {
     uint32_t vectors = x->n->lane >= 0 && x->n->reduced[x->n->lane] ? x->n->unroll : x->vectors;
     uint32_t saved = x->vectors;
-    start(x, vectors);
+    start(x, vectors * x->n->split);
     reduced_loops(x, 0);
     x->vectors = saved;
     finish(x);

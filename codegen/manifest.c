@@ -6,11 +6,6 @@
 
 #include <string.h>
 
-const char *dtype_name(uint8_t dtype) {
-    static const char *const name[] = {[DT_F32] = "f32", [DT_BF16] = "bf16", [DT_F16] = "f16", [DT_I32] = "i32"};
-    return name[dtype];
-}
-
 static void fail(Writer *w, const char *what) {
     if (!w->error) w->error = what;
 }
@@ -198,11 +193,19 @@ static void write_param(Writer *w, Text *t, const Tensor *x) {
     pack_bool(t, p->promoted);
 }
 
+/* The constant a state of the optimizer starts as. */
+static double first_number(Graph *g, const StateInfo *s) {
+    const Node *n = s->start ? graph_node(g, graph_value(g, s->start)->node) : NULL;
+    if (!n || n->kind != N_EQ || n->red != RED_NONE) return 0;
+    const Expr *e = graph_expr(g, n->expr);
+    return e->op == X_NUM ? e->num : e->op == X_INT ? (double)e->i : 0;
+}
+
 static void write_state(Writer *w, Text *t, const Tensor *x) {
     Graph *g = x->g;
     const StateInfo *s = &g->states.data[x->index];
     const ValueInfo *v = graph_value(g, s->value);
-    pack_map(t, 6);
+    pack_map(t, 7);
     pack_str(t, "members");
     pack_array(t, s->members.n);
     for (uint32_t i = 0; i < s->members.n; i++) pack_str(t, s->members.data[i].name);
@@ -217,6 +220,8 @@ static void write_state(Writer *w, Text *t, const Tensor *x) {
     pack_bool(t, s->delay);
     pack_str(t, "optimizer");
     pack_bool(t, x->optimizer);
+    pack_str(t, "first");
+    pack_real(t, x->optimizer ? first_number(g, s) : 0);
 }
 
 /* ---- the whole ------------------------------------------------------------------------------------- */

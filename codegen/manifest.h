@@ -45,6 +45,7 @@ void write_formula(Writer *w, Text *t, Graph *g, ExprId e);
 /* manifest_entry.c */
 void write_entry(Writer *w, Text *t, uint32_t entry);
 
-const char *dtype_name(uint8_t dtype);
+/* manifest_place.c: the buffer an output may be written over, or UINT32_MAX. */
+BufId output_place(const Plan *p, const OutputInfo *o);
 
 #endif

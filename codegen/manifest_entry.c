@@ -40,10 +40,16 @@ static uint32_t index_of(EntryWriter *x, const PlanBuf *b) {
 }
 
 static void write_buffers(EntryWriter *x) {
+    BufId *place = NEWN(x->w->arena, BufId, x->p->bufs.n + 1);
+    for (uint32_t i = 0; i < x->p->bufs.n; i++) place[i] = UINT32_MAX;
+    for (uint32_t i = 0; i < x->g->outputs.n; i++) {
+        BufId b = x->p->buf_of[x->g->outputs.data[i].value];
+        if (b != UINT32_MAX && place[b] == UINT32_MAX) place[b] = output_place(x->p, &x->g->outputs.data[i]);
+    }
     pack_array(x->t, x->p->bufs.n);
     for (uint32_t i = 0; i < x->p->bufs.n; i++) {
         const PlanBuf *b = &x->p->bufs.data[i];
-        pack_array(x->t, 8);
+        pack_array(x->t, 9);
         pack_int(x->t, b->role);
         pack_int(x->t, index_of(x, b));
         pack_int(x->t, b->dtype);
@@ -51,6 +57,7 @@ static void write_buffers(EntryWriter *x) {
         pack_bool(x->t, b->carry);
         pack_int(x->t, b->born);
         pack_int(x->t, b->dies);
+        pack_int(x->t, place[i] == UINT32_MAX ? -1 : (int64_t)place[i]);
         write_sizes(x, b->dims, b->rank);
     }
 }

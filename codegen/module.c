@@ -220,7 +220,13 @@ static const char *check(Codegen *cg) {
     return wrong;
 }
 
-/* Vectors are there already: LLVM has to clean up, not to find more. */
+/* Vectors are there already: LLVM has to clean up, not to find more. Registers from memory, common and
+ * loop-invariant parts, simple address arithmetic; half the time of "default<O2>" and the same speed. */
+static const char passes[] =
+    "function(sroa<modify-cfg>,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,"
+    "loop-mssa(loop-rotate,licm),early-cse<memssa>,instcombine<no-verify-fixpoint>,loop(indvars),"
+    "loop-mssa(licm),simplifycfg)";
+
 static const char *optimise(Codegen *cg) {
     if (cg->optimised) return NULL;
     const char *wrong = cg->error ? cg->error : check(cg);
@@ -228,7 +234,7 @@ static const char *optimise(Codegen *cg) {
     LLVMPassBuilderOptionsRef o = LLVMCreatePassBuilderOptions();
     LLVMPassBuilderOptionsSetLoopVectorization(o, false);
     LLVMPassBuilderOptionsSetSLPVectorization(o, false);
-    LLVMErrorRef error = LLVMRunPasses(cg->m, "default<O2>", cg->tm, o);
+    LLVMErrorRef error = LLVMRunPasses(cg->m, passes, cg->tm, o);
     LLVMDisposePassBuilderOptions(o);
     cg->optimised = true;
     if (!error) return NULL;

@@ -26,6 +26,7 @@ typedef struct Nest {
     int lane;                  /* axis, LANE_NONE or LANE_GRID */
     uint32_t width;            /* lanes of its vectors */
     uint32_t unroll;           /* vectors at once */
+    uint32_t split;            /* running results for each of them, over the innermost reduced loop */
     VEC(NestMember) members;
 } Nest;
 

@@ -178,6 +178,9 @@ static void bind_states(rw_session *s, lane_entry *x) {
     for (uint32_t i = 0; i < x->e->n_outputs; i++)
         if (x->is_direct[i])
             x->base[x->e->outputs[i].buf] = s->states[x->e->outputs[i].index].next;
+    for (uint32_t i = 0; i < x->e->n_buffers; i++)
+        if (x->e->buffers[i].over != NOWHERE)
+            x->base[i] = x->base[x->e->buffers[i].over];
 }
 
 /* States of a sequence that begins, for the axes of x: as the text says, or zero. */

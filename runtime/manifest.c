@@ -242,7 +242,7 @@ static void read_param(reader *r, param *x) {
 }
 
 static void read_state(reader *r, state *x) {
-    unpack_map_of(&r->u, 6);
+    unpack_map_of(&r->u, 7);
     unpack_key(&r->u, "members");
     size_t n = unpack_array(&r->u);
     x->members = TAKE(r, const char *, n);
@@ -262,6 +262,8 @@ static void read_state(reader *r, state *x) {
     x->delay = unpack_bool(&r->u);
     unpack_key(&r->u, "optimizer");
     x->optimizer = unpack_bool(&r->u);
+    unpack_key(&r->u, "first");
+    x->first = unpack_real(&r->u);
 }
 
 /* ---- entries ---------------------------------------------------------------------------------- */
@@ -290,7 +292,7 @@ static void read_buffers(reader *r) {
     r->e->buffers = TAKE(r, buffer, n);
     for (; r->e->n_buffers < n && unpack_good(&r->u); r->e->n_buffers++) {
         buffer *b = &r->e->buffers[r->e->n_buffers];
-        unpack_array_of(&r->u, 8);
+        unpack_array_of(&r->u, 9);
         b->role = (uint8_t)unpack_below(&r->u, RW_ROLES);
         size_t most = b->role == RW_ROLE_INPUT   ? r->e->n_inputs
                       : b->role == RW_ROLE_PARAM ? p->n_params
@@ -302,6 +304,7 @@ static void read_buffers(reader *r) {
         b->carry = unpack_bool(&r->u);
         b->born = (uint32_t)unpack_int(&r->u, 0, UINT32_MAX);
         b->dies = (uint32_t)unpack_int(&r->u, b->born, UINT32_MAX);
+        b->over = (uint32_t)unpack_int(&r->u, -1, UINT32_MAX - 1); /* -1: NOWHERE */
         b->rank = read_dims(r, b->dims);
         if (b->family > b->rank)
             unpack_fail(&r->u, "a family of more axes than there are");
@@ -436,6 +439,27 @@ static void read_ops(reader *r, ops *to) {
         read_op(r, &to->list[to->n]);
 }
 
+/* An output is written over the parameter or state of the optimizer that it leads on, and no other. */
+static void check_over(reader *r) {
+    const entry *e = r->e;
+    for (uint32_t i = 0; i < e->n_buffers && unpack_good(&r->u); i++) {
+        const buffer *b = &e->buffers[i], *over = &e->buffers[b->over < e->n_buffers ? b->over : i];
+        if (b->over == NOWHERE)
+            continue;
+        uint32_t n = 0, fits = 0;
+        for (uint32_t k = 0; k < e->n_outputs; k++) {
+            const output *o = &e->outputs[k];
+            n += o->buf == i;
+            fits += o->buf == i && o->index == over->index &&
+                    ((o->kind == OUT_PARAM && over->role == RW_ROLE_PARAM) ||
+                     (o->kind == OUT_OPT && over->role == RW_ROLE_STATE));
+        }
+        if (n != 1 || fits != 1 || b->role != RW_ROLE_OUTPUT || b->carry || b->dtype != over->dtype ||
+            b->rank != over->rank || memcmp(b->dims, over->dims, b->rank * sizeof *b->dims) != 0)
+            unpack_fail(&r->u, "an output is written over something else");
+    }
+}
+
 static void read_outputs(reader *r) {
     rw_program *p = r->p;
     unpack_key(&r->u, "outputs");
@@ -452,6 +476,7 @@ static void read_outputs(reader *r) {
                                                                    : 1;
         o->index = unpack_below(&r->u, most);
     }
+    check_over(r);
 }
 
 static void read_entry(reader *r) {

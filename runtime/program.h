@@ -81,7 +81,10 @@ typedef struct state {
     int64_t lead[RW_FILE_RANK];
     uint32_t dims[RW_FILE_RANK]; /* sizes, of a member */
     bool delay, optimizer;
+    double first; /* of the optimizer: what it starts as */
 } state;
+
+#define NOWHERE UINT32_MAX
 
 /* ---- entries -------------------------------------------------------------------------------- */
 
@@ -98,6 +101,7 @@ typedef struct buffer {
     uint8_t role, dtype, rank, family;
     bool carry;
     uint32_t index, born, dies;
+    uint32_t over; /* an output: the buffer it is written over; NOWHERE: none */
     uint32_t dims[RW_FILE_RANK];
 } buffer;
 

@@ -172,8 +172,10 @@ static void mark_entry(rw_session *s, lane_entry *x) {
     for (uint32_t i = 0; i < e->n_outputs; i++) {
         const output *o = &e->outputs[i];
         const buffer *b = &e->buffers[o->buf];
-        if (o->kind == OUT_PARAM)
+        if (o->kind == OUT_PARAM) {
             s->params[o->index].is_written = true;
+            s->params[o->index].by_dtype[b->dtype].is_used = true;
+        }
         if (o->kind == OUT_STATE || o->kind == OUT_OPT)
             s->states[o->index].is_used = true;
         if (b->role == RW_ROLE_PARAM) { /* a result that is a parameter as it is */
@@ -257,7 +259,7 @@ static rw_status plan_arena(rw_session *s, lane_entry *x, rw_message *m) {
         return r;
     for (uint32_t i = 0; i < e->n_buffers; i++) {
         bool own = e->buffers[i].role == RW_ROLE_TEMP || e->buffers[i].role == RW_ROLE_OUTPUT;
-        x->capacity[i] = own ? (size_t)x->part[i][0] : SIZE_MAX;
+        x->capacity[i] = own && e->buffers[i].over == NOWHERE ? (size_t)x->part[i][0] : SIZE_MAX;
     }
     for (uint32_t i = 0; i < e->n_outputs; i++)
         if (x->is_direct[i])
@@ -328,6 +330,16 @@ static void place_buffers(rw_session *s, lane_entry *x) {
     for (uint32_t i = 0; i < x->e->n_outputs; i++)
         if (x->is_direct[i])
             x->capacity[x->e->outputs[i].buf] = s->states[x->e->outputs[i].index].capacity;
+    for (uint32_t i = 0; i < x->e->n_buffers; i++)
+        if (x->e->buffers[i].over != NOWHERE)
+            x->capacity[i] = x->capacity[x->e->buffers[i].over];
+}
+
+static void fill_first(const state *t, session_state *x) {
+    size_t each = file_dtype_bytes(t->dtype);
+    float first = (float)t->first;
+    for (size_t at = 0; at + each <= x->capacity; at += each)
+        rw_f32_to(file_dtype(t->dtype), &first, x->now + at, 1);
 }
 
 static bool take_blocks(rw_session *s) {
@@ -344,6 +356,8 @@ static bool take_blocks(rw_session *s) {
     for (uint32_t i = 0; i < s->p->n_states; i++) {
         session_state *x = &s->states[i];
         x->now = x->is_used ? s->state_block.data + x->now_at : NULL;
+        if (x->is_used && s->p->states[i].optimizer && s->p->states[i].first != 0)
+            fill_first(&s->p->states[i], x);
         x->next = x->has_next ? s->state_block.data + x->next_at : NULL;
     }
     for (uint32_t i = 0; i < s->p->n_slots; i++)

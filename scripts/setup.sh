@@ -24,6 +24,7 @@ need_header jansson.h libjansson-dev
 need_header zlib.h zlib1g-dev
 need_header sha2.h libmd-dev
 need g++ g++
+need_header zstd.h libzstd-dev
 [ -e /usr/lib/llvm-19/include/llvm-c/Core.h ] || missing="$missing llvm-19-dev"
 [ -e /usr/lib/llvm-19/include/lld/Common/Driver.h ] || missing="$missing liblld-19-dev"
 [ -n "$missing" ] || exit 0

@@ -24,7 +24,11 @@ MAY_USE = {
 }
 FORMAT = {"runtime/format.h"}  # shared by codegen and runtime
 # The program rwkv: all that is linked into it (CMakeLists.txt has the same list).
-OF_RWKV = {"rwkv.c", "cmd_convert.c", "cmd_dump.c", "commands.h", "options.c", "options.h"}
+OF_RWKV = {
+    "rwkv.c", "cmd_bench.c", "cmd_convert.c", "cmd_dump.c", "cmd_generate.c", "cmd_info.c", "cmd_init.c",
+    "cmd_run.c", "cmd_train.c", "commands.h", "compiled.c", "compiled.h", "measure.c", "measure.h",
+    "options.c", "options.h", "progress.c", "progress.h",
+}
 C_LIBRARY = {
     "assert.h", "ctype.h", "errno.h", "float.h", "inttypes.h", "limits.h", "math.h", "stdarg.h",
     "stdbool.h", "stddef.h", "stdint.h", "stdio.h", "stdlib.h", "string.h",

@@ -48,7 +48,7 @@ endif()
 
 # ---- rooms -----------------------------------------------------------------------------------
 
-foreach(name file tensor npy weights damage rng convert)
+foreach(name file tensor npy weights damage rng convert data vocab sample)
     c_test(runtime ${name} rwkvrt)
 endforeach()
 if(NOT RWKVC_SANITIZE) # it puts an allocator of its own in place, as the sanitizers do

@@ -283,6 +283,8 @@ static int show(const Request *q, const Text *t) {
         fwrite(t->data, 1, t->n, stdout);
         return finish_output("rwkvc", EXIT_DONE);
     }
+    if (same_file(q->out, q->model.path))
+        return failed("rwkvc", EXIT_USAGE, "-o %s: this is the text itself", q->out);
     rw_message why = {""};
     rw_status s = rw_file_save(q->out, t->data, t->n, &why);
     return s == RW_OK ? EXIT_DONE : failed("rwkvc", exit_of_status(s), "%s", why.text);

@@ -68,9 +68,9 @@ static void print_lines(const char *kind, const rw_tensor *const *tensors, size_
            bytes);
 }
 
-static rw_status dump_array(const char *path, bool json, rw_message *m) {
+static rw_status dump_array(const char *path, const rw_file *f, bool json, rw_message *m) {
     rw_array array;
-    rw_status s = rw_npy_load(path, &array, m);
+    rw_status s = rw_npy_parse(path, f->data, f->bytes, &array, m);
     if (s != RW_OK) return s;
     const rw_tensor *t = &array.t;
     (json ? print_json : print_lines)("npy", &t, 1);
@@ -101,8 +101,13 @@ int dump_file(const char *command, const char *path, bool json) {
     rw_status s = rw_file_map(path, &f, &m);
     if (s == RW_OK) {
         bool is_array = f.bytes >= 6 && memcmp(f.data, "\x93NUMPY", 6) == 0;
+        bool is_stream = f.bytes && !f.is_mapped; /* read once, and gone */
+        if (is_array) s = dump_array(path, &f, json, &m);
         rw_file_unmap(&f);
-        s = (is_array ? dump_array : dump_weights)(path, json, &m);
+        if (!is_array && is_stream)
+            s = rw_fail(&m, RW_IO, "%s: weights are listed from a file, not a pipe", path);
+        else if (!is_array)
+            s = dump_weights(path, json, &m);
     }
     return s == RW_OK ? EXIT_DONE : failed(command, exit_of_status(s), "%s", m.text);
 }

@@ -213,6 +213,25 @@ static int check_outputs(const Eval *e) {
     return EXIT_DONE;
 }
 
+/* Nothing is written over the text, and no two results over each other. */
+static int check_paths(const Eval *e) {
+    const EvalOptions *o = e->options;
+    const char *single[] = {o->state_out, o->grads, o->params_out, o->opt_out, o->taps};
+    size_t n = 0, n_single = sizeof single / sizeof *single;
+    const char **all = NEWN(e->arena, const char *, o->out.n + n_single);
+    for (size_t i = 0; i < o->out.n; i++) all[n++] = o->out.data[i].value;
+    for (size_t i = 0; i < n_single; i++)
+        if (single[i]) all[n++] = single[i];
+    for (size_t i = 0; i < n; i++) {
+        if (same_file(all[i], o->model.path))
+            return failed(e->command, EXIT_USAGE, "%s: this is the text itself", all[i]);
+        for (size_t k = 0; k < i; k++)
+            if (same_file(all[i], all[k]))
+                return failed(e->command, EXIT_USAGE, "%s: two results for one file", all[i]);
+    }
+    return EXIT_DONE;
+}
+
 /* ---- running ------------------------------------------------------------------------------- */
 
 Graph *sibling_graph(Eval *e, const char *name) {
@@ -281,6 +300,7 @@ static int save_all(Eval *e, Interp *in, Taps *taps) {
 
 static int run_entry(Eval *e) {
     int code = check_outputs(e);
+    if (code == EXIT_DONE) code = check_paths(e);
     if (code == EXIT_DONE) code = inputs_load(e);
     if (code == EXIT_DONE) code = params_load(e, e->g, &e->params);
     if (code == EXIT_DONE) code = states_start(e);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 void model_options(ModelOptions *o, Arena *a, const char *command, int argc) {
@@ -46,6 +47,9 @@ bool model_diagnostics(ModelOptions *o, const char *form) {
 /* A file that is not there is not the text's fault: told apart before the checker looks. */
 static int try_reading(const ModelOptions *o) {
     errno = 0;
+    struct stat is = {0};
+    bool pipe = stat(o->path, &is) == 0 && !S_ISREG(is.st_mode) && !S_ISDIR(is.st_mode);
+    if (pipe) return EXIT_DONE; /* what is read here would be lost to the checker */
     FILE *f = fopen(o->path, "rb");
     if (f) getc(f); /* a folder opens, and fails here */
     bool good = f && !ferror(f);

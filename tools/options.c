@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int usage_error(const char *command, const char *fmt, ...) {
@@ -42,6 +43,13 @@ static void option_mistake(const Line *l, const char *word, bool lacks_value) {
         usage_error(l->command, "there is no option '%.*s'", len, name);
 }
 
+/* -h is --help wherever there is one. */
+static int help_value(const Line *l) {
+    for (const struct option *o = l->longs; o->name; o++)
+        if (strcmp(o->name, "help") == 0) return o->val;
+    return 0;
+}
+
 int next_option(Line *l) {
     if (optind < l->argc && strcmp(l->argv[optind], "--") == 0 && !l->only_arguments) {
         l->only_arguments = true;
@@ -55,10 +63,11 @@ int next_option(Line *l) {
     char all[64];
     /* '-': arguments come as option 1 in their order, whatever POSIXLY_CORRECT says; ':': a missing
      * value is told apart from an unknown option. */
-    snprintf(all, sizeof all, "-:%s", l->shorts);
+    snprintf(all, sizeof all, "-:h%s", l->shorts);
     opterr = 0;
     int at = optind;
     int c = getopt_long(l->argc, l->argv, all, l->longs, NULL);
+    if (c == 'h') return help_value(l);
     if (c != '?' && c != ':') return c;
     option_mistake(l, l->argv[at < l->argc ? at : l->argc - 1], c == ':');
     return 0;
@@ -159,6 +168,13 @@ int finish_output(const char *command, int code) {
     const char *why = errno ? strerror(errno) : "it could not be written";
     if (!reader_is_gone()) failed(command, EXIT_IO, "standard output: %s", why);
     return code ? code : EXIT_IO;
+}
+
+bool same_file(const char *a, const char *b) {
+    struct stat x, y;
+    if (stat(a, &x) == 0 && stat(b, &y) == 0)
+        return S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+    return strcmp(a, b) == 0;
 }
 
 bool has_ending(const char *path, const char *ending) {

@@ -30,7 +30,7 @@ int usage_error(const char *command, const char *fmt, ...) __attribute__((format
 int failed(const char *command, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* A command line being read. argv[0] is not looked at; `shorts` is as for getopt, without anything
+/* A command line being read; -h is --help. argv[0] is not looked at; `shorts` is as for getopt, without anything
  * in front. Arguments and options may come in any order; behind "--" there are only arguments. */
 typedef struct Line {
     const char *command;
@@ -71,6 +71,8 @@ int exit_of_status(rw_status s);
  * A reader that went away (a closed pipe) is not worth a message. */
 int finish_output(const char *command, int code);
 
+/* Whether two paths lead to one regular file, or are the same name of none that is there. */
+bool same_file(const char *a, const char *b);
 bool has_ending(const char *path, const char *ending);
 
 #endif

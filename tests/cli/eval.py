@@ -102,6 +102,26 @@ def pieces_and_steps(b):
 
 
 @case
+def states_that_start_from_inputs(b):
+    """They are asked for where a sequence begins, in a `step` too."""
+    b.write("m.rwkv", "axis T\ncell c(x[2], h0[2]) -> y[2] { state h[2] = 2*h0; h = 0.5*h + x; y = h }\n"
+                      "model m(x[T,2], h0[2]) -> y[T,2] along T { y = c(x, h0) along T as c }\n")
+    b.write("x.npy", npy([1, 3, 2], [1, 2, 3, 4, 5, 6]))
+    b.write("h0.npy", npy([1, 2], [1, -1]))
+    for t in range(3):
+        b.write(f"x{t}.npy", npy([1, 2], [2*t + 1, 2*t + 2]))
+    base, h0, want = ["rwkvc", "eval", "m.rwkv"], ["--in", "h0=h0.npy"], [2, 1, 4, 4.5, 7, 8.25]
+    b.expect(base + ["forward", "--in", "x=x.npy", "--out", "y=y.npy"] + h0, 0)
+    b.close("whole", read_npy(b.path("y.npy"))[2], want)
+    b.expect(base + ["step", "--in", "x=x0.npy"], 2, "", "input 'h0': not given")
+    for t in range(3):
+        more = ["--state-in", "s.pth"] if t else h0
+        b.expect(base + ["step", "--in", f"x=x{t}.npy", "--out", "y=y.npy", "--state-out", "s.pth"] + more, 0)
+        b.close(f"step {t}", read_npy(b.path("y.npy"))[2], want[2*t:2*t + 2])
+    b.expect(base + ["step", "--in", "x=x0.npy", "--state-in", "s.pth"] + h0, 2, "", "step has no such input")
+
+
+@case
 def first_values(b):
     base = given(b)
     b.expect(base + ["init", "-o", "a.safetensors"], 0, "", "")
@@ -219,6 +239,8 @@ def command_line(b):
     b.expect(base + RUN + ["--axis", "Q=3"], 2, "", ["this text has no such axis", " T"])
     b.expect(base + RUN + ["--memory-limit=none"], 2, "", "--memory-limit=none: MiB")
     b.expect(base + RUN + ["--state-out", "s.npz"], 2, "", "its ending says what is written")
+    b.expect(base + RUN + ["--out", "logits=m.rwkv"], 2, "", "m.rwkv: this is the text itself")
+    b.expect(base + RUN + ["--out", "logits=s.pth", "--state-out", "s.pth"], 2, "", "two results for one file")
     b.same("no file was made", sorted(os.listdir(b.folder)), ["m.rwkv", "p.safetensors", "target.npy", "token.npy"])
 
 

@@ -2,9 +2,10 @@
 """rwkvc dump, rwkv info and rwkv convert on small files made here."""
 import json
 import os
+import subprocess
 import sys
 
-from tool import case, main, npy, read_safetensors, safetensors
+from tool import BIN, case, main, npy, read_safetensors, safetensors
 
 TENSORS = {"emb.weight": ("F32", [2, 3], [1, 2, 3, 4, 5, 6.5]), "blocks.0.att.x_r": ("F32", [1, 1, 3], [0.5, -1, 2]),
            "count": ("I64", [], [7])}
@@ -22,6 +23,16 @@ def dump(b):
            [("blocks.0.att.x_r", "f32", [1, 1, 3], 12), ("count", "i64", [], 8), ("emb.weight", "f32", [2, 3], 24)])
     b.write("a.npy", npy([2, 1], [3, 4], "<i4"))
     b.expect(["rwkvc", "dump", "a.npy"], 0, ["a.npy", "i32", "[2,1]", "npy: 1 tensor,"], "")
+
+
+@case
+def dump_of_a_pipe(b):
+    run = lambda data: subprocess.run([os.path.join(BIN, "rwkvc"), "dump", "/dev/stdin"], input=data,
+                                      capture_output=True, check=False)
+    done = run(npy([2, 1], [3, 4], "<i4"))
+    b.check(f"an array: {done}", done.returncode == 0 and b"npy: 1 tensor," in done.stdout)
+    done = run(safetensors(TENSORS))
+    b.check(f"weights: {done}", done.returncode == 3 and b"from a file, not a pipe" in done.stderr)
 
 
 @case

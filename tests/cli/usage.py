@@ -31,6 +31,8 @@ def help_and_version(b):
     b.expect(["rwkv", "--version"], 0, "rwkv 0.", "")
     for command in ("convert", "info"):
         b.expect(["rwkv", command, "--help"], 0, f"usage: rwkv {command}", "")
+    for words in (["rwkvc"], ["rwkv"], ["rwkvc", "eval", "m.rwkv"], ["rwkvc", "dump"], ["rwkv", "convert"]):
+        b.expect(words + ["-h"], 0, "usage: ", "")
 
 
 @case
@@ -71,6 +73,31 @@ def files_that_cannot_be_read(b):
     b.expect(["rwkvc", "eval", "none.rwkv", "forward"], 3, "", "none.rwkv")
     b.expect(["rwkvc", "dump", "none.pth"], 3, "", "none.pth")
     b.expect(["rwkv", "convert", "none.pth", "a.pth"], 3, "", "none.pth")
+
+
+@case
+def texts_from_a_pipe(b):
+    done = subprocess.run([os.path.join(BIN, "rwkvc"), "/dev/stdin"], input=GOOD.encode(), capture_output=True,
+                          check=False)
+    b.same("exit code", done.returncode, 0)
+    b.check(f"the whole text is read: {done}", b"/dev/stdin: entries: " in done.stdout)
+
+
+@case
+def nothing_is_written_over_the_text(b):
+    b.write("m.rwkv", GOOD)
+    os.symlink("m.rwkv", b.path("link"))
+    for path in ("m.rwkv", "./m.rwkv", "link"):
+        b.expect(["rwkvc", "m.rwkv", "--emit=graph", "-o", path], 2, "", "this is the text itself")
+    b.expect(["rwkvc", "m.rwkv"], 0)
+
+
+@case
+def delays_outside_of_loops(b):
+    """The state of a delay is made when all of its cell is known, and read before."""
+    b.write("d.rwkv", "axis T\ncell c(x[3]) -> y[3] { y = x + prev(x, 2) }\n"
+                      "model d(x[T,3]) -> y[T,3] along T { y = c(x) along T as c }\n")
+    b.expect(["rwkvc", "d.rwkv", "--verify"], 0, "entries", "")
 
 
 @case

@@ -11,6 +11,8 @@ typedef struct Execute {
     uint64_t seed;               /* of the data */
     double bar;                  /* largest difference to the interpreter, relative to 1 + the largest number */
     bool pieces;                 /* cut every launch into pieces of odd lengths */
+    uint32_t repeat;             /* launches once more each, for times */
+    bool only_compile;
     bool verbose;
     bool small_params;           /* parameters near 0 instead of -1..1 */
     const char *keep;            /* file for the object's code, or NULL */

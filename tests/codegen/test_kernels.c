@@ -99,6 +99,8 @@ static void parse(Args *o, int n, char **v) {
         else if (!strcmp(s, "-T")) o->x.axis_odd = atol(v[++i]);
         else if (!strcmp(s, "-e")) o->x.bar = atof(v[++i]);
         else if (!strcmp(s, "-b")) o->x.plan.weights = o->x.plan.saved = (uint8_t)(!strcmp(v[++i], "f16") ? DT_F16 : DT_BF16);
+        else if (!strcmp(s, "-n")) o->x.repeat = (uint32_t)atol(v[++i]);
+        else if (!strcmp(s, "-c")) o->x.only_compile = true;
         else if (!strcmp(s, "-u")) o->x.plan.fuse = false;
         else if (!strcmp(s, "-p")) o->x.pieces = true;
         else if (!strcmp(s, "-s")) o->x.small_params = true;

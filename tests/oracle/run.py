@@ -24,6 +24,7 @@ except ImportError:
     sys.exit(77)
 
 import cases
+import zoo  # noqa: F401  its cases join the list
 from tool import HERE, Tool, ToolError
 
 

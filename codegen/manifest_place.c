@@ -1,0 +1,90 @@
+/* Which outputs may be written where what they lead on lies: a parameter and a state of the optimizer that
+ * one kernel reads and writes element by element need no second copy. The launch that writes must be the
+ * last op that touches the old value, and in it the old value is read at the very point that is written,
+ * by the node that writes it alone. */
+#include "manifest.h"
+
+typedef struct Place {
+    const Plan *p;
+    Graph *g;
+    BufId from, to;
+    uint32_t now;         /* number of the op at hand */
+    uint32_t writer, last; /* op that writes `to`, last op that touches `from`; 0: none */
+    uint32_t n_writers;
+    bool top;             /* the writer is in no loop */
+    const Op *op;         /* the writer */
+} Place;
+
+static void look(Place *x, const Ops *ops, bool top) {
+    for (uint32_t i = 0; i < ops->list.n; i++) {
+        const Op *o = &ops->list.data[i];
+        x->now++;
+        for (uint32_t k = 0; k < (o->kind == OP_LOOP ? o->n_classes : 0); k++) look(x, &o->bodies[k], false);
+        for (uint32_t a = 0; a < o->args.n; a++) {
+            if (o->args.data[a].buf == x->from) x->last = x->now;
+            if (o->args.data[a].buf != x->to) continue;
+            bool writes = o->kind == OP_LAUNCH && x->p->kernels.data[o->kernel].arg_writes.data[a];
+            x->n_writers += writes ? 1 : 2; /* read again, copied, exchanged: not for us */
+            x->writer = x->now;
+            x->top = top;
+            x->op = o;
+        }
+    }
+}
+
+typedef struct Reads {
+    Value v;
+    uint32_t plain, other;
+} Reads;
+
+static void visit(Graph *g, ExprId e, void *user) {
+    Reads *r = user;
+    const Expr *x = graph_expr(g, e);
+    if (x->op != X_READ || x->value != r->v) return;
+    bool plain = true;
+    for (uint32_t i = 0; i < x->n_args; i++) {
+        const Expr *s = graph_expr(g, expr_arg(g, e, i));
+        plain = plain && s->op == X_IDX && s->i == i;
+    }
+    if (plain) r->plain++;
+    else r->other++;
+}
+
+/* Only the member that makes the output reads the old value, at its own point. */
+static bool point_by_point(const Place *x, Value old, Value made) {
+    const Kernel *k = &x->p->kernels.data[x->op->kernel];
+    if (k->kind != K_ROW) return false;
+    for (uint32_t i = 0; i < k->members.n; i++) {
+        const Node *n = graph_node(x->g, k->members.data[i].node);
+        Reads r = {.v = old};
+        expr_walk(x->g, n->expr, visit, &r);
+        if (r.other) return false;
+        if (r.plain && (n->out != made || n->kind != N_EQ || n->red != RED_NONE)) return false;
+    }
+    return true;
+}
+
+static bool same_shape(const PlanBuf *a, const PlanBuf *b) {
+    if (a->dtype != b->dtype || a->rank != b->rank) return false;
+    for (uint32_t i = 0; i < a->rank; i++)
+        if (a->dims[i] != b->dims[i]) return false;
+    return true;
+}
+
+static bool leads_on_once(Graph *g, const Plan *p, BufId to) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < g->outputs.n; i++) n += p->buf_of[g->outputs.data[i].value] == to;
+    return n == 1;
+}
+
+BufId output_place(const Plan *p, const OutputInfo *o) {
+    Graph *g = p->g;
+    if (o->kind != OUT_PARAM && o->kind != OUT_OPT) return UINT32_MAX;
+    Value old = o->kind == OUT_PARAM ? g->params.data[o->index].value : g->states.data[o->index].value;
+    Place x = {.p = p, .g = g, .from = p->buf_of[old], .to = p->buf_of[o->value]};
+    const PlanBuf *from = &p->bufs.data[x.from], *to = &p->bufs.data[x.to];
+    if (x.from == x.to || to->role != ROLE_OUTPUT || to->carry || !same_shape(from, to) || !leads_on_once(g, p, x.to)) return UINT32_MAX;
+    look(&x, &p->ops, true);
+    if (x.n_writers != 1 || !x.top || x.last > x.writer) return UINT32_MAX;
+    return point_by_point(&x, old, o->value) ? x.from : UINT32_MAX;
+}

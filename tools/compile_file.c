@@ -1,0 +1,62 @@
+/* `rwkvc MODEL.rwkv -o OUT.so`: every entry of a text planned and compiled into one file. */
+#include <string.h>
+
+#include "../codegen/codegen.h"
+#include "../dsl/program.h"
+#include "compile_file.h"
+
+/* "teacher." of "teacher.grad". */
+static size_t prefix_length(const char *entry) {
+    const char *dot = strrchr(entry, '.');
+    return dot ? (size_t)(dot - entry) + 1 : 0;
+}
+
+/* The start of sequences is callable but not listed; a file has it where it has an entry beside it. */
+static bool goes_with(const EntryInfo *e, const EntryInfo *all, uint32_t n) {
+    if (!e->hidden) return true;
+    if (e->kind != ENTRY_START) return false;
+    size_t k = prefix_length(e->name);
+    for (uint32_t i = 0; i < n; i++)
+        if (!all[i].hidden && prefix_length(all[i].name) == k && memcmp(all[i].name, e->name, k) == 0) return true;
+    return false;
+}
+
+static bool is_wanted(const CompileFile *f, const EntryInfo *e) {
+    if (!f->entry || e->kind == ENTRY_START || e->kind == ENTRY_INIT) return true;
+    return strcmp(f->entry, e->name) == 0;
+}
+
+static int add_entry(Model *m, const CompileFile *f, const EntryInfo *e, FileEntry *to) {
+    *to = (FileEntry){.name = e->name, .graph = model_graph(m, e->name)};
+    if (!to->graph) return EXIT_INPUT;
+    if (e->kind == ENTRY_INIT) return EXIT_DONE; /* what it has to say are the parameters */
+    const char *why = NULL;
+    PlanOptions o = {.weights = f->dtype, .saved = f->dtype, .fuse = true};
+    to->plan = plan_make(m->arena, to->graph, &o, &why);
+    return to->plan ? EXIT_DONE : failed("rwkvc", EXIT_INPUT, "%s: entry %s: %s", m->options->path, e->name, why ? why : "it cannot be compiled");
+}
+
+/* "rwkv7" of "models/rwkv7.rwkv". */
+static const char *program_name(Arena *a, const char *path) {
+    const char *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+    size_t n = strcspn(name, ".");
+    return arena_strn(a, name, n ? n : strlen(name));
+}
+
+int compile_file(Model *m, const CompileFile *f) {
+    const TargetInfo *t = target_find(f->target);
+    if (!t) return usage_error("rwkvc", "--target=%s: there is no such target", f->target);
+    const EntryInfo *all = m->program->entries.data;
+    uint32_t n_all = m->program->entries.n, n = 0;
+    FileEntry *entries = NEWN(m->arena, FileEntry, n_all + 1);
+    for (uint32_t i = 0; i < n_all; i++) {
+        if (!goes_with(&all[i], all, n_all) || !is_wanted(f, &all[i])) continue;
+        int code = add_entry(m, f, &all[i], &entries[n++]);
+        if (code != EXIT_DONE) return code;
+    }
+    bool is_io = false;
+    const char *wrong = file_write(m->arena, entries, n, t, program_name(m->arena, m->options->path), f->out, &is_io);
+    if (!wrong) return EXIT_DONE;
+    return failed("rwkvc", is_io ? EXIT_IO : EXIT_INTERNAL, is_io ? "%s" : "internal error: %s", wrong);
+}
