@@ -39,7 +39,8 @@ V emit_size(Emit *e, Size s) {
 V emit_splat(Emit *e, uint32_t width, V scalar) {
     if (width == 1) return scalar;
     LLVMTypeRef t = LLVMTypeOf(scalar), vt = LLVMVectorType(t, width);
-    V one = LLVMBuildInsertElement(e->b, LLVMGetPoison(vt), scalar, LLVMConstInt(e->i32, 0, false), "");
+    V one =
+        LLVMBuildInsertElement(e->b, LLVMGetPoison(vt), scalar, LLVMConstInt(e->i32, 0, false), "");
     return LLVMBuildShuffleVector(e->b, one, LLVMGetPoison(vt),
                                   LLVMConstNull(LLVMVectorType(e->i32, width)), "");
 }
@@ -84,7 +85,8 @@ V emit_var(Emit *e, LLVMTypeRef t, V init) {
 V emit_get(Emit *e, LLVMTypeRef t, V var) { return LLVMBuildLoad2(e->b, t, var, ""); }
 void emit_set(Emit *e, V var, V value) { LLVMBuildStore(e->b, value, var); }
 
-V emit_intrinsic(Emit *e, const char *name, LLVMTypeRef *over, uint32_t n_over, V *args, uint32_t n) {
+V emit_intrinsic(Emit *e, const char *name, LLVMTypeRef *over, uint32_t n_over, V *args,
+                 uint32_t n) {
     unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
     V f = LLVMGetIntrinsicDeclaration(e->m, id, over, n_over);
     return LLVMBuildCall2(e->b, LLVMIntrinsicGetType(e->c, id, over, n_over), f, args, n, "");
@@ -107,7 +109,8 @@ static LLVMMetadataRef text_md(Emit *e, const char *s) {
 void emit_scopes_done(Emit *e) {
     uint32_t n = e->n_scopes;
     LLVMMetadataRef name = text_md(e, "kernel"), domain = LLVMMDNodeInContext2(e->c, &name, 1);
-    LLVMMetadataRef *scope = NEWN(e->arena, LLVMMetadataRef, n + 1), *rest = NEWN(e->arena, LLVMMetadataRef, n + 1);
+    LLVMMetadataRef *scope = NEWN(e->arena, LLVMMetadataRef, n + 1),
+                    *rest = NEWN(e->arena, LLVMMetadataRef, n + 1);
     V *is = NEWN(e->arena, V, n + 1), *is_not = NEWN(e->arena, V, n + 1);
     for (uint32_t i = 0; i < n; i++) {
         LLVMMetadataRef parts[2] = {text_md(e, arena_printf(e->arena, "m%u", i)), domain};
@@ -120,7 +123,8 @@ void emit_scopes_done(Emit *e) {
         is[i] = LLVMMetadataAsValue(e->c, LLVMMDNodeInContext2(e->c, &scope[i], 1));
         is_not[i] = LLVMMetadataAsValue(e->c, LLVMMDNodeInContext2(e->c, rest, k));
     }
-    unsigned a = LLVMGetMDKindIDInContext(e->c, "alias.scope", 11), b = LLVMGetMDKindIDInContext(e->c, "noalias", 7);
+    unsigned a = LLVMGetMDKindIDInContext(e->c, "alias.scope", 11),
+             b = LLVMGetMDKindIDInContext(e->c, "noalias", 7);
     for (uint32_t i = 0; i < e->accesses.n; i++) {
         LLVMSetMetadata(e->accesses.data[i].inst, a, is[e->accesses.data[i].scope]);
         if (n > 1) LLVMSetMetadata(e->accesses.data[i].inst, b, is_not[e->accesses.data[i].scope]);

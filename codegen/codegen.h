@@ -65,7 +65,7 @@ const char *manifest_write(Arena *a, const FileEntry *entries, uint32_t n, const
 /* The whole way: kernels of all entries, the manifest, an object, a shared object with the hash behind it, in
  * one file that appears at `path` when it is complete. `entries` need their names and plans. NULL or what is
  * wrong; *is_io: the file system's fault. */
-const char *file_write(Arena *a, FileEntry *entries, uint32_t n, const TargetInfo *t, const char *program, const char *path,
-                       bool *is_io);
+const char *file_write(Arena *a, FileEntry *entries, uint32_t n, const TargetInfo *t, const char *program,
+                       const char *path, bool *is_io);
 
 #endif

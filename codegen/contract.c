@@ -12,7 +12,6 @@
 #include "contract.h"
 
 #include <string.h>
-#include <stdlib.h>
 
 enum { INDICES = 2 * MAX_RANK };
 
@@ -29,10 +28,13 @@ typedef struct Digits {
 typedef struct Factor {
     uint32_t arg;
     uint8_t dtype;
-    Size base;                           /* offset at index 0 ...                        */
+    Size base; /* offset at index 0 ...                        */
     uint32_t n_atoms;
-    struct { ExprId atom; Size coef; } atoms[AFFINE_MAX * 2]; /* ... and of the counters around */
-    Size stride[INDICES];                /* by index of the node                         */
+    struct {
+        ExprId atom;
+        Size coef;
+    } atoms[AFFINE_MAX * 2]; /* ... and of the counters around */
+    Size stride[INDICES];    /* by index of the node                         */
     Digits points, terms;
 } Factor;
 
@@ -52,25 +54,52 @@ typedef struct Contract {
     Axes batch, m, n, k;
     Factor rows, cols;
     FewPath few;
-    bool few_only, x_direct;             /* never many rows; the rows are read as they lie */
-    V M, N, K, nm, nn, is_few;
-    V a, b, c, x, row, col, ka, kb;      /* in scratch                                   */
-    V idx[INDICES];                      /* the point at hand                            */
+    bool few_only, x_direct; /* never many rows; the rows are read as they lie */
+    V M, N, K, nm, nn;
+    V is_few, is_near;              /* i1: few rows; all terms fit the slots        */
+    V a, b, c, x, row, col, ka, kb; /* in scratch                                   */
+    V idx[INDICES];                 /* the point at hand                            */
 } Contract;
 
 /* ---- the shape ---------------------------------------------------------------------------------- */
 
-/* Of the f32 micro kernels all vector registers are sums but the few that hold factors. Packed blocks: at
- * K = 768 (f32) or 1024 (bf16) the rows of a rectangle are packed once for all its neighbours. */
+/* Of the f32 micro kernels all vector registers are sums but the few that hold factors. What is packed at
+ * once fills about half of 2 MiB of L2. */
 Blocking contract_blocking(const Emit *e, bool amx) {
-    static const Blocking tiles = {.amx = true, .lanes = 16, .strip = 32, .micro = 32, .tile_rows = 64, .tile_cols = 32,
-                                   .rows = 512, .cols = 256, .part_rows = 32, .part_cols = 128, .slots = 4};
-    static const Blocking wide = {.lanes = 16, .strip = 32, .micro = 14, .tile_rows = 56, .tile_cols = 32,
-                                  .rows = 224, .cols = 256, .part_rows = 56, .part_cols = 256, .slots = 3};
-    static const Blocking narrow = {.lanes = 8, .strip = 16, .micro = 6, .tile_rows = 48, .tile_cols = 32,
-                                    .rows = 192, .cols = 256, .part_rows = 48, .part_cols = 256, .slots = 3};
-    static Blocking ex; ex=tiles; if(getenv("ROWS"))ex.rows=(uint32_t)atoi(getenv("ROWS")); if(getenv("COLS"))ex.cols=(uint32_t)atoi(getenv("COLS")); if(getenv("PARTC"))ex.part_cols=(uint32_t)atoi(getenv("PARTC"));if(getenv("SLOTS"))ex.slots=(uint32_t)atoi(getenv("SLOTS"));
-    if(amx)return ex;
+    static const Blocking tiles = {.amx = true,
+                                   .lanes = 16,
+                                   .strip = 16,
+                                   .micro = 32,
+                                   .tile_rows = 64,
+                                   .tile_cols = 32,
+                                   .rows = 512,
+                                   .near_cols = 128,
+                                   .cols = 1024,
+                                   .part_rows = 32,
+                                   .part_cols = 128,
+                                   .slots = 4};
+    static const Blocking wide = {.lanes = 16,
+                                  .strip = 32,
+                                  .micro = 14,
+                                  .tile_rows = 56,
+                                  .tile_cols = 32,
+                                  .rows = 224,
+                                  .near_cols = 256,
+                                  .cols = 512,
+                                  .part_rows = 56,
+                                  .part_cols = 512,
+                                  .slots = 3};
+    static const Blocking narrow = {.lanes = 8,
+                                    .strip = 16,
+                                    .micro = 6,
+                                    .tile_rows = 48,
+                                    .tile_cols = 32,
+                                    .rows = 192,
+                                    .near_cols = 256,
+                                    .cols = 512,
+                                    .part_rows = 48,
+                                    .part_cols = 512,
+                                    .slots = 3};
     return amx ? tiles : e->lanes == 16 ? wide : narrow;
 }
 
@@ -87,7 +116,8 @@ static bool add_atom(Emit *e, Factor *f, ExprId atom, Size coef) {
         f->stride[x->i] = size_add(e->g->sizes, f->stride[x->i], coef);
         return f->stride[x->i] != 0;
     }
-    if ((x->op != X_LVL && x->op != X_POS) || f->n_atoms == sizeof f->atoms / sizeof *f->atoms) return false;
+    if ((x->op != X_LVL && x->op != X_POS) || f->n_atoms == sizeof f->atoms / sizeof *f->atoms)
+        return false;
     f->atoms[f->n_atoms].atom = atom;
     f->atoms[f->n_atoms++].coef = coef;
     return true;
@@ -108,7 +138,8 @@ static bool factor_of(Emit *e, ExprId read, Factor *f) {
         if (!expr_affine(e->g, expr_arg(e->g, read, i), &a)) return false;
         f->base = size_add(e->g->sizes, f->base, times(e, a.konst, stride));
         for (uint32_t j = 0; j < a.n; j++)
-            if (!add_atom(e, f, a.atom[j], size_ground(e->g->sizes, times(e, a.coef[j], stride)))) return false;
+            if (!add_atom(e, f, a.atom[j], size_ground(e->g->sizes, times(e, a.coef[j], stride))))
+                return false;
         stride = size_ground(e->g->sizes, times(e, stride, v->dims[i]));
     }
     f->base = size_ground(e->g->sizes, f->base);
@@ -129,22 +160,28 @@ static void digits_of(Contract *c, const Factor *f, const Axes *a, Digits *d) {
     for (uint32_t i = 0; i < a->n; i++) {
         Digit next = {c->size[a->axis[i]], f->stride[a->axis[i]]};
         Digit *last = d->n ? &d->d[d->n - 1] : NULL;
-        if (last && last->stride == size_ground(c->e->g->sizes, times(c->e, next.size, next.stride)))
-            *last = (Digit){size_ground(c->e->g->sizes, times(c->e, last->size, next.size)), next.stride};
+        if (last &&
+            last->stride == size_ground(c->e->g->sizes, times(c->e, next.size, next.stride)))
+            *last = (Digit){size_ground(c->e->g->sizes, times(c->e, last->size, next.size)),
+                            next.stride};
         else
             d->d[d->n++] = next;
     }
     if (!d->n) d->d[d->n++] = (Digit){number(c->e, 1), number(c->e, 0)};
 }
 
-static bool one_run(Contract *c, const Digits *d) { return d->n == 1 && is_number(c->e, d->d[0].stride, 1); }
+static bool one_run(Contract *c, const Digits *d) {
+    return d->n == 1 && is_number(c->e, d->d[0].stride, 1);
+}
 
 static void choose_few(Contract *c) {
     int64_t m;
     bool known = size_is_num(c->e->g->sizes, c->m.total, &m);
     if (known && m > FEW_ROWS) return;
-    if (one_run(c, &c->cols.terms)) c->few = FEW_DOT;
-    else if (one_run(c, &c->cols.points) && c->cols.terms.n == 1) c->few = FEW_AXPY;
+    if (one_run(c, &c->cols.terms))
+        c->few = FEW_DOT;
+    else if (one_run(c, &c->cols.points) && c->cols.terms.n == 1)
+        c->few = FEW_AXPY;
     c->few_only = known && c->few != FEW_NONE;
     c->x_direct = c->rows.dtype == DT_F32 && one_run(c, &c->rows.terms);
 }
@@ -156,10 +193,12 @@ static bool shape_of(Contract *c) {
     const ValueInfo *out = graph_value(e->g, n->out);
     c->rank = out->rank;
     for (uint32_t i = 0; i < out->rank + n->n_extra; i++)
-        c->size[i] = size_ground(e->g->sizes, i < out->rank ? out->dims[i] : n->extra[i - out->rank]);
+        c->size[i] =
+            size_ground(e->g->sizes, i < out->rank ? out->dims[i] : n->extra[i - out->rank]);
     if (!p->n_m || !p->n_n || !p->n_k) return false;
     bool swap = p->m[p->n_m - 1] > p->n[p->n_n - 1];
-    if (!factor_of(e, swap ? p->b : p->a, &c->rows) || !factor_of(e, swap ? p->a : p->b, &c->cols)) return false;
+    if (!factor_of(e, swap ? p->b : p->a, &c->rows) || !factor_of(e, swap ? p->a : p->b, &c->cols))
+        return false;
     if (!axes_of(c, &c->batch, p->batch, p->n_batch) || !axes_of(c, &c->k, p->k, p->n_k) ||
         !axes_of(c, &c->m, swap ? p->n : p->m, swap ? p->n_n : p->n_m) ||
         !axes_of(c, &c->n, swap ? p->m : p->n, swap ? p->n_m : p->n_n))
@@ -169,7 +208,8 @@ static bool shape_of(Contract *c) {
     digits_of(c, &c->cols, &c->n, &c->cols.points);
     digits_of(c, &c->cols, &c->k, &c->cols.terms);
     for (uint32_t i = 1; i < e->k->members.n; i++)
-        if (graph_value(e->g, graph_node(e->g, e->k->members.data[i].node)->out)->rank != c->rank) return false;
+        if (graph_value(e->g, graph_node(e->g, e->k->members.data[i].node)->out)->rank != c->rank)
+            return false;
     choose_few(c);
     return true;
 }
@@ -205,7 +245,9 @@ static Size lay_out(Contract *c) {
     c->c = at_byte(e, &used, (rows + 2 * bl->lanes) * 4 * contract_ld(bl));
     if (!c->few_only) {
         c->a = at_byte(e, &used, bytes * bl->slots * contract_row_slot(bl));
-        c->b = at_byte(e, &used, bytes * bl->slots * contract_col_slot(bl));
+        int64_t near = (int64_t)bl->slots * contract_col_slot(bl),
+                far = (int64_t)bl->cols * K_BLOCK;
+        c->b = at_byte(e, &used, bytes * (near > far ? near : far));
     }
     if (c->few == FEW_NONE || c->x_direct) return number(e, used);
     c->x = at_byte(e, &used, 0);
@@ -336,9 +378,9 @@ static void finish(Contract *c, V sums, V m0, V m1, V n0, V n1) {
 
 /* A rectangle: rows m0 + [0, rows), columns n0 + [0, cols), at the batch point at hand. */
 typedef struct Rect {
-    V a, b;              /* the factors there */
+    V a, b; /* the factors there */
     V m0, rows, n0, cols;
-    V same;              /* i1: its rows are those packed already */
+    V same; /* i1: its rows are those packed already */
 } Rect;
 
 /* Packs terms k0 .. k0 + kn of both factors. */
@@ -395,7 +437,8 @@ static void few_sums(Contract *c, const Rect *r, V x, V s, V cols, V to) {
 static void many_sums(Contract *c, V q, V rows, V s, V cols, V kn, V first, V to) {
     Emit *e = c->e;
     LLVMTypeRef t = c->bl.amx ? e->i16 : e->f32;
-    V a = k_elem(e, t, c->a, k_mul(e, q, k_num(e, K_BLOCK))), b = k_elem(e, t, c->b, k_mul(e, s, k_num(e, K_BLOCK)));
+    V a = k_elem(e, t, c->a, k_mul(e, q, k_num(e, K_BLOCK))),
+      b = k_elem(e, t, c->b, k_mul(e, s, k_num(e, K_BLOCK)));
     V args[] = {a, b, to, rows, cols, kn, first};
     fun_call(e, c->bl.amx ? contract_product_amx(e, &c->bl) : contract_product(e, &c->bl), args, 7);
 }
@@ -410,14 +453,20 @@ typedef struct Place {
 static Place place_of(Contract *c, V at) {
     Emit *e = c->e;
     V per = k_mul(e, c->nm, c->nn), group = k_num(e, c->bl.rows / c->bl.tile_rows);
-    V batch = k_div(e, at, per), in = k_sub(e, at, k_mul(e, batch, per)), left = k_sub(e, e->end, at);
+    V batch = k_div(e, at, per), in = k_sub(e, at, k_mul(e, batch, per)),
+      left = k_sub(e, e->end, at);
     V size = k_mul(e, c->nn, group), g = k_div(e, in, size), first = k_mul(e, g, group);
     in = k_sub(e, in, k_mul(e, g, size));
     V high = k_min(e, group, k_sub(e, c->nm, first));
     V jn = k_div(e, in, high), im = k_sub(e, in, k_mul(e, jn, high));
     /* Whole columns of the group, or the rest of one. */
     V whole = k_and(e, k_eq(e, im, k_num(e, 0)), k_le(e, high, left));
-    V wide = k_min(e, k_div(e, left, high), k_min(e, k_sub(e, c->nn, jn), k_num(e, c->bl.cols / c->bl.tile_cols)));
+    V most_cols =
+        LLVMBuildSelect(e->b, c->is_near, k_num(e, c->bl.near_cols), k_num(e, c->bl.cols), "");
+    if (c->few != FEW_NONE)
+        most_cols = LLVMBuildSelect(e->b, c->is_few, k_num(e, c->bl.cols), most_cols, "");
+    V wide = k_min(e, k_sub(e, c->nn, jn), k_div(e, most_cols, k_num(e, c->bl.tile_cols)));
+    wide = k_min(e, wide, k_div(e, left, high));
     V h = LLVMBuildSelect(e->b, whole, high, k_min(e, k_sub(e, high, im), left), "");
     V w = LLVMBuildSelect(e->b, whole, wide, k_num(e, 1), "");
     V m0 = k_mul(e, k_add(e, first, im), k_num(e, c->bl.tile_rows));
@@ -431,11 +480,14 @@ static bool does_many(const Contract *c) { return !c->few_only; }
 /* One piece: its sums over kn terms from k0 on, and when they are the last what follows. */
 static void piece(Contract *c, const Rect *r, V x, V q, V s, V wide, V k0, V kn) {
     Emit *e = c->e;
-    V rows = k_min(e, k_sub(e, r->rows, q), k_num(e, c->bl.part_rows)), cols = k_min(e, k_sub(e, r->cols, s), wide);
+    V rows = k_min(e, k_sub(e, r->rows, q), k_num(e, c->bl.part_rows)),
+      cols = k_min(e, k_sub(e, r->cols, s), wide);
     /* Sums that wait for more terms have each their place. */
-    V waits = k_add(e, k_mul(e, q, k_num(e, contract_ld(&c->bl))), s), first = k_eq(e, k0, k_num(e, 0));
+    V waits = k_add(e, k_mul(e, q, k_num(e, contract_ld(&c->bl))), s),
+      first = k_eq(e, k0, k_num(e, 0));
     V last = k_eq(e, k_add(e, k0, kn), c->K);
-    V to = k_elem(e, e->f32, c->c, LLVMBuildSelect(e->b, k_and(e, first, last), k_num(e, 0), waits, ""));
+    V to = k_elem(e, e->f32, c->c,
+                  LLVMBuildSelect(e->b, k_and(e, first, last), k_num(e, 0), waits, ""));
     If which = {0};
     if (does_few(c) && does_many(c)) which = if_begin(e, c->is_few);
     if (does_few(c)) few_sums(c, r, x, s, cols, to);
@@ -452,7 +504,9 @@ static void rectangle(Contract *c, const Rect *r) {
     Emit *e = c->e;
     offsets(c, c->row, r->m0, r->rows, &c->rows.points);
     offsets(c, c->col, r->n0, r->cols, &c->cols.points);
-    V x = emit_var(e, e->ptr, r->a), span = k_num(e, (int64_t)c->bl.slots * K_BLOCK), wide = k_num(e, c->bl.part_cols);
+    V x = emit_var(e, e->ptr, r->a), span;
+    V wide = k_num(e, c->bl.part_cols);
+    span = LLVMBuildSelect(e->b, c->is_near, c->K, k_num(e, K_BLOCK), "");
     if (does_few(c)) {
         If few = if_begin(e, c->is_few);
         emit_set(e, x, few_rows(c, r));
@@ -466,7 +520,8 @@ static void rectangle(Contract *c, const Rect *r) {
     while_test(e, &terms, k_lt(e, k0, c->K));
     V kn = k_min(e, k_sub(e, c->K, k0), span);
     if (does_many(c)) {
-        If many = if_begin(e, does_few(c) ? LLVMBuildNot(e->b, c->is_few, "") : LLVMConstInt(e->i1, 1, false));
+        If many = if_begin(e, does_few(c) ? LLVMBuildNot(e->b, c->is_few, "")
+                                          : LLVMConstInt(e->i1, 1, false));
         pack(c, r, k0, kn);
         if_end(e, &many);
     }
@@ -493,8 +548,14 @@ static void at_place(Contract *c, const Place *p, const Kept *kept) {
     split_point(c, &c->batch, p->batch);
     V m1 = k_min(e, c->M, k_add(e, p->m0, k_mul(e, p->h, k_num(e, c->bl.tile_rows))));
     V n1 = k_min(e, c->N, k_add(e, p->n0, k_mul(e, p->w, k_num(e, c->bl.tile_cols))));
-    Rect r = {factor_at(c, &c->rows), factor_at(c, &c->cols), p->m0, k_sub(e, m1, p->m0), p->n0, k_sub(e, n1, p->n0), NULL};
-    r.same = k_le(e, c->K, k_num(e, (int64_t)c->bl.slots * K_BLOCK));
+    Rect r = {factor_at(c, &c->rows),
+              factor_at(c, &c->cols),
+              p->m0,
+              k_sub(e, m1, p->m0),
+              p->n0,
+              k_sub(e, n1, p->n0),
+              NULL};
+    r.same = c->is_near;
     V *var = (V[]){kept->batch, kept->m0, kept->rows}, *now = (V[]){p->batch, p->m0, r.rows};
     for (uint32_t i = 0; i < 3; i++) {
         r.same = k_and(e, r.same, k_eq(e, emit_get(e, e->i64, var[i]), now[i]));
@@ -513,6 +574,7 @@ static void build(Contract *c) {
     c->K = emit_size(e, c->k.total);
     c->nm = k_ceil(e, c->M, c->bl.tile_rows);
     c->nn = k_ceil(e, c->N, c->bl.tile_cols);
+    c->is_near = k_le(e, c->K, k_num(e, (int64_t)c->bl.slots * K_BLOCK));
     c->is_few = k_le(e, c->M, k_num(e, FEW_ROWS));
     bool tile_unit = c->bl.amx && !c->few_only;
     if (tile_unit) contract_amx_begin(e);
@@ -535,7 +597,8 @@ const char *contract_emit(Emit *e) {
     if (e->lanes != 8 && e->lanes != 16) return emit_declined;
     if (!shape_of(&c)) return emit_declined;
     c.bl = contract_blocking(e, e->amx && (c.rows.dtype == DT_BF16 || c.cols.dtype == DT_BF16));
-    Size grid = times(e, times(e, c.batch.total, tiles(e, c.m.total, c.bl.tile_rows)), tiles(e, c.n.total, c.bl.tile_cols));
+    Size grid = times(e, times(e, c.batch.total, tiles(e, c.m.total, c.bl.tile_rows)),
+                      tiles(e, c.n.total, c.bl.tile_cols));
     if (!grid) return emit_declined;
     fun_no_calls(e, e->fn);
     e->code->grid = grid;

@@ -17,21 +17,23 @@
 enum { K_BLOCK = 256, FEW_ROWS = 8, LD_PAD = 16 };
 
 /* Blocks of one target. A tile is tile_rows x tile_cols of the result; a range of tiles is computed in
- * rectangles of at most rows x cols, for which `slots` blocks of terms of both factors are packed at once
- * (they fill most of L2), and these in pieces of part_rows x part_cols, which are finished while they are
- * at hand. */
+ * rectangles. When the whole sum fits `slots` blocks of terms, they are rows x near_cols: all terms are
+ * packed, the rows once for all their neighbours. Else they are rows x cols, one block of terms at a time.
+ * Both are computed in pieces of part_rows x part_cols, which are finished while they are at hand. */
 typedef struct Blocking {
     bool amx;
-    uint32_t lanes;          /* of a vector of f32                                       */
-    uint32_t strip;          /* columns of a packed strip: two vectors                   */
-    uint32_t micro;          /* rows of the product kept in registers                    */
-    uint32_t tile_rows, tile_cols, rows, cols, part_rows, part_cols, slots;
+    uint32_t lanes; /* of a vector of f32                                       */
+    uint32_t strip; /* columns of a packed strip: two vectors, or a tile's     */
+    uint32_t micro; /* rows of the product kept in registers                    */
+    uint32_t tile_rows, tile_cols, rows, near_cols, cols, part_rows, part_cols, slots;
 } Blocking;
 Blocking contract_blocking(const Emit *e, bool amx);
 static inline uint32_t contract_ld(const Blocking *bl) { return bl->cols + LD_PAD; }
 /* Packed numbers from one block of terms to the next. Rows are written in squares: a vector more. */
-static inline uint32_t contract_row_slot(const Blocking *bl) { return (bl->rows + 2 * bl->lanes) * K_BLOCK; }
-static inline uint32_t contract_col_slot(const Blocking *bl) { return (bl->cols + bl->strip) * K_BLOCK; }
+static inline uint32_t contract_row_slot(const Blocking *bl) {
+    return (bl->rows + 2 * bl->lanes) * K_BLOCK;
+}
+static inline uint32_t contract_col_slot(const Blocking *bl) { return bl->near_cols * K_BLOCK; }
 
 typedef struct Fun {
     V fn;
@@ -50,8 +52,9 @@ V fun_call(Emit *e, Fun f, V *args, uint32_t n);
 /* offsets(i64 *dst, start, count, n, const i64 *size, const i64 *stride): the offset of each of `count`
  * points of a flattened index from `start` on, whose n digits have these sizes and strides. */
 Fun contract_offsets(Emit *e);
-/* pack_rows(dst, ld, src, const i64 *row, n_rows, const i64 *k, kc): dst[r*ld + k], numbers at
- * src[row[r] + k[k]]; dst f32 or (bf16) bf16, filled up with zeros to a multiple of 32 terms. */
+/* pack_rows(dst, ld, src, const i64 *row, n_rows, const i64 *k, kc): numbers at src[row[r] + k[k]]. f32:
+ * dst[r*ld + k]. bf16: tiles [r/16][k/32][16][32] of rows of K_BLOCK, filled up with zeros to a multiple of 32
+ * terms. */
 Fun contract_pack_rows(Emit *e, const Blocking *bl, uint8_t src, bool bf16);
 /* pack_cols(dst, src, const i64 *col, n_cols, const i64 *k, kc): strips of bl->strip columns, each
  * K_BLOCK*strip numbers: [k][strip] of f32, or (bf16) [k/2][strip][2], zeros as above. */
@@ -71,7 +74,9 @@ void contract_amx_end(Emit *e);   /* gives the tile unit back    */
 static inline V k_add(Emit *e, V a, V b) { return LLVMBuildAdd(e->b, a, b, ""); }
 static inline V k_sub(Emit *e, V a, V b) { return LLVMBuildSub(e->b, a, b, ""); }
 static inline V k_mul(Emit *e, V a, V b) { return LLVMBuildMul(e->b, a, b, ""); }
-static inline V k_div(Emit *e, V a, V b) { return LLVMBuildUDiv(e->b, a, b, ""); } /* of a >= 0, b > 0 */
+static inline V k_div(Emit *e, V a, V b) {
+    return LLVMBuildUDiv(e->b, a, b, "");
+} /* of a >= 0, b > 0 */
 static inline V k_lt(Emit *e, V a, V b) { return LLVMBuildICmp(e->b, LLVMIntSLT, a, b, ""); }
 static inline V k_le(Emit *e, V a, V b) { return LLVMBuildICmp(e->b, LLVMIntSLE, a, b, ""); }
 static inline V k_eq(Emit *e, V a, V b) { return LLVMBuildICmp(e->b, LLVMIntEQ, a, b, ""); }
@@ -79,7 +84,9 @@ static inline V k_and(Emit *e, V a, V b) { return LLVMBuildAnd(e->b, a, b, ""); 
 static inline V k_min(Emit *e, V a, V b) { return LLVMBuildSelect(e->b, k_lt(e, a, b), a, b, ""); }
 static inline V k_num(Emit *e, int64_t n) { return emit_const(e, n); }
 /* ceil(a / n) for n > 0 */
-static inline V k_ceil(Emit *e, V a, int64_t n) { return k_div(e, k_add(e, a, k_num(e, n - 1)), k_num(e, n)); }
+static inline V k_ceil(Emit *e, V a, int64_t n) {
+    return k_div(e, k_add(e, a, k_num(e, n - 1)), k_num(e, n));
+}
 V k_elem(Emit *e, LLVMTypeRef t, V ptr, V index); /* address of ptr[index] */
 V k_load(Emit *e, LLVMTypeRef t, V ptr, uint32_t align);
 void k_store(Emit *e, V x, V ptr, uint32_t align);
@@ -91,6 +98,8 @@ uint32_t k_bytes(uint8_t dtype);
 /* n stored numbers from ptr[0] as floats; mask NULL: all of them, else zeros where it is off. */
 V k_load_real(Emit *e, V ptr, uint8_t dtype, uint32_t n, V mask);
 V k_fma(Emit *e, V a, V b, V c);
+void k_prefetch(Emit *e,
+                V ptr); /* into L2: more can be under way than into L1; ptr may point anywhere */
 
 typedef struct If {
     LLVMBasicBlockRef other, after;

@@ -1,6 +1,6 @@
 /* Products of packed bf16 blocks with the tile unit (AMX): 32x32 numbers in four tiles, sums in f32.
- * Rows are packed [r][k], columns in strips [k/2][32][2]. The tile loads of a step stand between its
- * products, which measured a tenth faster than loads first. */
+ * Both factors are packed tile by tile: 16 rows of 32 terms, and 16 pairs of terms of 16 columns. The tile
+ * loads of a step stand between its products, which measured a tenth faster than loads first. */
 #include "contract.h"
 
 enum { TILE = 16, TERMS = 32 }; /* rows of a tile, terms of a step */
@@ -23,7 +23,10 @@ void contract_amx_begin(Emit *e) {
     if (!shape) {
         V byte[64];
         for (uint32_t i = 0; i < 64; i++) { /* palette 1; eight tiles of 16 rows of 64 bytes */
-            unsigned long long b = i == 0 ? 1 : i >= 16 && i < 32 && i % 2 == 0 ? 64 : i >= 48 && i < 56 ? TILE : 0;
+            unsigned long long b = i == 0                            ? 1
+                                   : i >= 16 && i < 32 && i % 2 == 0 ? 64
+                                   : i >= 48 && i < 56               ? TILE
+                                                                     : 0;
             byte[i] = LLVMConstInt(i8, b, false);
         }
         shape = LLVMAddGlobal(e->m, t, "rwkvc.tiles");
@@ -47,15 +50,17 @@ static void sums(Emit *e, const Tiles *p, uint32_t n, V c, const char *name) {
     int64_t ld = contract_ld(p->bl);
     for (uint32_t i = 0; i < n; i++)
         for (uint32_t j = 0; j < 2; j++)
-            tile_memory(e, name, 2 * i + j, k_elem(e, e->f32, c, k_num(e, i * TILE * ld + j * TILE)), 4 * ld);
+            tile_memory(e, name, 2 * i + j,
+                        k_elem(e, e->f32, c, k_num(e, i * TILE * ld + j * TILE)), 4 * ld);
 }
 
 /* n tiles of rows from row r on, two of columns at strip s; block kb of terms, of which there are kc. */
 static void block(Emit *e, const Tiles *p, uint32_t n, V r, V s, V kb, V kc, V first) {
     const Blocking *bl = p->bl;
     V a = k_add(e, k_mul(e, r, k_num(e, K_BLOCK)), k_mul(e, kb, k_num(e, contract_row_slot(bl))));
-    V b = k_add(e, k_mul(e, s, k_num(e, (int64_t)K_BLOCK * bl->strip)), k_mul(e, kb, k_num(e, contract_col_slot(bl))));
-    V c = k_add(e, k_mul(e, r, k_num(e, contract_ld(bl))), k_mul(e, s, k_num(e, bl->strip)));
+    V b = k_add(e, k_mul(e, s, k_num(e, (int64_t)K_BLOCK * 2 * TILE)),
+                k_mul(e, kb, k_num(e, contract_col_slot(bl))));
+    V c = k_add(e, k_mul(e, r, k_num(e, contract_ld(bl))), k_mul(e, s, k_num(e, 2 * TILE)));
     a = k_elem(e, e->i16, p->rows, a);
     b = k_elem(e, e->i16, p->cols, b);
     c = k_elem(e, e->f32, p->c, c);
@@ -68,13 +73,14 @@ static void block(Emit *e, const Tiles *p, uint32_t n, V r, V s, V kb, V kc, V f
     }
     if_end(e, &again);
     Loop l = loop_begin(e, k_num(e, 0), kc, TERMS);
-    V ak = k_elem(e, e->i16, a, l.i), bk = k_elem(e, e->i16, b, k_mul(e, l.i, k_num(e, bl->strip)));
+    V step = k_mul(e, l.i, k_num(e, TILE)), ak = k_elem(e, e->i16, a, step),
+      bk = k_elem(e, e->i16, b, step);
     for (uint32_t i = 0; i < n; i++) {
         V row = k_elem(e, e->i16, ak, k_num(e, (int64_t)i * TILE * K_BLOCK));
-        tile_memory(e, "llvm.x86.tileloadd64", 4 + i, row, 2 * K_BLOCK);
+        tile_memory(e, "llvm.x86.tileloadd64", 4 + i, row, 2 * TERMS);
         for (uint32_t j = 0; j < 2; j++) {
-            V col = k_elem(e, e->i16, bk, k_num(e, (int64_t)j * 2 * TILE));
-            if (i == 0) tile_memory(e, "llvm.x86.tileloadd64", 6 + j, col, 4 * (int64_t)bl->strip);
+            V col = k_elem(e, e->i16, bk, k_num(e, (int64_t)j * K_BLOCK * TILE));
+            if (i == 0) tile_memory(e, "llvm.x86.tileloadd64", 6 + j, col, 4 * TILE);
             tile_product(e, 2 * i + j, 4 + i, 6 + j);
         }
     }
@@ -87,7 +93,7 @@ static void row_of_blocks(Emit *e, const Tiles *p, uint32_t n, V r) {
     Loop k = loop_begin(e, k_num(e, 0), p->k, K_BLOCK);
     V kc = k_min(e, k_sub(e, p->k, k.i), k_num(e, K_BLOCK)), kb = k_div(e, k.i, k_num(e, K_BLOCK));
     V first = k_and(e, p->first, k_eq(e, k.i, k_num(e, 0)));
-    Loop s = loop_begin(e, k_num(e, 0), k_ceil(e, p->n_cols, p->bl->strip), 1);
+    Loop s = loop_begin(e, k_num(e, 0), k_ceil(e, p->n_cols, 2 * TILE), 1);
     block(e, p, n, r, s.i, kb, kc, first);
     loop_end(e, &s);
     loop_end(e, &k);

@@ -45,7 +45,9 @@ V fun_call(Emit *e, Fun f, V *args, uint32_t n) {
     return LLVMBuildCall2(e->b, f.type, f.fn, args, n, "");
 }
 
-V k_elem(Emit *e, LLVMTypeRef t, V ptr, V index) { return LLVMBuildGEP2(e->b, t, ptr, &index, 1, ""); }
+V k_elem(Emit *e, LLVMTypeRef t, V ptr, V index) {
+    return LLVMBuildGEP2(e->b, t, ptr, &index, 1, "");
+}
 
 V k_load(Emit *e, LLVMTypeRef t, V ptr, uint32_t align) {
     V v = LLVMBuildLoad2(e->b, t, ptr, "");
@@ -53,9 +55,13 @@ V k_load(Emit *e, LLVMTypeRef t, V ptr, uint32_t align) {
     return v;
 }
 
-void k_store(Emit *e, V x, V ptr, uint32_t align) { LLVMSetAlignment(LLVMBuildStore(e->b, x, ptr), align); }
+void k_store(Emit *e, V x, V ptr, uint32_t align) {
+    LLVMSetAlignment(LLVMBuildStore(e->b, x, ptr), align);
+}
 
-V k_load_i64(Emit *e, V ptr, V index) { return k_load(e, e->i64, k_elem(e, e->i64, ptr, index), 8); }
+V k_load_i64(Emit *e, V ptr, V index) {
+    return k_load(e, e->i64, k_elem(e, e->i64, ptr, index), 8);
+}
 
 LLVMTypeRef k_vec(LLVMTypeRef t, uint32_t lanes) { return LLVMVectorType(t, lanes); }
 
@@ -82,7 +88,8 @@ V k_load_real(Emit *e, V ptr, uint8_t dtype, uint32_t n, V mask) {
     if (dtype == DT_F32) return v;
     if (dtype == DT_F16) {
         LLVMTypeRef half = n == 1 ? e->f16 : k_vec(e->f16, n);
-        return LLVMBuildFPExt(e->b, LLVMBuildBitCast(e->b, v, half, ""), n == 1 ? e->f32 : k_vec(e->f32, n), "");
+        return LLVMBuildFPExt(e->b, LLVMBuildBitCast(e->b, v, half, ""),
+                              n == 1 ? e->f32 : k_vec(e->f32, n), "");
     }
     LLVMTypeRef wide = n == 1 ? e->i32 : k_vec(e->i32, n);
     V sixteen = LLVMConstInt(e->i32, 16, false);
@@ -97,8 +104,16 @@ V k_fma(Emit *e, V a, V b, V c) {
     return emit_intrinsic(e, "llvm.fma", &t, 1, args, 3);
 }
 
+void k_prefetch(Emit *e, V ptr) {
+    V read = LLVMConstInt(e->i32, 0, false), l2 = LLVMConstInt(e->i32, 2, false),
+      data = LLVMConstInt(e->i32, 1, false);
+    V args[4] = {ptr, read, l2, data};
+    emit_intrinsic(e, "llvm.prefetch", &e->ptr, 1, args, 4);
+}
+
 If if_begin(Emit *e, V cond) {
-    If i = {LLVMAppendBasicBlockInContext(e->c, e->fn, ""), LLVMAppendBasicBlockInContext(e->c, e->fn, ""), false};
+    If i = {LLVMAppendBasicBlockInContext(e->c, e->fn, ""),
+            LLVMAppendBasicBlockInContext(e->c, e->fn, ""), false};
     LLVMBasicBlockRef then = LLVMAppendBasicBlockInContext(e->c, e->fn, "");
     LLVMBuildCondBr(e->b, cond, then, i.other);
     LLVMPositionBuilderAtEnd(e->b, then);
@@ -121,7 +136,8 @@ void if_end(Emit *e, If *i) {
 }
 
 While while_begin(Emit *e) {
-    While w = {LLVMAppendBasicBlockInContext(e->c, e->fn, ""), LLVMAppendBasicBlockInContext(e->c, e->fn, "")};
+    While w = {LLVMAppendBasicBlockInContext(e->c, e->fn, ""),
+               LLVMAppendBasicBlockInContext(e->c, e->fn, "")};
     LLVMBuildBr(e->b, w.head);
     LLVMPositionBuilderAtEnd(e->b, w.head);
     return w;

@@ -16,7 +16,8 @@ static V digits_offset(Emit *e, V p, V n, V size, V stride, V *last) {
     {
         V d = k_sub(e, k_sub(e, n, k_num(e, 1)), l.i), r = emit_get(e, e->i64, rest);
         V s = k_load_i64(e, size, d), q = k_div(e, r, s), digit = k_sub(e, r, k_mul(e, q, s));
-        emit_set(e, sum, k_add(e, emit_get(e, e->i64, sum), k_mul(e, digit, k_load_i64(e, stride, d))));
+        emit_set(e, sum,
+                 k_add(e, emit_get(e, e->i64, sum), k_mul(e, digit, k_load_i64(e, stride, d))));
         V first = k_eq(e, l.i, k_num(e, 0));
         emit_set(e, tail, LLVMBuildSelect(e->b, first, digit, emit_get(e, e->i64, tail), ""));
         emit_set(e, rest, q);
@@ -68,8 +69,11 @@ static V contiguous(Emit *e, V off, V from, V n) {
 
 /* bf16 bits as i16 (round to nearest, ties to even). Only vectors are converted by an instruction. */
 static V to_bf16(Emit *e, V x, uint32_t n) {
-    if (n == 1) return LLVMBuildExtractElement(e->b, to_bf16(e, emit_splat(e, 4, x), 4), LLVMConstInt(e->i32, 0, false), "");
-    return LLVMBuildBitCast(e->b, LLVMBuildFPTrunc(e->b, x, k_vec(e->bf16, n), ""), k_vec(e->i16, n), "");
+    if (n == 1)
+        return LLVMBuildExtractElement(e->b, to_bf16(e, emit_splat(e, 4, x), 4),
+                                       LLVMConstInt(e->i32, 0, false), "");
+    return LLVMBuildBitCast(e->b, LLVMBuildFPTrunc(e->b, x, k_vec(e->bf16, n), ""),
+                            k_vec(e->i16, n), "");
 }
 
 /* n bf16 numbers at src: as stored, or rounded. */
@@ -111,7 +115,9 @@ typedef struct Pack {
     bool bf16;
 } Pack;
 
-static V source(Emit *e, const Pack *p, V offset) { return k_elem(e, k_storage(e, p->dtype), p->src, offset); }
+static V source(Emit *e, const Pack *p, V offset) {
+    return k_elem(e, k_storage(e, p->dtype), p->src, offset);
+}
 
 /* Offset of point i, of the last one when there is no such. */
 static V point(Emit *e, const Pack *p, V i) {
@@ -129,30 +135,45 @@ static void pack_terms(Emit *e, Pack *p) {
 
 /* Stores number x (float) or zero (x = NULL) at dst[i]. */
 static void put(Emit *e, const Pack *p, V i, V x) {
-    if (!p->bf16) k_store(e, x ? x : emit_f32(e, 0), k_elem(e, e->f32, p->dst, i), 4);
-    else k_store(e, x ? to_bf16(e, x, 1) : LLVMConstInt(e->i16, 0, false), k_elem(e, e->i16, p->dst, i), 2);
+    if (!p->bf16)
+        k_store(e, x ? x : emit_f32(e, 0), k_elem(e, e->f32, p->dst, i), 4);
+    else
+        k_store(e, x ? to_bf16(e, x, 1) : LLVMConstInt(e->i16, 0, false),
+                k_elem(e, e->i16, p->dst, i), 2);
 }
 
-/* ---- rows: dst[r*ld + k] ------------------------------------------------------------------------ */
+/* ---- rows ----------------------------------------------------------------------------------------- */
+
+/* Where term k of row r goes; bf16: in tiles of 16 rows and 32 terms. */
+static V row_place(Emit *e, const Pack *p, V r, V k) {
+    if (!p->bf16) return k_add(e, k_mul(e, r, p->ld), k);
+    V in = LLVMBuildURem(e->b, r, k_num(e, 16), ""),
+      left = LLVMBuildURem(e->b, k, k_num(e, 32), "");
+    V row = k_add(e, k_mul(e, k_sub(e, r, in), k_num(e, K_BLOCK)), k_mul(e, in, k_num(e, 32)));
+    return k_add(e, row, k_add(e, k_mul(e, k_sub(e, k, left), k_num(e, 16)), left));
+}
 
 /* Terms are neighbours: copies. */
 static void rows_copy(Emit *e, const Pack *p) {
     V k0 = k_load_i64(e, p->k, k_num(e, 0));
     Loop r = loop_begin(e, k_num(e, 0), p->n, 1);
-    V from = k_add(e, k_load_i64(e, p->off, r.i), k0), to = k_mul(e, r.i, p->ld);
+    V from = k_add(e, k_load_i64(e, p->off, r.i), k0);
+    V ahead = k_add(e, point(e, p, k_add(e, r.i, k_num(e, 8))), k0); /* rows come from far */
     uint32_t n = p->bf16 ? 32 : p->lanes;
     LLVMTypeRef t = p->bf16 ? e->i16 : e->f32;
     V whole = p->bf16 ? k_sub(e, p->kc, k_num(e, n - 1)) : p->kc;
     Loop l = loop_begin(e, k_num(e, 0), whole, n);
     V src = source(e, p, k_add(e, from, l.i));
+    for (uint32_t q = 0; q < n; q += 64 / k_bytes(p->dtype))
+        k_prefetch(e, source(e, p, k_add(e, ahead, k_add(e, l.i, k_num(e, q)))));
     V x = p->bf16 ? load_bf16(e, src, p->dtype, n, NULL) : k_load_real(e, src, p->dtype, n, NULL);
-    k_store(e, x, k_elem(e, t, p->dst, k_add(e, to, l.i)), 4);
+    k_store(e, x, k_elem(e, t, p->dst, row_place(e, p, r.i, l.i)), 4);
     loop_end(e, &l);
     if (p->bf16) {
         V left = LLVMBuildURem(e->b, p->kc, k_num(e, 32), ""), at = k_sub(e, p->kc, left);
         If some = if_begin(e, k_lt(e, k_num(e, 0), left));
         x = load_bf16(e, source(e, p, k_add(e, from, at)), p->dtype, n, k_lanes_below(e, n, left));
-        k_store(e, x, k_elem(e, t, p->dst, k_add(e, to, at)), 4);
+        k_store(e, x, k_elem(e, t, p->dst, row_place(e, p, r.i, at)), 4);
         if_end(e, &some);
     }
     loop_end(e, &r);
@@ -170,7 +191,7 @@ static void rows_squares(Emit *e, const Pack *p, V r0) {
     transpose(e, v, p->lanes);
     V in = k_lanes_below(e, p->lanes, k_sub(e, p->kc, l.i));
     for (uint32_t i = 0; i < p->lanes; i++) {
-        V to = k_add(e, k_mul(e, k_add(e, r0, k_num(e, i)), p->ld), l.i);
+        V to = row_place(e, p, k_add(e, r0, k_num(e, i)), l.i);
         if (!p->bf16) {
             k_store(e, v[i], k_elem(e, e->f32, p->dst, to), 4);
             continue;
@@ -183,13 +204,13 @@ static void rows_squares(Emit *e, const Pack *p, V r0) {
 
 static void rows_single(Emit *e, const Pack *p, V r0, V n) {
     Loop r = loop_begin(e, r0, k_add(e, r0, n), 1);
-    V from = k_load_i64(e, p->off, r.i), to = k_mul(e, r.i, p->ld);
+    V from = k_load_i64(e, p->off, r.i);
     Loop l = loop_begin(e, k_num(e, 0), p->kc, 1);
     V x = k_load_real(e, source(e, p, k_add(e, from, k_load_i64(e, p->k, l.i))), p->dtype, 1, NULL);
-    put(e, p, k_add(e, to, l.i), x);
+    put(e, p, row_place(e, p, r.i, l.i), x);
     loop_end(e, &l);
     Loop z = loop_begin(e, p->kc, p->terms, 1);
-    put(e, p, k_add(e, to, z.i), NULL);
+    put(e, p, row_place(e, p, r.i, z.i), NULL);
     loop_end(e, &z);
     loop_end(e, &r);
 }
@@ -202,9 +223,16 @@ Fun contract_pack_rows(Emit *e, const Blocking *bl, uint8_t src, bool bf16) {
     Emit h;
     LLVMBasicBlockRef back;
     if (fun_begin(e, &h, &f, name, params, 7, &back)) return f;
-    Pack p = {.dst = LLVMGetParam(f.fn, 0), .ld = LLVMGetParam(f.fn, 1), .src = LLVMGetParam(f.fn, 2),
-              .off = LLVMGetParam(f.fn, 3), .n = LLVMGetParam(f.fn, 4), .k = LLVMGetParam(f.fn, 5),
-              .kc = LLVMGetParam(f.fn, 6), .dtype = src, .lanes = bl->lanes, .bf16 = bf16};
+    Pack p = {.dst = LLVMGetParam(f.fn, 0),
+              .ld = LLVMGetParam(f.fn, 1),
+              .src = LLVMGetParam(f.fn, 2),
+              .off = LLVMGetParam(f.fn, 3),
+              .n = LLVMGetParam(f.fn, 4),
+              .k = LLVMGetParam(f.fn, 5),
+              .kc = LLVMGetParam(f.fn, 6),
+              .dtype = src,
+              .lanes = bl->lanes,
+              .bf16 = bf16};
     pack_terms(&h, &p);
     If along = if_begin(&h, contiguous(&h, p.k, k_num(&h, 0), p.kc));
     rows_copy(&h, &p);
@@ -243,17 +271,24 @@ static void cols_square(Emit *e, const Pack *p, V c0, const V *from, V u, bool w
     V mask = whole ? NULL : k_lanes_below(e, 2 * p->lanes, k_sub(e, p->kc, k));
     for (uint32_t i = 0; i < p->lanes; i++) {
         V src = source(e, p, k_add(e, from[i], k));
-        if (!p->bf16) v[i] = k_load_real(e, src, p->dtype, p->lanes, NULL);
-        else v[i] = LLVMBuildBitCast(e->b, load_bf16(e, src, p->dtype, 2 * p->lanes, mask), k_vec(e->i32, p->lanes), "");
+        if (!p->bf16)
+            v[i] = k_load_real(e, src, p->dtype, p->lanes, NULL);
+        else
+            v[i] = LLVMBuildBitCast(e->b, load_bf16(e, src, p->dtype, 2 * p->lanes, mask),
+                                    k_vec(e->i32, p->lanes), "");
     }
     transpose(e, v, p->lanes);
-    for (uint32_t i = 0; i < p->lanes; i++) k_store(e, v[i], word(e, p, c0, k_add(e, u, k_num(e, i))), 4);
+    for (uint32_t i = 0; i < p->lanes; i++)
+        k_store(e, v[i], word(e, p, c0, k_add(e, u, k_num(e, i))), 4);
 }
 
 static void cols_transposed(Emit *e, const Pack *p, V c0) {
     V from[16], k0 = k_load_i64(e, p->k, k_num(e, 0));
-    for (uint32_t i = 0; i < p->lanes; i++) from[i] = k_add(e, point(e, p, k_add(e, c0, k_num(e, i))), k0);
-    V whole = p->bf16 ? k_div(e, k_sub(e, p->kc, LLVMBuildURem(e->b, p->kc, k_num(e, 32), "")), k_num(e, 2)) : p->kc;
+    for (uint32_t i = 0; i < p->lanes; i++)
+        from[i] = k_add(e, point(e, p, k_add(e, c0, k_num(e, i))), k0);
+    V whole = p->bf16 ? k_div(e, k_sub(e, p->kc, LLVMBuildURem(e->b, p->kc, k_num(e, 32), "")),
+                              k_num(e, 2))
+                      : p->kc;
     Loop l = loop_begin(e, k_num(e, 0), whole, p->lanes);
     cols_square(e, p, c0, from, l.i, true);
     loop_end(e, &l);
@@ -267,7 +302,8 @@ static void cols_transposed(Emit *e, const Pack *p, V c0) {
 static V across(Emit *e, const Pack *p, V from, V k) {
     V src = source(e, p, k_add(e, from, k));
     if (!p->bf16) return k_load_real(e, src, p->dtype, p->lanes, NULL);
-    return LLVMBuildZExt(e->b, load_bf16(e, src, p->dtype, p->lanes, NULL), k_vec(e->i32, p->lanes), "");
+    return LLVMBuildZExt(e->b, load_bf16(e, src, p->dtype, p->lanes, NULL), k_vec(e->i32, p->lanes),
+                         "");
 }
 
 static void cols_copy(Emit *e, const Pack *p, V c0) {
@@ -282,7 +318,8 @@ static void cols_copy(Emit *e, const Pack *p, V c0) {
     V half[2];
     for (uint32_t i = 0; i < 2; i++) {
         V k = k_add(e, k_mul(e, l.i, k_num(e, 2)), k_num(e, i));
-        half[i] = LLVMBuildSelect(e->b, k_lt(e, k, p->kc), across(e, p, from, term(e, p, k)), zero, "");
+        half[i] =
+            LLVMBuildSelect(e->b, k_lt(e, k, p->kc), across(e, p, from, term(e, p, k)), zero, "");
     }
     V up = emit_splat(e, p->lanes, LLVMConstInt(e->i32, 16, false));
     V both = LLVMBuildOr(e->b, half[0], LLVMBuildShl(e->b, half[1], up, ""), "");
@@ -302,7 +339,8 @@ static void cols_single(Emit *e, const Pack *p, V c0, V n) {
             k_store(e, x, to, 4);
             continue;
         }
-        x = LLVMBuildSelect(e->b, k_lt(e, k, p->kc), to_bf16(e, x, 1), LLVMConstInt(e->i16, 0, false), "");
+        x = LLVMBuildSelect(e->b, k_lt(e, k, p->kc), to_bf16(e, x, 1),
+                            LLVMConstInt(e->i16, 0, false), "");
         k_store(e, x, k_elem(e, e->i16, to, k_num(e, i)), 2);
     }
     loop_end(e, &l);
@@ -317,9 +355,16 @@ Fun contract_pack_cols(Emit *e, const Blocking *bl, uint8_t src, bool bf16) {
     Emit h;
     LLVMBasicBlockRef back;
     if (fun_begin(e, &h, &f, name, params, 6, &back)) return f;
-    Pack p = {.dst = LLVMGetParam(f.fn, 0), .src = LLVMGetParam(f.fn, 1), .off = LLVMGetParam(f.fn, 2),
-              .n = LLVMGetParam(f.fn, 3), .k = LLVMGetParam(f.fn, 4), .kc = LLVMGetParam(f.fn, 5),
-              .dtype = src, .lanes = bl->lanes, .strip = bl->strip, .bf16 = bf16};
+    Pack p = {.dst = LLVMGetParam(f.fn, 0),
+              .src = LLVMGetParam(f.fn, 1),
+              .off = LLVMGetParam(f.fn, 2),
+              .n = LLVMGetParam(f.fn, 3),
+              .k = LLVMGetParam(f.fn, 4),
+              .kc = LLVMGetParam(f.fn, 5),
+              .dtype = src,
+              .lanes = bl->lanes,
+              .strip = bl->strip,
+              .bf16 = bf16};
     pack_terms(&h, &p);
     V along = contiguous(&h, p.k, k_num(&h, 0), p.kc);
     Loop l = loop_begin(&h, k_num(&h, 0), p.n, p.lanes);

@@ -2,7 +2,6 @@
  * once, as it lies in memory. Every element's sum is one chain of fused multiply-adds over the terms of
  * a block (packed), of its lane of terms (dot) or of all terms (axpy), the same whatever stands around. */
 #include "contract.h"
-#include <stdlib.h>
 
 /* ---- packed blocks ------------------------------------------------------------------------------ */
 
@@ -17,15 +16,21 @@ typedef struct Product {
 static void micro(Emit *e, const Product *p, uint32_t n, V r, V s, V *acc) {
     const Blocking *bl = p->bl;
     LLVMTypeRef t = k_vec(e->f32, bl->lanes);
-    V a = k_add(e, k_mul(e, r, k_num(e, K_BLOCK)), k_mul(e, p->kb, k_num(e, contract_row_slot(bl))));
-    V b = k_add(e, k_mul(e, s, k_num(e, (int64_t)K_BLOCK * bl->strip)), k_mul(e, p->kb, k_num(e, contract_col_slot(bl))));
+    V a =
+        k_add(e, k_mul(e, r, k_num(e, K_BLOCK)), k_mul(e, p->kb, k_num(e, contract_row_slot(bl))));
+    V b = k_add(e, k_mul(e, s, k_num(e, (int64_t)K_BLOCK * bl->strip)),
+                k_mul(e, p->kb, k_num(e, contract_col_slot(bl))));
     a = k_elem(e, e->f32, p->rows, a);
     b = k_elem(e, e->f32, p->cols, b);
-    V c = k_elem(e, e->f32, p->c, k_add(e, k_mul(e, r, k_num(e, contract_ld(bl))), k_mul(e, s, k_num(e, bl->strip))));
+    V c =
+        k_elem(e, e->f32, p->c,
+               k_add(e, k_mul(e, r, k_num(e, contract_ld(bl))), k_mul(e, s, k_num(e, bl->strip))));
     for (uint32_t i = 0; i < 2 * n; i++) emit_set(e, acc[i], LLVMConstNull(t));
     Loop l = loop_begin(e, k_num(e, 0), p->kc, 1);
-    V ak = k_elem(e, e->f32, a, l.i), bk = k_elem(e, e->f32, b, k_mul(e, l.i, k_num(e, bl->strip))), y[2];
-    for (uint32_t j = 0; j < 2; j++) y[j] = k_load(e, t, k_elem(e, t, bk, k_num(e, j)), 4 * bl->lanes);
+    V ak = k_elem(e, e->f32, a, l.i), bk = k_elem(e, e->f32, b, k_mul(e, l.i, k_num(e, bl->strip))),
+      y[2];
+    for (uint32_t j = 0; j < 2; j++)
+        y[j] = k_load(e, t, k_elem(e, t, bk, k_num(e, j)), 4 * bl->lanes);
     for (uint32_t i = 0; i < n; i++) {
         V x = k_load(e, e->f32, k_elem(e, e->f32, ak, k_num(e, (int64_t)i * K_BLOCK)), 4);
         x = emit_splat(e, bl->lanes, x);
@@ -35,12 +40,15 @@ static void micro(Emit *e, const Product *p, uint32_t n, V r, V s, V *acc) {
     loop_end(e, &l);
     If again = if_begin(e, LLVMBuildNot(e->b, p->first, ""));
     for (uint32_t i = 0; i < 2 * n; i++) {
-        V to = k_elem(e, e->f32, c, k_num(e, (int64_t)(i / 2) * contract_ld(bl) + (i % 2) * bl->lanes));
-        emit_set(e, acc[i], LLVMBuildFAdd(e->b, k_load(e, t, to, 4 * bl->lanes), emit_get(e, t, acc[i]), ""));
+        V to = k_elem(e, e->f32, c,
+                      k_num(e, (int64_t)(i / 2) * contract_ld(bl) + (i % 2) * bl->lanes));
+        emit_set(e, acc[i],
+                 LLVMBuildFAdd(e->b, k_load(e, t, to, 4 * bl->lanes), emit_get(e, t, acc[i]), ""));
     }
     if_end(e, &again);
     for (uint32_t i = 0; i < 2 * n; i++) {
-        V to = k_elem(e, e->f32, c, k_num(e, (int64_t)(i / 2) * contract_ld(bl) + (i % 2) * bl->lanes));
+        V to = k_elem(e, e->f32, c,
+                      k_num(e, (int64_t)(i / 2) * contract_ld(bl) + (i % 2) * bl->lanes));
         k_store(e, emit_get(e, t, acc[i]), to, 4 * bl->lanes);
     }
 }
@@ -57,7 +65,8 @@ Fun contract_product(Emit *e, const Blocking *bl) {
     Emit h;
     LLVMBasicBlockRef back;
     if (fun_begin(e, &h, &f, "rwkvc.product", params, 7, &back)) return f;
-    Product p = {bl, LLVMGetParam(f.fn, 0), LLVMGetParam(f.fn, 1), LLVMGetParam(f.fn, 2), NULL, NULL, NULL};
+    Product p = {
+        bl, LLVMGetParam(f.fn, 0), LLVMGetParam(f.fn, 1), LLVMGetParam(f.fn, 2), NULL, NULL, NULL};
     V n_rows = LLVMGetParam(f.fn, 3), n_cols = LLVMGetParam(f.fn, 4), k = LLVMGetParam(f.fn, 5);
     LLVMTypeRef t = k_vec(h.f32, bl->lanes);
     V acc[2 * MAX_MICRO];
@@ -96,11 +105,6 @@ typedef struct Few {
     V acc[AXPY_WIDE + 4];
 } Few;
 
-static V prefetch(Emit *e, V ptr) {
-    V args[4] = {ptr, LLVMConstInt(e->i32, 0, false), LLVMConstInt(e->i32, (unsigned)(getenv("LOC")?atoi(getenv("LOC")):2), false), LLVMConstInt(e->i32, 1, false)};
-    return emit_intrinsic(e, "llvm.prefetch", &e->ptr, 1, args, 4);
-}
-
 static V sum_lanes(Emit *e, V v, uint32_t lanes) {
     for (uint32_t n = lanes / 2; n; n /= 2) {
         V half[2][16];
@@ -120,7 +124,8 @@ static void few_store(Emit *e, const Few *f, V r, V j, V x, uint32_t align) {
 }
 
 /* One step of m rows times n columns, lanes terms from k on; in: the lanes inside, or NULL. */
-static void dot_step(Emit *e, const Few *f, uint32_t m, uint32_t n, const V *x, const V *w, V k, V in) {
+static void dot_step(Emit *e, const Few *f, uint32_t m, uint32_t n, const V *x, const V *w, V k,
+                     V in) {
     uint32_t lanes = f->bl->lanes;
     LLVMTypeRef t = k_vec(e->f32, lanes);
     V xs[4];
@@ -141,8 +146,10 @@ static void dot_block(Emit *e, const Few *f, uint32_t m, uint32_t n, V r, V j) {
     uint32_t lanes = f->bl->lanes;
     LLVMTypeRef t = k_vec(e->f32, lanes), stored = k_storage(e, f->dtype);
     V x[4], w[DOT_COLS];
-    for (uint32_t i = 0; i < m; i++) x[i] = k_elem(e, e->f32, f->x, k_load_i64(e, f->row, k_add(e, r, k_num(e, i))));
-    for (uint32_t i = 0; i < n; i++) w[i] = k_elem(e, stored, f->w, k_load_i64(e, f->col, k_add(e, j, k_num(e, i))));
+    for (uint32_t i = 0; i < m; i++)
+        x[i] = k_elem(e, e->f32, f->x, k_load_i64(e, f->row, k_add(e, r, k_num(e, i))));
+    for (uint32_t i = 0; i < n; i++)
+        w[i] = k_elem(e, stored, f->w, k_load_i64(e, f->col, k_add(e, j, k_num(e, i))));
     for (uint32_t i = 0; i < m * n; i++) emit_set(e, f->acc[i], LLVMConstNull(t));
     V next = k_min(e, k_add(e, j, k_num(e, n)), k_sub(e, f->n_cols, k_num(e, 1)));
     V ahead = k_sub(e, k_load_i64(e, f->col, next), k_load_i64(e, f->col, j));
@@ -151,8 +158,9 @@ static void dot_block(Emit *e, const Few *f, uint32_t m, uint32_t n, V r, V j) {
     Loop l = loop_begin(e, k_num(e, 0), whole, two);
     for (uint32_t i = 0; n > 1 && i < n; i++)
         for (uint32_t q = 0; q < two; q += line)
-            prefetch(e, k_elem(e, stored, w[i], k_add(e, ahead, k_add(e, l.i, k_num(e, q)))));
-    for (uint32_t s = 0; s < two; s += lanes) dot_step(e, f, m, n, x, w, k_add(e, l.i, k_num(e, s)), NULL);
+            k_prefetch(e, k_elem(e, stored, w[i], k_add(e, ahead, k_add(e, l.i, k_num(e, q)))));
+    for (uint32_t s = 0; s < two; s += lanes)
+        dot_step(e, f, m, n, x, w, k_add(e, l.i, k_num(e, s)), NULL);
     loop_end(e, &l);
     Loop rest = loop_begin(e, whole, f->k, lanes);
     dot_step(e, f, m, n, x, w, rest.i, k_lanes_below(e, lanes, k_sub(e, f->k, rest.i)));
@@ -179,7 +187,8 @@ static void dot_rows(Emit *e, const Few *f, uint32_t n, V j) {
 
 static void few_vars(Emit *h, Few *f) {
     LLVMTypeRef t = k_vec(h->f32, f->bl->lanes);
-    for (uint32_t i = 0; i < sizeof f->acc / sizeof *f->acc; i++) f->acc[i] = emit_var(h, t, LLVMConstNull(t));
+    for (uint32_t i = 0; i < sizeof f->acc / sizeof *f->acc; i++)
+        f->acc[i] = emit_var(h, t, LLVMConstNull(t));
 }
 
 Fun contract_dot(Emit *e, const Blocking *bl, uint8_t w) {
@@ -192,8 +201,16 @@ Fun contract_dot(Emit *e, const Blocking *bl, uint8_t w) {
     if (fun_begin(e, &h, &f, name, params, 8, &back)) return f;
     V p[8];
     LLVMGetParams(f.fn, p);
-    Few d = {.bl = bl, .x = p[0], .row = p[1], .w = p[2], .col = p[3], .c = p[4], .n_rows = p[5], .n_cols = p[6],
-             .k = p[7], .dtype = w};
+    Few d = {.bl = bl,
+             .x = p[0],
+             .row = p[1],
+             .w = p[2],
+             .col = p[3],
+             .c = p[4],
+             .n_rows = p[5],
+             .n_cols = p[6],
+             .k = p[7],
+             .dtype = w};
     few_vars(&h, &d);
     V whole = k_mul(&h, k_div(&h, d.n_cols, k_num(&h, DOT_COLS)), k_num(&h, DOT_COLS));
     Loop j = loop_begin(&h, k_num(&h, 0), whole, DOT_COLS);
@@ -211,7 +228,8 @@ static void axpy_block(Emit *e, const Few *f, uint32_t m, uint32_t n, V r, V j) 
     uint32_t lanes = f->bl->lanes, line = 64 / k_bytes(f->dtype);
     LLVMTypeRef t = k_vec(e->f32, lanes), stored = k_storage(e, f->dtype);
     V x[4], w = k_elem(e, stored, f->w, j);
-    for (uint32_t i = 0; i < m; i++) x[i] = k_elem(e, e->f32, f->x, k_load_i64(e, f->row, k_add(e, r, k_num(e, i))));
+    for (uint32_t i = 0; i < m; i++)
+        x[i] = k_elem(e, e->f32, f->x, k_load_i64(e, f->row, k_add(e, r, k_num(e, i))));
     for (uint32_t i = 0; i < m * n; i++) emit_set(e, f->acc[i], LLVMConstNull(t));
     Loop l = loop_begin(e, k_num(e, 0), f->k, 1);
     V wk = k_elem(e, stored, w, k_mul(e, l.i, f->stride)), xs[4];
@@ -219,9 +237,10 @@ static void axpy_block(Emit *e, const Few *f, uint32_t m, uint32_t n, V r, V j) 
         xs[i] = emit_splat(e, lanes, k_load(e, e->f32, k_elem(e, e->f32, x[i], l.i), 4));
     V ahead = k_mul(e, f->stride, k_num(e, 8));
     for (uint32_t q = 0; m == 1 && q < n * lanes; q += line)
-        prefetch(e, k_elem(e, stored, wk, k_add(e, ahead, k_num(e, q))));
+        k_prefetch(e, k_elem(e, stored, wk, k_add(e, ahead, k_num(e, q))));
     for (uint32_t q = 0; q < n; q++) {
-        V y = k_load_real(e, k_elem(e, stored, wk, k_num(e, (int64_t)q * lanes)), f->dtype, lanes, NULL);
+        V y = k_load_real(e, k_elem(e, stored, wk, k_num(e, (int64_t)q * lanes)), f->dtype, lanes,
+                          NULL);
         for (uint32_t i = 0; i < m; i++)
             emit_set(e, f->acc[i * n + q], k_fma(e, xs[i], y, emit_get(e, t, f->acc[i * n + q])));
     }
@@ -263,8 +282,16 @@ Fun contract_axpy(Emit *e, const Blocking *bl, uint8_t w) {
     if (fun_begin(e, &h, &f, name, params, 8, &back)) return f;
     V p[8];
     LLVMGetParams(f.fn, p);
-    Few d = {.bl = bl, .x = p[0], .row = p[1], .w = p[2], .stride = p[3], .c = p[4], .n_rows = p[5], .n_cols = p[6],
-             .k = p[7], .dtype = w};
+    Few d = {.bl = bl,
+             .x = p[0],
+             .row = p[1],
+             .w = p[2],
+             .stride = p[3],
+             .c = p[4],
+             .n_rows = p[5],
+             .n_cols = p[6],
+             .k = p[7],
+             .dtype = w};
     few_vars(&h, &d);
     V done = axpy_cols(&h, &d, bl->lanes, k_num(&h, 0)); /* as many vectors as a vector has lanes */
     done = axpy_cols(&h, &d, 4, done);

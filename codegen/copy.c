@@ -17,9 +17,12 @@ static void one(Copy *c, uint32_t width, V tail) {
     for (uint32_t i = 0, k = 0; k < c->rank || (int)i == c->extra_axis; i++)
         subs[i] = (int)i == c->extra_axis ? c->extra : c->idx[k++];
     emit_fresh(e);
-    Val v = c->from ? emit_read_local(e, &at, &e->locals.data[c->from - 1], c->idx) : emit_read_arg(e, &at, c->arg, subs);
-    if (c->to) emit_store_local(e, &at, &e->locals.data[c->to - 1], c->idx, v);
-    else emit_store_arg(e, &at, c->arg, subs, v);
+    Val v = c->from ? emit_read_local(e, &at, &e->locals.data[c->from - 1], c->idx)
+                    : emit_read_arg(e, &at, c->arg, subs);
+    if (c->to)
+        emit_store_local(e, &at, &e->locals.data[c->to - 1], c->idx, v);
+    else
+        emit_store_arg(e, &at, c->arg, subs, v);
 }
 
 static void in_lanes(Copy *c, uint32_t axis, Size size) {
@@ -79,7 +82,8 @@ void copy_in(Work *w, uint32_t arg, uint32_t local, const uint8_t *par) {
     copy(&c, w->e->locals.data[local].value, par);
 }
 
-void copy_out(Work *w, uint32_t local, uint32_t arg, const uint8_t *par, int extra_axis, Val extra) {
+void copy_out(Work *w, uint32_t local, uint32_t arg, const uint8_t *par, int extra_axis,
+              Val extra) {
     Copy c = {.w = w, .arg = arg, .from = local + 1, .extra_axis = extra_axis, .extra = extra};
     copy(&c, w->e->locals.data[local].value, par);
 }

@@ -13,6 +13,6 @@ Val val_sub(Emit *e, At *at, Val a, Val b);
 Val val_mul(Emit *e, At *at, Val a, Val b);
 Val val_const(Emit *e, int64_t n);
 bool val_fixed(Val v, int64_t *n);
-V mask_all(Emit *e, At *at);   /* lanes that are read and stored; NULL: all */
+V mask_all(Emit *e, At *at); /* lanes that are read and stored; NULL: all */
 
 #endif

@@ -9,8 +9,8 @@
 #include "emit_impl.h"
 
 typedef struct Memo {
-    Val *val;            /* by ExprId */
-    uint32_t *round;     /* by ExprId: val holds if it equals now */
+    Val *val;        /* by ExprId */
+    uint32_t *round; /* by ExprId: val holds if it equals now */
     uint32_t now;
     Arena *arena;
     VEC(ExprId) journal; /* set since emit_fresh, in order */
@@ -54,7 +54,8 @@ bool val_fixed(Val v, int64_t *n) {
 Val val_int(V v) {
     Val r = {.v = v, .kind = VAL_INT, .align = 1};
     int64_t n;
-    if (val_fixed(r, &n)) r.align = n > INT32_MAX || n < -INT32_MAX ? 1 : (uint32_t)(n < 0 ? -n : n);
+    if (val_fixed(r, &n))
+        r.align = n > INT32_MAX || n < -INT32_MAX ? 1 : (uint32_t)(n < 0 ? -n : n);
     return r;
 }
 
@@ -89,7 +90,8 @@ V emit_int_vec(Emit *e, At *at, Val v) {
     if (v.kind == VAL_IVEC) return v.v;
     if (v.kind == VAL_BOOL) {
         V b = at->width > 1 && !v.vec ? emit_splat(e, at->width, v.v) : v.v;
-        return LLVMBuildZExt(e->b, b, at->width > 1 ? LLVMVectorType(e->i64, at->width) : e->i64, "");
+        return LLVMBuildZExt(e->b, b, at->width > 1 ? LLVMVectorType(e->i64, at->width) : e->i64,
+                             "");
     }
     if (at->width == 1) return v.v;
     V s = emit_splat(e, at->width, v.v);
@@ -133,8 +135,10 @@ V emit_bool(Emit *e, At *at, Val v) {
 /* Both scalars, or both vectors. */
 static void same_shape(Emit *e, uint32_t width, V *a, V *b) {
     if (is_vector(*a) == is_vector(*b)) return;
-    if (is_vector(*a)) *b = emit_splat(e, width, *b);
-    else *a = emit_splat(e, width, *a);
+    if (is_vector(*a))
+        *b = emit_splat(e, width, *b);
+    else
+        *a = emit_splat(e, width, *a);
 }
 
 /* ---- ints ------------------------------------------------------------------------------------- */
@@ -219,12 +223,16 @@ static bool lane_divide(Emit *e, At *at, Val x, int64_t n, bool rest, bool nonne
     bool within = x.stride > 0 && n % span == 0 && x.align % (uint64_t)span == 0;
     if (x.stride && !within && x.stride % n) return false;
     V d = emit_const(e, n);
-    Quotient q = nonneg ? (Quotient){LLVMBuildUDiv(e->b, x.v, d, ""), LLVMBuildURem(e->b, x.v, d, "")}
-                        : floor_divide(e, x.v, d, true);
+    Quotient q = nonneg
+                     ? (Quotient){LLVMBuildUDiv(e->b, x.v, d, ""), LLVMBuildURem(e->b, x.v, d, "")}
+                     : floor_divide(e, x.v, d, true);
     *out = val_int(rest ? q.mod : q.div);
-    if (rest && !LLVMIsAConstantInt(out->v)) out->align = gcd(x.align, (uint32_t)(n <= INT32_MAX ? n : 1));
-    if (within) out->stride = rest ? x.stride : 0;
-    else out->stride = rest ? 0 : x.stride / n;
+    if (rest && !LLVMIsAConstantInt(out->v))
+        out->align = gcd(x.align, (uint32_t)(n <= INT32_MAX ? n : 1));
+    if (within)
+        out->stride = rest ? x.stride : 0;
+    else
+        out->stride = rest ? 0 : x.stride / n;
     return true;
 }
 
@@ -238,7 +246,8 @@ static bool never_negative(Emit *e, ExprId x) {
 static Val int_divide(Emit *e, At *at, const ExprId *args, Val x, Val d, bool rest) {
     int64_t n;
     Val out;
-    if (val_fixed(d, &n) && lane_divide(e, at, x, n, rest, never_negative(e, args[0]), &out)) return out;
+    if (val_fixed(d, &n) && lane_divide(e, at, x, n, rest, never_negative(e, args[0]), &out))
+        return out;
     bool positive = (val_fixed(d, &n) && n > 0) || graph_expr(e->g, args[1])->op == X_SIZE;
     V a = int_either(e, at, x), b = int_either(e, at, d);
     same_shape(e, at->width, &a, &b);
@@ -272,10 +281,12 @@ static Val int_fn(Emit *e, At *at, Fn f, const ExprId *args, Val x, Val y) {
 /* ---- conditions --------------------------------------------------------------------------------- */
 
 static Val compare(Emit *e, At *at, Fn f, Val x, Val y, bool ints) {
-    static const LLVMIntPredicate on_int[] = {LLVMIntEQ, LLVMIntNE, LLVMIntSLT, LLVMIntSLE, LLVMIntSGT, LLVMIntSGE};
+    static const LLVMIntPredicate on_int[] = {LLVMIntEQ,  LLVMIntNE,  LLVMIntSLT,
+                                              LLVMIntSLE, LLVMIntSGT, LLVMIntSGE};
     static const LLVMRealPredicate on_real[] = {LLVMRealOEQ, LLVMRealUNE, LLVMRealOLT,
                                                 LLVMRealOLE, LLVMRealOGT, LLVMRealOGE};
-    V a = ints ? int_either(e, at, x) : emit_real(e, at, x), b = ints ? int_either(e, at, y) : emit_real(e, at, y);
+    V a = ints ? int_either(e, at, x) : emit_real(e, at, x),
+      b = ints ? int_either(e, at, y) : emit_real(e, at, y);
     same_shape(e, at->width, &a, &b);
     int which = (int)f - (int)F_eq;
     if (ints) return val_bool(LLVMBuildICmp(e->b, on_int[which], a, b, ""));
@@ -300,7 +311,8 @@ static V fused(Emit *e, V x, V y, V z) {
 
 static bool is_product(Emit *e, ExprId x) {
     const Expr *p = graph_expr(e->g, x);
-    return p->op == X_FN && p->fn == F_mul && p->type == T_REAL && e->memo->round[x] != e->memo->now;
+    return p->op == X_FN && p->fn == F_mul && p->type == T_REAL &&
+           e->memo->round[x] != e->memo->now;
 }
 
 enum { MOST_FACTORS = 12 };
@@ -367,7 +379,8 @@ static V fused_product(Emit *e, At *at, ExprId product, bool minus, V z) {
 }
 
 /* z + x*y, or z - x*y, or x*y - z */
-static Val product_sum(Emit *e, At *at, ExprId product, ExprId other, bool minus_product, bool minus_other) {
+static Val product_sum(Emit *e, At *at, ExprId product, ExprId other, bool minus_product,
+                       bool minus_other) {
     V z = emit_real(e, at, emit_expr(e, at, other));
     if (minus_other) z = LLVMBuildFNeg(e->b, z, "");
     return val_real(e, fused_product(e, at, product, minus_product, z));
@@ -376,14 +389,16 @@ static Val product_sum(Emit *e, At *at, ExprId product, ExprId other, bool minus
 static Val sum_of(Emit *e, At *at, Fn f, const ExprId *args) {
     if (is_product(e, args[1])) return product_sum(e, at, args[1], args[0], f == F_sub, false);
     if (is_product(e, args[0])) return product_sum(e, at, args[0], args[1], false, f == F_sub);
-    V a = emit_real(e, at, emit_expr(e, at, args[0])), b = emit_real(e, at, emit_expr(e, at, args[1]));
+    V a = emit_real(e, at, emit_expr(e, at, args[0])),
+      b = emit_real(e, at, emit_expr(e, at, args[1]));
     same_shape(e, at->width, &a, &b);
     return val_real(e, f == F_sub ? LLVMBuildFSub(e->b, a, b, "") : LLVMBuildFAdd(e->b, a, b, ""));
 }
 
 Val emit_sum(Emit *e, At *at, V acc, ExprId x) {
     const Expr *p = graph_expr(e->g, x);
-    bool minus = p->op == X_FN && p->fn == F_neg && p->type == T_REAL && is_product(e, expr_arg(e->g, x, 0));
+    bool minus =
+        p->op == X_FN && p->fn == F_neg && p->type == T_REAL && is_product(e, expr_arg(e->g, x, 0));
     if (minus || is_product(e, x)) return val_real(e, fused_product(e, at, x, false, acc));
     V v = emit_real(e, at, emit_expr(e, at, x));
     same_shape(e, at->width, &v, &acc);
@@ -400,27 +415,29 @@ static Val divide(Emit *e, At *at, V a, V b) {
     return val_real(e, LLVMBuildFDiv(e->b, a, b, ""));
 }
 
+/* Exponents small enough that products stay exact to 2 ulp; negative ones invert first, so that nothing
+ * overflows which the result does not. */
 static bool whole_exponent(Emit *e, ExprId x, int64_t *n) {
     const Expr *p = graph_expr(e->g, x);
     if (p->op == X_INT) *n = p->i;
-    else if (p->op == X_NUM && p->num == floor(p->num) && fabs(p->num) <= 16) *n = (int64_t)p->num;
+    else if (p->op == X_NUM && p->num == floor(p->num) && fabs(p->num) <= 4) *n = (int64_t)p->num;
     else return false;
-    return *n >= -16 && *n <= 16;
+    return *n >= -4 && *n <= 4;
 }
 
 static V power(Emit *e, V x, int64_t n) {
-    uint64_t k = (uint64_t)(n < 0 ? -n : n);
-    V out = NULL;
-    for (V p = x; k; k >>= 1) {
-        if (k & 1) out = out ? LLVMBuildFMul(e->b, out, p, "") : p;
-        if (k > 1) p = LLVMBuildFMul(e->b, p, p, "");
-    }
-    V one = is_vector(x) ? emit_splat(e, LLVMGetVectorSize(LLVMTypeOf(x)), emit_f32(e, 1)) : emit_f32(e, 1);
-    if (!out) return one;
-    return n < 0 ? LLVMBuildFDiv(e->b, one, out, "") : out;
+    V one = emit_f32(e, 1);
+    if (is_vector(x)) one = emit_splat(e, LLVMGetVectorSize(LLVMTypeOf(x)), one);
+    if (n < 0) x = LLVMBuildFDiv(e->b, one, x, "");
+    if (n < 0) n = -n;
+    if (n <= 1) return n ? x : one;
+    V square = LLVMBuildFMul(e->b, x, x, "");
+    return n == 2 ? square : LLVMBuildFMul(e->b, square, n == 3 ? x : square, "");
 }
 
-static bool is_number(V v) { return LLVMIsAConstantFP(v) || LLVMIsAConstantDataVector(v) || LLVMIsAConstantAggregateZero(v); }
+static bool is_number(V v) {
+    return LLVMIsAConstantFP(v) || LLVMIsAConstantDataVector(v) || LLVMIsAConstantAggregateZero(v);
+}
 
 /* x if (x OP y or x is no number) else y */
 static Val real_choose(Emit *e, At *at, bool max, V x, V y) {
@@ -430,7 +447,8 @@ static Val real_choose(Emit *e, At *at, bool max, V x, V y) {
         keep = LLVMBuildFCmp(e->b, max ? LLVMRealUGE : LLVMRealULE, x, y, "");
     } else {
         V bad = LLVMBuildFCmp(e->b, LLVMRealUNO, x, x, "");
-        keep = LLVMBuildOr(e->b, LLVMBuildFCmp(e->b, max ? LLVMRealOGE : LLVMRealOLE, x, y, ""), bad, "");
+        keep = LLVMBuildOr(e->b, LLVMBuildFCmp(e->b, max ? LLVMRealOGE : LLVMRealOLE, x, y, ""),
+                           bad, "");
     }
     return val_real(e, LLVMBuildSelect(e->b, keep, x, y, ""));
 }
@@ -572,7 +590,8 @@ static Val emit_select(Emit *e, At *at, ExprId x) {
     if (LLVMIsAConstantInt(cond))
         return as_type(e, at, emit_expr(e, at, LLVMConstIntGetZExtValue(cond) ? a : b), p.type);
     if (is_cheap(e, a) && is_cheap(e, b)) {
-        Val u = as_type(e, at, emit_expr(e, at, a), p.type), v = as_type(e, at, emit_expr(e, at, b), p.type);
+        Val u = as_type(e, at, emit_expr(e, at, a), p.type),
+            v = as_type(e, at, emit_expr(e, at, b), p.type);
         return merge(e, at, cond, u, v);
     }
     if (!is_vector(cond)) return branch(e, at, cond, a, b, p.type);
@@ -644,7 +663,8 @@ static Val emit_value(Emit *e, At *at, ExprId x) {
     case X_LVL: return e->lvl[p.i];
     case X_POS: return e->pos[p.i];
     case X_READ:
-        for (uint32_t i = 0; i < p.n_args; i++) subs[i] = int_of(e, at, emit_expr(e, at, expr_arg(e->g, x, i)));
+        for (uint32_t i = 0; i < p.n_args; i++)
+            subs[i] = int_of(e, at, emit_expr(e, at, expr_arg(e->g, x, i)));
         return emit_read(e, at, p.value, subs);
     case X_SELECT: return emit_select(e, at, x);
     case X_RANDOM: return emit_random(e, at, x);

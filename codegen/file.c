@@ -12,7 +12,8 @@
 /* magic, length of the image, hash of all before the hash */
 static void make_trailer(const void *image, size_t bytes, unsigned char *trailer) {
     memcpy(trailer, RW_TRAILER_MAGIC, RW_TRAILER_MAGIC_BYTES);
-    for (int i = 0; i < 8; i++) trailer[RW_TRAILER_MAGIC_BYTES + i] = (unsigned char)((uint64_t)bytes >> (8 * i));
+    for (int i = 0; i < 8; i++)
+        trailer[RW_TRAILER_MAGIC_BYTES + i] = (unsigned char)((uint64_t)bytes >> (8 * i));
     SHA2_CTX c;
     SHA256Init(&c);
     SHA256Update(&c, image, bytes);
@@ -30,7 +31,8 @@ static const char *write_file(Arena *a, const char *path, const void *image, siz
     umask(mask);
     FILE *f = fdopen(fd, "wb");
     make_trailer(image, bytes, trailer);
-    bool good = f && fwrite(image, 1, bytes, f) == bytes && fwrite(trailer, 1, sizeof trailer, f) == sizeof trailer;
+    bool good = f && fwrite(image, 1, bytes, f) == bytes &&
+                fwrite(trailer, 1, sizeof trailer, f) == sizeof trailer;
     good = good && fflush(f) == 0 && fchmod(fd, 0666 & ~mask) == 0 && fsync(fd) == 0;
     if (f ? fclose(f) : close(fd)) good = false;
     if (good && rename(name, path) == 0) return NULL;
@@ -39,8 +41,8 @@ static const char *write_file(Arena *a, const char *path, const void *image, siz
     return wrong;
 }
 
-static const char *make(Codegen *cg, Arena *a, FileEntry *entries, uint32_t n, const TargetInfo *t, const char *program, const char *path,
-                        bool *is_io) {
+static const char *make(Codegen *cg, Arena *a, FileEntry *entries, uint32_t n, const TargetInfo *t,
+                        const char *program, const char *path, bool *is_io) {
     const void *blob, *object, *image;
     size_t blob_bytes, object_bytes, image_bytes;
     const char *wrong = NULL;
@@ -57,8 +59,8 @@ static const char *make(Codegen *cg, Arena *a, FileEntry *entries, uint32_t n, c
     return wrong ? wrong : write_file(a, path, image, image_bytes);
 }
 
-const char *file_write(Arena *a, FileEntry *entries, uint32_t n, const TargetInfo *t, const char *program, const char *path,
-                       bool *is_io) {
+const char *file_write(Arena *a, FileEntry *entries, uint32_t n, const TargetInfo *t,
+                       const char *program, const char *path, bool *is_io) {
     *is_io = false;
     Codegen *cg = codegen_new(a, t);
     const char *wrong = make(cg, a, entries, n, t, program, path, is_io);

@@ -11,7 +11,8 @@ Size grid_size(Emit *e, const Size *par, uint32_t n_par) {
 V lanes_below(Emit *e, uint32_t width, V rest) {
     V n[64];
     for (uint32_t i = 0; i < width; i++) n[i] = emit_const(e, i);
-    return LLVMBuildICmp(e->b, LLVMIntSLT, LLVMConstVector(n, width), emit_splat(e, width, rest), "");
+    return LLVMBuildICmp(e->b, LLVMIntSLT, LLVMConstVector(n, width), emit_splat(e, width, rest),
+                         "");
 }
 
 /* Digits of point p for the axes before `end`. */
@@ -32,14 +33,16 @@ void grid_vector(Work *w, uint32_t u) {
     Emit *e = w->e;
     V shift = emit_const(e, (int64_t)u * e->lanes);
     w->grid[w->n_par - 1] = val_lane(LLVMBuildAdd(e->b, w->base, shift, ""), 1);
-    for (uint32_t i = 0; i < e->locals.n; i++) e->locals.data[i].lane_offset = val_lane(shift, e->lanes);
+    for (uint32_t i = 0; i < e->locals.n; i++)
+        e->locals.data[i].lane_offset = val_lane(shift, e->lanes);
     emit_fresh(e);
 }
 
 void grid_tiles(Work *w, V from, V to, void (*body)(Work *w)) {
     Emit *e = w->e;
     V n = LLVMBuildSub(e->b, to, from, ""), by = emit_const(e, w->tile);
-    V whole = LLVMBuildAdd(e->b, from, LLVMBuildSub(e->b, n, LLVMBuildURem(e->b, n, by, ""), ""), "");
+    V whole =
+        LLVMBuildAdd(e->b, from, LLVMBuildSub(e->b, n, LLVMBuildURem(e->b, n, by, ""), ""), "");
     Loop l = loop_begin(e, from, whole, w->tile);
     w->base = l.i;
     w->vectors = w->tile / e->lanes;
@@ -59,7 +62,8 @@ void grid_tiles(Work *w, V from, V to, void (*body)(Work *w)) {
 void grid_runs(Work *w, void (*run)(Work *w, V from, V to)) {
     Emit *e = w->e;
     V n = emit_size(e, w->par[w->n_par - 1]);
-    V first = LLVMBuildUDiv(e->b, e->begin, n, ""), last = LLVMBuildSub(e->b, e->end, emit_const(e, 1), "");
+    V first = LLVMBuildUDiv(e->b, e->begin, n, ""),
+      last = LLVMBuildSub(e->b, e->end, emit_const(e, 1), "");
     V rows = LLVMBuildAdd(e->b, LLVMBuildSDiv(e->b, last, n, ""), emit_const(e, 1), "");
     V none = LLVMBuildICmp(e->b, LLVMIntSGE, e->begin, e->end, "");
     rows = LLVMBuildSelect(e->b, none, first, rows, "");
@@ -67,7 +71,8 @@ void grid_runs(Work *w, void (*run)(Work *w, V from, V to)) {
     set_digits(w, l.i, w->n_par - 1);
     V zero = LLVMBuildMul(e->b, l.i, n, ""), from = LLVMBuildSub(e->b, e->begin, zero, "");
     V to = LLVMBuildSub(e->b, e->end, zero, ""), nothing = emit_const(e, 0);
-    from = LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, from, nothing, ""), nothing, from, "");
+    from = LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, from, nothing, ""), nothing, from,
+                           "");
     to = LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSGT, to, n, ""), n, to, "");
     run(w, from, to);
     loop_end(e, &l);

@@ -10,7 +10,9 @@ typedef struct Key {
     uint32_t n;
 } Key;
 
-static void put(Key *k, const char *what, uint64_t n) { text_printf(&k->t, "%s%llx ", what, (unsigned long long)n); }
+static void put(Key *k, const char *what, uint64_t n) {
+    text_printf(&k->t, "%s%llx ", what, (unsigned long long)n);
+}
 
 static void dims(Key *k, const Size *s, uint32_t n) {
     put(k, "d", n);
@@ -23,9 +25,12 @@ static void visit(Graph *g, ExprId x, void *user) {
     k->order[k->n] = x;
     k->number[x] = ++k->n;
     put(k, "x", (uint64_t)p.op << 16 | (uint64_t)p.fn << 8 | p.type);
-    if (p.op == X_READ) put(k, "v", k->role[p.value]);
-    else if (p.op == X_SIZE) put(k, "s", size_ground(g->sizes, p.size));
-    else put(k, "i", (uint64_t)p.i); /* the bits of a number too */
+    if (p.op == X_READ)
+        put(k, "v", k->role[p.value]);
+    else if (p.op == X_SIZE)
+        put(k, "s", size_ground(g->sizes, p.size));
+    else
+        put(k, "i", (uint64_t)p.i); /* the bits of a number too */
     for (uint32_t a = 0; a < p.n_args; a++) put(k, "", k->number[expr_arg(g, x, a)]);
 }
 
@@ -80,7 +85,8 @@ static void roles(Key *k) {
     for (uint32_t i = 0; i < p->arg_values.n; i++) k->role[p->arg_values.data[i]] = i + 1;
     for (uint32_t i = 0; i < p->members.n; i++)
         k->role[graph_node(k->e->g, p->members.data[i].node)->out] |= (1u << 20) * (i + 1);
-    for (uint32_t i = 0; i < p->carries.n; i++) k->role[p->carries.data[i].arg_value] |= 0x80000000u + ((i + 1) << 10);
+    for (uint32_t i = 0; i < p->carries.n; i++)
+        k->role[p->carries.data[i].arg_value] |= 0x80000000u + ((i + 1) << 10);
 }
 
 Text kernel_key(Arena *a, const Emit *e) {
@@ -96,9 +102,12 @@ Text kernel_key(Arena *a, const Emit *e) {
     for (uint32_t i = 0; i < p->arg_values.n; i++) {
         const EmitArg *arg = &e->args[i];
         const ValueInfo *v = graph_value(e->g, arg->value);
-        put(&k, "g", (uint64_t)arg->dtype << 16 | (uint64_t)arg->drop << 8 | (uint64_t)arg->writes << 1 | (v->type == T_INT));
+        put(&k, "g",
+            (uint64_t)arg->dtype << 16 | (uint64_t)arg->drop << 8 | (uint64_t)arg->writes << 1 |
+                (v->type == T_INT));
         put(&k, "", arg->scope);
-        dims(&k, v->dims + arg->drop, v->rank - arg->drop); /* the number of layers is no part of it */
+        dims(&k, v->dims + arg->drop,
+             v->rank - arg->drop); /* the number of layers is no part of it */
     }
     if (p->kind == K_SCAN) {
         const Recur *r = graph_node(e->g, p->recur)->recur;

@@ -75,10 +75,10 @@ typedef struct Count {
     Work *w;
     const NestMember *m;
     const Nest *n;
-    uint32_t number;  /* of the nest, from 1 */
-    int64_t k;        /* X_IDX in the lanes, or -1 */
+    uint32_t number; /* of the nest, from 1 */
+    int64_t k;       /* X_IDX in the lanes, or -1 */
     bool grid;
-    uint32_t lanes;   /* aligned to this; 0: not aligned */
+    uint32_t lanes; /* aligned to this; 0: not aligned */
     double cost;
 } Count;
 
@@ -99,7 +99,8 @@ static void count_read(Count *c, Graph *g, ExprId x) {
     int64_t step = 0;
     for (uint32_t a = 0; a < p.n_args && step >= 0; a++) {
         int64_t s = step_of(c->w->e, expr_arg(g, x, a), c->k, c->lanes);
-        int64_t by = l ? local_stride_guess(c->w, l - 1, p.value, a) : arg_stride_guess(c->w->e, p.value, a);
+        int64_t by =
+            l ? local_stride_guess(c->w, l - 1, p.value, a) : arg_stride_guess(c->w->e, p.value, a);
         step = s < 0 ? STRANGE : step + s * by;
     }
     c->cost += access_cost(step, false);
@@ -112,7 +113,11 @@ static void visit_cost(Graph *g, ExprId x, void *user) {
     if (p->op == X_RANDOM) c->cost += 30;
     if (p->op != X_FN) return;
     bool hard = p->fn == F_div || p->fn == F_sqrt;
-    c->cost += p->fn == F_pow ? 60 : p->fn >= F_exp && p->fn <= F_cos ? 20 : hard ? 8 : p->type == T_INT ? 0.2 : 1;
+    c->cost += p->fn == F_pow                     ? 60
+               : p->fn >= F_exp && p->fn <= F_cos ? 20
+               : hard                             ? 8
+               : p->type == T_INT                 ? 0.2
+                                                  : 1;
 }
 
 static double store_cost(const Count *c, Value v, uint32_t l, int extra) {
@@ -222,8 +227,10 @@ static double try_layouts(Work *w) {
                 if (of_grid || a == old || size_guess(w->e, v->dims[a]) < 4) continue;
                 w->inner[l] = a;
                 double c = all_nests(w);
-                if (c < best) best = c;
-                else w->inner[l] = old;
+                if (c < best)
+                    best = c;
+                else
+                    w->inner[l] = old;
             }
         }
     return best;
@@ -231,13 +238,15 @@ static double try_layouts(Work *w) {
 
 static double grid_cost(Work *w) {
     if (!w->n_par) return 1e30;
-    double n = (double)size_guess(w->e, w->par[w->n_par - 1]), lanes = (double)w->e->lanes, sum = 0, bytes = 0;
+    double n = (double)size_guess(w->e, w->par[w->n_par - 1]), lanes = (double)w->e->lanes, sum = 0,
+           bytes = 0;
     for (uint32_t i = 0; i < w->nests.n; i++) sum += nest_cost(w, i + 1, LANE_GRID);
     for (uint32_t l = 0; l < w->e->locals.n; l++) {
         const EmitLocal *at = &w->e->locals.data[l];
         double items = 1;
         for (uint32_t a = 0; a < graph_value(w->e->g, at->value)->rank; a++)
-            if (!LLVMIsNull(at->stride[a])) items *= (double)size_guess(w->e, graph_value(w->e->g, at->value)->dims[a]);
+            if (!LLVMIsNull(at->stride[a]))
+                items *= (double)size_guess(w->e, graph_value(w->e->g, at->value)->dims[a]);
         bytes += items * 4 * lanes;
     }
     if (bytes > 65536) sum *= 3;
@@ -271,7 +280,8 @@ static void set_unroll(Work *w, Nest *n) {
     if (n->members.n > 1 || work > 12) most = 4;
     if (work > 60) most = 2;
     if (work > 120) most = 1;
-    int64_t s = n->lane >= 0 ? size_guess(w->e, n->size[n->lane]) : size_guess(w->e, w->par[w->n_par - 1]);
+    int64_t s =
+        n->lane >= 0 ? size_guess(w->e, n->size[n->lane]) : size_guess(w->e, w->par[w->n_par - 1]);
     while (most > 1 && (int64_t)n->width * most > s) most /= 2;
     n->unroll = most;
     bool across = n->lane >= 0 && n->reduced[n->lane];

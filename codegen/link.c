@@ -36,7 +36,8 @@ static const char *read_whole(Arena *a, const char *name, const void **data, siz
     return NULL;
 }
 
-const char *link_shared(Arena *a, const void *object, size_t n, const char *path, const void **image, size_t *bytes) {
+const char *link_shared(Arena *a, const void *object, size_t n, const char *path,
+                        const void **image, size_t *bytes) {
     char *in, *out;
     int fd = temporary(a, path, &in);
     if (fd < 0) return arena_printf(a, "%s: %s", path, strerror(errno));
@@ -49,7 +50,16 @@ const char *link_shared(Arena *a, const void *object, size_t n, const char *path
         return why;
     }
     close(made);
-    const char *args[] = {"ld.lld", "-shared", "--no-undefined", "--threads=1", "-z", "noexecstack", "--strip-debug", in, "-o", out};
+    const char *args[] = {"ld.lld",
+                          "-shared",
+                          "--no-undefined",
+                          "--threads=1",
+                          "-z",
+                          "noexecstack",
+                          "--strip-debug",
+                          in,
+                          "-o",
+                          out};
     char *said = link_elf(args, sizeof args / sizeof *args);
     const char *wrong = said ? arena_str(a, said) : read_whole(a, out, image, bytes);
     free(said);

@@ -14,7 +14,8 @@ LLD_HAS_DRIVER(elf)
 extern "C" char *link_elf(const char *const *args, size_t n) {
     std::string errors;
     llvm::raw_string_ostream stream(errors);
-    bool good = lld::elf::link(llvm::ArrayRef<const char *>(args, n), llvm::nulls(), stream, false, false);
+    bool good =
+        lld::elf::link(llvm::ArrayRef<const char *>(args, n), llvm::nulls(), stream, false, false);
     lld::CommonLinkerContext::destroy();
     if (good) return nullptr;
     stream.flush();

@@ -68,7 +68,8 @@ static void place(Work *w, EmitLocal *l, uint32_t inner, Room *room) {
     }
     LLVMBasicBlockRef back = emit_entry_begin(e);
     V sixty_four = emit_const(e, 64), mask = emit_const(e, -64);
-    l->ptr = LLVMBuildGEP2(e->b, LLVMInt8TypeInContext(e->c), e->scratch_p, &room->offset, 1, "local");
+    l->ptr =
+        LLVMBuildGEP2(e->b, LLVMInt8TypeInContext(e->c), e->scratch_p, &room->offset, 1, "local");
     V bytes = LLVMBuildMul(e->b, items, emit_const(e, 4), "");
     bytes = LLVMBuildAnd(e->b, LLVMBuildAdd(e->b, bytes, emit_const(e, 63), ""), mask, "");
     room->offset = LLVMBuildAdd(e->b, room->offset, LLVMBuildAdd(e->b, bytes, sixty_four, ""), "");

@@ -18,13 +18,13 @@ typedef struct Inner {
     Work *w;
     Emit *e;
     const Nest *n;
-    Val at[MAX_AXES];    /* by axis of the nest */
-    V base;              /* first index of the lanes' axis */
+    Val at[MAX_AXES]; /* by axis of the nest */
+    V base;           /* first index of the lanes' axis */
     uint32_t vectors;
     V tail;
     Running acc[MOST_MEMBERS][MOST_VECTORS];
     Val made[MOST_MEMBERS];
-    uint32_t part;       /* which of the running results of a vector */
+    uint32_t part; /* which of the running results of a vector */
 } Inner;
 
 /* ---- lanes -------------------------------------------------------------------------------------- */
@@ -82,14 +82,16 @@ static At place_of(Inner *x, const NestMember *m, uint32_t width) {
         uint8_t a = m->axis_of[k];
         at.idx[k] = a >= GRID_AXIS ? x->w->grid[a - GRID_AXIS] : x->at[a];
         if (width == 1) at.idx[k].stride = 0;
-        x->e->idx_size[k] = k < m->rank ? graph_value(x->e->g, n->out)->dims[k] : n->extra[k - m->rank];
+        x->e->idx_size[k] =
+            k < m->rank ? graph_value(x->e->g, n->out)->dims[k] : n->extra[k - m->rank];
     }
     return at;
 }
 
 /* ---- storing ------------------------------------------------------------------------------------ */
 
-static void store_with_step(Emit *e, At *at, uint32_t arg, uint32_t rank, uint32_t axis, Val step, Val v) {
+static void store_with_step(Emit *e, At *at, uint32_t arg, uint32_t rank, uint32_t axis, Val step,
+                            Val v) {
     Val subs[MAX_RANK + 1];
     for (uint32_t i = 0, k = 0; i <= rank; i++) subs[i] = i == axis ? step : at->idx[k++];
     emit_store_arg(e, at, arg, subs, v);
@@ -101,7 +103,8 @@ static void store_member(Inner *x, const NestMember *m, At *at, Val v) {
     Value out = graph_node(e->g, m->node)->out;
     if (m->keep) emit_store_local(e, at, &e->locals.data[e->local_of[out] - 1], at->idx, v);
     if (p->arg != LOCAL) emit_store_arg(e, at, p->arg, at->idx, v);
-    if (p->also != LOCAL) store_with_step(e, at, p->also, m->rank, p->also_axis, val_int(x->w->step), v);
+    if (p->also != LOCAL)
+        store_with_step(e, at, p->also, m->rank, p->also_axis, val_int(x->w->step), v);
 }
 
 /* ---- reductions ----------------------------------------------------------------------------------- */
@@ -118,11 +121,17 @@ static V start_value(Inner *x, Red red, bool ints) {
     Emit *e = x->e;
     V v;
     if (ints) {
-        int64_t n = red == RED_SUM ? 0 : red == RED_PROD ? 1 : red == RED_MIN ? INT64_MAX : INT64_MIN;
+        int64_t n = red == RED_SUM    ? 0
+                    : red == RED_PROD ? 1
+                    : red == RED_MIN  ? INT64_MAX
+                                      : INT64_MIN;
         v = emit_const(e, n);
     } else {
         double inf = 1e300 * 1e300;
-        v = LLVMConstReal(e->f32, red == RED_SUM ? 0 : red == RED_PROD ? 1 : red == RED_MIN ? inf : -inf);
+        v = LLVMConstReal(e->f32, red == RED_SUM    ? 0
+                                  : red == RED_PROD ? 1
+                                  : red == RED_MIN  ? inf
+                                                    : -inf);
     }
     return emit_splat(e, x->n->width, v);
 }
@@ -151,7 +160,8 @@ static V better(Emit *e, Red red, V a, V b, bool ints) {
     bool min = red == RED_MIN;
     if (ints) return LLVMBuildICmp(e->b, min ? LLVMIntSLT : LLVMIntSGT, b, a, "");
     V more = LLVMBuildFCmp(e->b, min ? LLVMRealOLT : LLVMRealOGT, b, a, "");
-    V none = LLVMBuildFCmp(e->b, LLVMRealUNO, b, b, ""), had = LLVMBuildFCmp(e->b, LLVMRealORD, a, a, "");
+    V none = LLVMBuildFCmp(e->b, LLVMRealUNO, b, b, ""),
+      had = LLVMBuildFCmp(e->b, LLVMRealORD, a, a, "");
     return LLVMBuildOr(e->b, more, LLVMBuildAnd(e->b, none, had, ""), "");
 }
 
@@ -165,12 +175,12 @@ static V combine(Emit *e, Red red, V a, V b, bool ints) {
 static V item_number(Inner *x, const NestMember *m, At *at) {
     Emit *e = x->e;
     const Node *n = graph_node(e->g, m->node);
-    Val at_ = val_const(e, 0);
+    Val number = val_const(e, 0);
     for (uint32_t k = 0; k < n->n_extra; k++) {
-        at_ = val_mul(e, at, at_, val_int(emit_size(e, n->extra[k])));
-        at_ = val_add(e, at, at_, at->idx[m->rank + k]);
+        number = val_mul(e, at, number, val_int(emit_size(e, n->extra[k])));
+        number = val_add(e, at, number, at->idx[m->rank + k]);
     }
-    return emit_int_vec(e, at, at_);
+    return emit_int_vec(e, at, number);
 }
 
 static void take_in(Inner *x, uint32_t i, uint32_t u, At *at) {
@@ -188,7 +198,8 @@ static void take_in(Inner *x, uint32_t i, uint32_t u, At *at) {
         return;
     }
     Val item = emit_expr(e, at, n->expr);
-    V v = ints ? emit_int_vec(e, at, item) : emit_real_vec(e, at, item), old = emit_get(e, t, r->value);
+    V v = ints ? emit_int_vec(e, at, item) : emit_real_vec(e, at, item),
+      old = emit_get(e, t, r->value);
     if (red != RED_ARGMAX) {
         V new = combine(e, red, old, v, ints);
         emit_set(e, r->value, tail ? LLVMBuildSelect(e->b, tail, new, old, "") : new);
@@ -228,11 +239,14 @@ static V across_lanes(Inner *x, uint32_t i, Red red, bool ints) {
     Emit *e = x->e;
     LLVMTypeRef t = lane_type(x, ints ? e->i64 : e->f32), it = lane_type(x, e->i64);
     bool places = red == RED_ARGMAX;
-    V v = emit_get(e, t, x->acc[i][0].value), at = places ? emit_get(e, it, x->acc[i][0].place) : NULL;
+    V v = emit_get(e, t, x->acc[i][0].value),
+      at = places ? emit_get(e, it, x->acc[i][0].place) : NULL;
     for (uint32_t u = 1; u < x->n->unroll; u++) {
         V o = emit_get(e, t, x->acc[i][u].value);
-        if (places) combine_places(e, ints, &v, &at, o, emit_get(e, it, x->acc[i][u].place));
-        else v = combine(e, red, v, o, ints);
+        if (places)
+            combine_places(e, ints, &v, &at, o, emit_get(e, it, x->acc[i][u].place));
+        else
+            v = combine(e, red, v, o, ints);
     }
     for (uint32_t half = x->n->width / 2; half; half /= 2) {
         V hi = upper_half(e, v, half), lo = lower_half(e, v, half);
@@ -263,8 +277,10 @@ static V result_of(Inner *x, uint32_t i, uint32_t u, Red red, bool ints) {
     V v = emit_get(e, t, r->value), at = red == RED_ARGMAX ? emit_get(e, it, r->place) : NULL;
     for (uint32_t k = 1; k < x->n->split; k++) {
         V o = emit_get(e, t, r[k].value);
-        if (at) combine_places(e, ints, &v, &at, o, emit_get(e, it, r[k].place));
-        else v = combine(e, red, v, o, ints);
+        if (at)
+            combine_places(e, ints, &v, &at, o, emit_get(e, it, r[k].place));
+        else
+            v = combine(e, red, v, o, ints);
     }
     return at ? at : v;
 }
@@ -308,7 +324,8 @@ static void body(Inner *x, uint32_t u) {
     set_vector(x, u);
     for (uint32_t i = 0; i < n->members.n; i++) {
         const NestMember *m = &n->members.data[i];
-        if (i && memcmp(m->axis_of, n->members.data[i - 1].axis_of, sizeof m->axis_of) != 0) emit_fresh(e);
+        if (i && memcmp(m->axis_of, n->members.data[i - 1].axis_of, sizeof m->axis_of) != 0)
+            emit_fresh(e);
         At at = place_of(x, m, n->width);
         if (m->reduces) {
             take_in(x, i, u, &at);

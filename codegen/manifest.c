@@ -36,8 +36,10 @@ static void pack_term(Writer *w, Text *t, Sizes *s, const SizeTerm *x) {
     for (uint32_t i = 0; i < x->n; i++) {
         const SizeFactor *f = &x->f[i];
         if (f->is_quotient)
-            pack_int(t, -1 - (int64_t)quotient_number(w, write_size(w, s, f->p), write_size(w, s, f->q)));
-        else pack_int(t, axis_number(w, s, f->axis));
+            pack_int(t, -1 - (int64_t)quotient_number(w, write_size(w, s, f->p),
+                                                      write_size(w, s, f->q)));
+        else
+            pack_int(t, axis_number(w, s, f->axis));
         pack_int(t, f->exp);
     }
 }
@@ -84,8 +86,11 @@ static uint32_t find_param(Writer *w, Graph *g, uint32_t index, bool trains) {
         const Tensor *t = &w->params.data[i];
         const ParamInfo *q = &t->g->params.data[t->index];
         int same = same_members(p->members.data, p->members.n, q->members.data, q->members.n);
-        if (same < 0) fail(w, arena_printf(w->arena, "two entries group the parameter '%s' in two ways", p->members.data[0].name));
-        if (same && trains && !t->trains) w->params.data[i] = (Tensor){.g = g, .index = index, .trains = true};
+        if (same < 0)
+            fail(w, arena_printf(w->arena, "two entries group the parameter '%s' in two ways",
+                                 p->members.data[0].name));
+        if (same && trains && !t->trains)
+            w->params.data[i] = (Tensor){.g = g, .index = index, .trains = true};
         if (same) return i;
     }
     *PUSH(w->arena, &w->params) = (Tensor){.g = g, .index = index, .trains = trains};
@@ -98,10 +103,13 @@ static uint32_t find_state(Writer *w, Graph *g, uint32_t index) {
         const Tensor *t = &w->states.data[i];
         const StateInfo *q = &t->g->states.data[t->index];
         int same = same_members(p->members.data, p->members.n, q->members.data, q->members.n);
-        if (same < 0) fail(w, arena_printf(w->arena, "two entries group the state '%s' in two ways", p->members.data[0].name));
+        if (same < 0)
+            fail(w, arena_printf(w->arena, "two entries group the state '%s' in two ways",
+                                 p->members.data[0].name));
         if (same) return i;
     }
-    *PUSH(w->arena, &w->states) = (Tensor){.g = g, .index = index, .dtype = DT_F32, .optimizer = p->optimizer};
+    *PUSH(w->arena, &w->states) =
+        (Tensor){.g = g, .index = index, .dtype = DT_F32, .optimizer = p->optimizer};
     return w->states.n - 1;
 }
 
@@ -114,7 +122,9 @@ static void gather_entry(Writer *w, uint32_t e) {
     const Plan *p = w->entries[e].plan;
     Graph *g = w->entries[e].graph;
     bool trains = false;
-    for (uint32_t i = 0; i < g->outputs.n; i++) trains = trains || g->outputs.data[i].kind == OUT_GRAD || g->outputs.data[i].kind == OUT_PARAM;
+    for (uint32_t i = 0; i < g->outputs.n; i++)
+        trains =
+            trains || g->outputs.data[i].kind == OUT_GRAD || g->outputs.data[i].kind == OUT_PARAM;
     w->param_of[e] = NEWN(w->arena, uint32_t, g->params.n + 1);
     w->state_of[e] = NEWN(w->arena, uint32_t, g->states.n + 1);
     for (uint32_t i = 0; i < size_axes(g->sizes); i++) (void)axis_number(w, g->sizes, i);
@@ -171,16 +181,21 @@ static void write_param(Writer *w, Text *t, const Tensor *x) {
     pack_str(t, "shape");
     write_numbers(w, t, g->sizes, v->dims + p->family, rank);
     pack_str(t, "stored");
-    if (p->stored_rank) write_numbers(w, t, g->sizes, p->stored, p->stored_rank);
-    else write_numbers(w, t, g->sizes, v->dims + p->family, rank);
+    if (p->stored_rank)
+        write_numbers(w, t, g->sizes, p->stored, p->stored_rank);
+    else
+        write_numbers(w, t, g->sizes, v->dims + p->family, rank);
     pack_str(t, "written");
     pack_array(t, rank);
-    for (uint32_t i = 0; i < rank; i++) pack_str(t, p->written[i] ? size_str(g->sizes, p->written[i]) : "");
+    for (uint32_t i = 0; i < rank; i++)
+        pack_str(t, p->written[i] ? size_str(g->sizes, p->written[i]) : "");
     pack_str(t, "init");
     pack_str(t, init_word[p->init]);
     pack_str(t, "formula");
-    if (p->init == INIT_FORMULA) write_formula(w, t, g, p->formula);
-    else pack_array(t, 0);
+    if (p->init == INIT_FORMULA)
+        write_formula(w, t, g, p->formula);
+    else
+        pack_array(t, 0);
     pack_str(t, "is_int");
     pack_bool(t, v->type == T_INT);
     pack_str(t, "lr");
@@ -224,6 +239,27 @@ static void write_state(Writer *w, Text *t, const Tensor *x) {
     pack_real(t, x->optimizer ? first_number(g, s) : 0);
 }
 
+/* What the reader would refuse (docs/format.md, section 5). */
+static void check_limits(Writer *w) {
+    if (w->axes.n > RW_FILE_AXES) fail(w, "a file holds at most 64 run-time axes");
+    for (uint32_t i = 0; i < w->params.n; i++) {
+        const ParamInfo *p = &w->params.data[i].g->params.data[w->params.data[i].index];
+        uint32_t rank = p->stored_rank ? p->stored_rank
+                                       : (uint32_t)graph_value(w->params.data[i].g, p->value)->rank - p->family;
+        if (rank > RW_FILE_OUTER) fail(w, "a parameter has more than 8 axes");
+    }
+    for (uint32_t i = 0; i < w->states.n; i++) {
+        Graph *g = w->states.data[i].g;
+        const StateInfo *s = &g->states.data[w->states.data[i].index];
+        if (graph_value(g, s->value)->rank - s->family > RW_FILE_OUTER) fail(w, "a state has more than 8 axes");
+    }
+    for (uint32_t e = 0; e < w->n_entries; e++) {
+        Graph *g = w->entries[e].graph;
+        for (uint32_t i = 0; w->entries[e].plan && i < g->inputs.n; i++)
+            if (graph_value(g, g->inputs.data[i].value)->rank > RW_FILE_OUTER) fail(w, "an input has more than 8 axes");
+    }
+}
+
 /* ---- the whole ------------------------------------------------------------------------------------- */
 
 static void write_target(Writer *w, Text *t) {
@@ -261,15 +297,17 @@ static void write_tables(Writer *w, Text *t) {
     }
     pack_str(t, "sizes");
     pack_array(t, w->sizes.n);
-    for (uint32_t i = 0; i < w->sizes.n; i++) text_addn(t, w->sizes.data[i].data, w->sizes.data[i].n);
+    for (uint32_t i = 0; i < w->sizes.n; i++)
+        text_addn(t, w->sizes.data[i].data, w->sizes.data[i].n);
 }
 
-const char *manifest_write(Arena *a, const FileEntry *entries, uint32_t n, const TargetInfo *target, const char *program,
-                           const void **blob, size_t *bytes) {
+const char *manifest_write(Arena *a, const FileEntry *entries, uint32_t n, const TargetInfo *target,
+                           const char *program, const void **blob, size_t *bytes) {
     Writer w = {.arena = a, .entries = entries, .n_entries = n, .target = target};
     w.param_of = NEWN(a, uint32_t *, n + 1);
     w.state_of = NEWN(a, uint32_t *, n + 1);
     for (uint32_t i = 0; i < n; i++) gather_entry(&w, i);
+    check_limits(&w);
     /* The tables of sizes are known last and stand first: whoever reads checks as it goes. */
     Text rest = text_new(a);
     pack_str(&rest, "params");

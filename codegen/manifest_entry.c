@@ -24,7 +24,8 @@ static void write_inputs(EntryWriter *x) {
         BufId b = x->p->buf_of[in->value];
         pack_array(x->t, 5);
         pack_str(x->t, in->name);
-        pack_int(x->t, b == UINT32_MAX ? v->type == T_INT ? DT_I32 : DT_F32 : x->p->bufs.data[b].dtype);
+        pack_int(x->t,
+                 b == UINT32_MAX ? v->type == T_INT ? DT_I32 : DT_F32 : x->p->bufs.data[b].dtype);
         write_sizes(x, v->dims, v->rank);
         pack_int(x->t, in->below);
         pack_bool(x->t, in->scalar);
@@ -44,7 +45,8 @@ static void write_buffers(EntryWriter *x) {
     for (uint32_t i = 0; i < x->p->bufs.n; i++) place[i] = UINT32_MAX;
     for (uint32_t i = 0; i < x->g->outputs.n; i++) {
         BufId b = x->p->buf_of[x->g->outputs.data[i].value];
-        if (b != UINT32_MAX && place[b] == UINT32_MAX) place[b] = output_place(x->p, &x->g->outputs.data[i]);
+        if (b != UINT32_MAX && place[b] == UINT32_MAX)
+            place[b] = output_place(x->p, &x->g->outputs.data[i]);
     }
     pack_array(x->t, x->p->bufs.n);
     for (uint32_t i = 0; i < x->p->bufs.n; i++) {
@@ -144,7 +146,8 @@ static void write_outputs(EntryWriter *x) {
         const OutputInfo *o = &x->g->outputs.data[i];
         BufId b = x->p->buf_of[o->value];
         if (b == UINT32_MAX) x->w->error = "an output has no memory in the plan";
-        if (output_index(x, o) == UINT32_MAX) x->w->error = "an output leads on a state that is no input";
+        if (output_index(x, o) == UINT32_MAX)
+            x->w->error = "an output leads on a state that is no input";
         pack_array(x->t, 4);
         pack_str(x->t, output_kind_name[o->kind]);
         pack_str(x->t, o->name ? o->name : "");
@@ -153,12 +156,28 @@ static void write_outputs(EntryWriter *x) {
     }
 }
 
+static void find_random(Graph *g, ExprId e, void *user) {
+    if (graph_expr(g, e)->op == X_RANDOM) *(bool *)user = true;
+}
+
+static bool uses_random(EntryWriter *x) {
+    bool found = false;
+    for (uint32_t k = 0; k < x->p->kernels.n; k++)
+        for (uint32_t i = 0; i < x->p->kernels.data[k].members.n; i++) {
+            const Node *n = graph_node(x->g, x->p->kernels.data[k].members.data[i].node);
+            expr_walk(x->g, n->expr, find_random, &found);
+        }
+    return found;
+}
+
 void write_entry(Writer *w, Text *t, uint32_t entry) {
     const Plan *p = w->entries[entry].plan;
     EntryWriter x = {w, t, entry, p, w->entries[entry].graph};
-    pack_map(t, 6);
+    pack_map(t, 7);
     pack_str(t, "name");
     pack_str(t, w->entries[entry].name);
+    pack_str(t, "random");
+    pack_bool(t, uses_random(&x));
     pack_str(t, "inputs");
     write_inputs(&x);
     pack_str(t, "buffers");

@@ -31,7 +31,8 @@ static void write_node(Graph *g, ExprId e, void *user) {
         break;
     case X_INT: leaf(f, "int", x->i); break;
     case X_SIZE:
-        if (!size_value(g->sizes, x->size, &n)) f->w->error = "a first value depends on a run-time axis";
+        if (!size_value(g->sizes, x->size, &n))
+            f->w->error = "a first value depends on a run-time axis";
         leaf(f, "int", n);
         break;
     case X_IDX: leaf(f, "idx", x->i); break;
@@ -52,7 +53,8 @@ static void write_node(Graph *g, ExprId e, void *user) {
 }
 
 void write_formula(Writer *w, Text *t, Graph *g, ExprId e) {
-    Formula f = {.w = w, .body = text_new(w->arena), .number = NEWN(w->arena, uint32_t, g->exprs.n + 1)};
+    Formula f = {
+        .w = w, .body = text_new(w->arena), .number = NEWN(w->arena, uint32_t, g->exprs.n + 1)};
     expr_walk(g, e, write_node, &f);
     pack_array(t, f.n);
     text_addn(t, f.body.data, f.body.n);

@@ -8,18 +8,19 @@ typedef struct Place {
     const Plan *p;
     Graph *g;
     BufId from, to;
-    uint32_t now;         /* number of the op at hand */
+    uint32_t now;          /* number of the op at hand */
     uint32_t writer, last; /* op that writes `to`, last op that touches `from`; 0: none */
     uint32_t n_writers;
-    bool top;             /* the writer is in no loop */
-    const Op *op;         /* the writer */
+    bool top;     /* the writer is in no loop */
+    const Op *op; /* the writer */
 } Place;
 
 static void look(Place *x, const Ops *ops, bool top) {
     for (uint32_t i = 0; i < ops->list.n; i++) {
         const Op *o = &ops->list.data[i];
         x->now++;
-        for (uint32_t k = 0; k < (o->kind == OP_LOOP ? o->n_classes : 0); k++) look(x, &o->bodies[k], false);
+        for (uint32_t k = 0; k < (o->kind == OP_LOOP ? o->n_classes : 0); k++)
+            look(x, &o->bodies[k], false);
         for (uint32_t a = 0; a < o->args.n; a++) {
             if (o->args.data[a].buf == x->from) x->last = x->now;
             if (o->args.data[a].buf != x->to) continue;
@@ -46,8 +47,10 @@ static void visit(Graph *g, ExprId e, void *user) {
         const Expr *s = graph_expr(g, expr_arg(g, e, i));
         plain = plain && s->op == X_IDX && s->i == i;
     }
-    if (plain) r->plain++;
-    else r->other++;
+    if (plain)
+        r->plain++;
+    else
+        r->other++;
 }
 
 /* Only the member that makes the output reads the old value, at its own point. */
@@ -80,10 +83,13 @@ static bool leads_on_once(Graph *g, const Plan *p, BufId to) {
 BufId output_place(const Plan *p, const OutputInfo *o) {
     Graph *g = p->g;
     if (o->kind != OUT_PARAM && o->kind != OUT_OPT) return UINT32_MAX;
-    Value old = o->kind == OUT_PARAM ? g->params.data[o->index].value : g->states.data[o->index].value;
+    Value old =
+        o->kind == OUT_PARAM ? g->params.data[o->index].value : g->states.data[o->index].value;
     Place x = {.p = p, .g = g, .from = p->buf_of[old], .to = p->buf_of[o->value]};
     const PlanBuf *from = &p->bufs.data[x.from], *to = &p->bufs.data[x.to];
-    if (x.from == x.to || to->role != ROLE_OUTPUT || to->carry || !same_shape(from, to) || !leads_on_once(g, p, x.to)) return UINT32_MAX;
+    if (x.from == x.to || to->role != ROLE_OUTPUT || to->carry || !same_shape(from, to) ||
+        !leads_on_once(g, p, x.to))
+        return UINT32_MAX;
     look(&x, &p->ops, true);
     if (x.n_writers != 1 || !x.top || x.last > x.writer) return UINT32_MAX;
     return point_by_point(&x, old, o->value) ? x.from : UINT32_MAX;

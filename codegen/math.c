@@ -15,7 +15,9 @@ typedef struct Real { /* type of the numbers at hand */
     bool wide; /* double */
 } Real;
 
-static LLVMTypeRef widened(LLVMTypeRef t, uint32_t width) { return width ? LLVMVectorType(t, width) : t; }
+static LLVMTypeRef widened(LLVMTypeRef t, uint32_t width) {
+    return width ? LLVMVectorType(t, width) : t;
+}
 
 static Real real_of(Emit *e, V x) {
     LLVMTypeRef t = LLVMTypeOf(x);
@@ -57,7 +59,9 @@ static V fma3(Real *r, V x, V y, V z) {
     return emit_intrinsic(r->e, "llvm.fma", &r->f, 1, a, 3);
 }
 
-static V unary(Real *r, const char *name, V x) { return emit_intrinsic(r->e, name, &r->f, 1, &x, 1); }
+static V unary(Real *r, const char *name, V x) {
+    return emit_intrinsic(r->e, name, &r->f, 1, &x, 1);
+}
 static V magnitude(Real *r, V x) { return unary(r, "llvm.fabs", x); }
 
 static V with_sign(Real *r, V x, V sign) {
@@ -94,11 +98,11 @@ static V make_sigmoid(Real *r, V x) {
     return quotient(r, one, add(r, one, make_exp(r, fneg(r, x))));
 }
 
-/* log(1 + u) for 0 <= u <= 1: 2 atanh(u/(2 + u)) */
+/* log(1 + u) for 0 <= u <= 1: 2 atanh(u/(2 + u)); t is twice that quotient, which stays a normal number. */
 static V log_one_plus(Real *r, V u) {
-    static const double l[] = {0.666666746, 0.39998877, 0.286168844, 0.214276567, 0.243009374};
-    V s = quotient(r, u, add(r, u, num(r, 2))), z = mul(r, s, s);
-    return fma3(r, mul(r, s, z), POLY(r, z, l), add(r, s, s));
+    static const double l[] = {0.333333373, 0.199994385, 0.143084422, 0.107138287, 0.121504687};
+    V t = quotient(r, add(r, u, u), add(r, u, num(r, 2))), z = mul(r, mul(r, t, t), num(r, 0.25));
+    return fma3(r, mul(r, t, z), POLY(r, z, l), t);
 }
 
 static V make_softplus(Real *r, V x) {
@@ -108,7 +112,8 @@ static V make_softplus(Real *r, V x) {
 }
 
 static V make_tanh(Real *r, V x) {
-    static const double t[] = {-0.333333284, 0.133331582, -0.0539405644, 0.0216663443, -0.00809196476, 0.00206466205};
+    static const double t[] = {-0.333333284, 0.133331582,    -0.0539405644,
+                               0.0216663443, -0.00809196476, 0.00206466205};
     V a = magnitude(r, x), z = mul(r, x, x), one = num(r, 1);
     V small = fma3(r, mul(r, x, z), POLY(r, z, t), x);
     V large = sub(r, one, quotient(r, num(r, 2), add(r, make_exp(r, add(r, a, a)), one)));
@@ -116,7 +121,7 @@ static V make_tanh(Real *r, V x) {
 }
 
 static V make_erf(Real *r, V x) {
-    static const double p[] = {1.12837923,     -0.376126379, 0.112837829,     -0.0268654451,
+    static const double p[] = {1.12837923,    -0.376126379,    0.112837829,    -0.0268654451,
                                0.00522107491, -0.000848471129, 0.000112705449, -9.68013683e-06};
     static const double c[] = {0.000188040227, -1.12957847,    -0.633219898,   -0.108418576,
                                0.0252082571,   -0.00420456193, 0.000441336364, -2.16868502e-05};
@@ -152,14 +157,16 @@ static V make_log(Real *r, V x) {
     V zero = num(r, 0);
     y = choose(r, is(r, LLVMRealOLT, x, num(r, 1.17549435e-38)), num(r, -INFINITY), y);
     y = choose(r, is(r, LLVMRealOLT, x, zero), num(r, NAN), y);
-    return choose(r, is(r, LLVMRealULT, x, num(r, INFINITY)), choose(r, is(r, LLVMRealUNO, x, x), x, y), x);
+    return choose(r, is(r, LLVMRealULT, x, num(r, INFINITY)),
+                  choose(r, is(r, LLVMRealUNO, x, x), x, y), x);
 }
 
 /* ---- pow, in double ----------------------------------------------------------------------------------- */
 
 static V log_double(Real *d, V x) {
-    static const double c[] = {0.66666666666594487, 0.40000000047149536, 0.28571418290103195, 0.22223251231331523,
-                               0.18129949380700905, 0.16657697731375581, 0.016269258204716901};
+    static const double c[] = {0.66666666666594487, 0.40000000047149536, 0.28571418290103195,
+                               0.22223251231331523, 0.18129949380700905, 0.16657697731375581,
+                               0.016269258204716901};
     V i, m = split_power(d, x, &i), one = num(d, 1);
     V s = quotient(d, sub(d, m, one), add(d, m, one)), z = mul(d, s, s);
     V y = fma3(d, mul(d, s, z), POLY(d, z, c), add(d, s, s));
@@ -170,9 +177,10 @@ static V log_double(Real *d, V x) {
 }
 
 static V exp_double(Real *d, V x) {
-    static const double c[] = {0.50000000000000233,    0.1666666666661038,     0.041666666666464097,
-                               0.0083333333714449356,  0.0013888888961374815,  0.00019841184437171497,
-                               2.4801475333378203e-05, 2.7635332706660157e-06, 2.7636196071352667e-07};
+    static const double c[] = {
+        0.50000000000000233,    0.1666666666661038,     0.041666666666464097,
+        0.0083333333714449356,  0.0013888888961374815,  0.00019841184437171497,
+        2.4801475333378203e-05, 2.7635332706660157e-06, 2.7636196071352667e-07};
     V low = num(d, -150), high = num(d, 150), magic = num(d, 6755399441055744.0);
     x = choose(d, is(d, LLVMRealOLT, x, low), low, x);
     x = choose(d, is(d, LLVMRealOGT, x, high), high, x);
@@ -190,15 +198,18 @@ static V make_pow(Real *r, V x, V y) {
     V wide_y = LLVMBuildFPExt(r->e->b, y, d.f, "");
     V l = mul(&d, wide_y, log_double(&d, LLVMBuildFPExt(r->e->b, a, d.f, "")));
     V p = LLVMBuildFPTrunc(r->e->b, exp_double(&d, l), r->f, "");
-    V up = is(r, LLVMRealOGT, y, zero), edge = choose(r, up, zero, inf), far = choose(r, up, inf, zero);
+    V up = is(r, LLVMRealOGT, y, zero), edge = choose(r, up, zero, inf),
+      far = choose(r, up, inf, zero);
     p = choose(r, is(r, LLVMRealOLT, a, num(r, 1.17549435e-38)), edge, p);
     p = choose(r, is(r, LLVMRealOEQ, a, inf), far, p);
     /* an odd whole exponent keeps the sign; any other one of a negative base gives no number */
     V is_whole = is(r, LLVMRealOEQ, unary(r, "llvm.floor", y), y);
-    V half = mul(r, y, num(r, 0.5)), is_even = is(r, LLVMRealOEQ, unary(r, "llvm.floor", half), half);
+    V half = mul(r, y, num(r, 0.5)),
+      is_even = is(r, LLVMRealOEQ, unary(r, "llvm.floor", half), half);
     V odd = LLVMBuildAnd(r->e->b, is_whole, LLVMBuildNot(r->e->b, is_even, ""), "");
     p = choose(r, odd, with_sign(r, p, x), p);
-    V broken = LLVMBuildAnd(r->e->b, is(r, LLVMRealOLT, x, zero), LLVMBuildNot(r->e->b, is_whole, ""), "");
+    V broken =
+        LLVMBuildAnd(r->e->b, is(r, LLVMRealOLT, x, zero), LLVMBuildNot(r->e->b, is_whole, ""), "");
     broken = LLVMBuildAnd(r->e->b, broken, is(r, LLVMRealOLT, a, inf), "");
     p = choose(r, broken, num(r, NAN), p);
     p = choose(r, is(r, LLVMRealUNO, x, y), num(r, NAN), p);
@@ -208,7 +219,7 @@ static V make_pow(Real *r, V x, V y) {
 
 /* ---- sin and cos ----------------------------------------------------------------------------------------- */
 
-/* x - k*pi/2 in double; exact enough below 2^30, and something bounded beyond. */
+/* x - k*pi/2 in double; exact below 10^15, where the neighbours of a float are many turns apart. */
 static V make_sin(Real *r, V x, uint64_t shift) {
     static const double s[] = {-0.166666672, 0.00833332911, -0.000198393274, 2.71823728e-06};
     static const double c[] = {0.0416666679, -0.00138888834, 2.47995122e-05, -2.72095491e-07};
@@ -224,9 +235,10 @@ static V make_sin(Real *r, V x, uint64_t shift) {
     quarter = LLVMBuildAdd(r->e->b, quarter, whole(r, shift), "");
     V odd = LLVMBuildTrunc(r->e->b, quarter, r->b, "");
     V out = choose(r, odd, cosine, sine);
-    V sign = LLVMBuildShl(r->e->b, LLVMBuildAnd(r->e->b, quarter, whole(r, 2), ""), whole(r, 30), "");
+    V sign =
+        LLVMBuildShl(r->e->b, LLVMBuildAnd(r->e->b, quarter, whole(r, 2), ""), whole(r, 30), "");
     out = as_real(r, LLVMBuildXor(r->e->b, as_int(r, out), sign, ""));
-    V far = is(r, LLVMRealULT, magnitude(r, x), num(r, 1e9));
+    V far = is(r, LLVMRealULT, magnitude(r, x), num(r, 1e15));
     V none = sub(r, x, x); /* infinite: no number; huge: 0 */
     return choose(r, far, out, none);
 }

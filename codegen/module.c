@@ -43,8 +43,8 @@ static void machine_new(Codegen *cg) {
         LLVMDisposeMessage(message);
         return;
     }
-    cg->tm = LLVMCreateTargetMachine(target, cg->t->triple, cg->t->cpu, cg->t->features, LLVMCodeGenLevelDefault,
-                                     LLVMRelocPIC, LLVMCodeModelDefault);
+    cg->tm = LLVMCreateTargetMachine(target, cg->t->triple, cg->t->cpu, cg->t->features,
+                                     LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelDefault);
     LLVMSetTarget(cg->m, cg->t->triple);
     LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(cg->tm);
     LLVMSetModuleDataLayout(cg->m, layout);
@@ -124,8 +124,8 @@ static void set_attribute(Emit *e, LLVMAttributeIndex at, const char *name) {
 }
 
 static void set_text_attribute(Emit *e, const char *name, const char *value) {
-    LLVMAttributeRef a =
-        LLVMCreateStringAttribute(e->c, name, (unsigned)strlen(name), value, (unsigned)strlen(value));
+    LLVMAttributeRef a = LLVMCreateStringAttribute(e->c, name, (unsigned)strlen(name), value,
+                                                   (unsigned)strlen(value));
     LLVMAddAttributeAtIndex(e->fn, ON_FUNCTION, a);
 }
 
@@ -137,7 +137,8 @@ static V load_at(Emit *e, LLVMTypeRef t, V table, uint64_t i) {
 /* The function with its parameters, arguments and counters; the builder is left in its empty body. */
 static void function_begin(Emit *e, const char *symbol) {
     LLVMTypeRef params[6] = {e->ptr, e->ptr, e->ptr, e->ptr, e->i64, e->i64};
-    e->fn = LLVMAddFunction(e->m, symbol, LLVMFunctionType(LLVMVoidTypeInContext(e->c), params, 6, false));
+    e->fn = LLVMAddFunction(e->m, symbol,
+                            LLVMFunctionType(LLVMVoidTypeInContext(e->c), params, 6, false));
     set_attribute(e, ON_FUNCTION, "nounwind");
     set_text_attribute(e, "no-builtins", "");
     set_text_attribute(e, "prefer-vector-width", e->lanes == 16 ? "512" : "256");
@@ -147,7 +148,8 @@ static void function_begin(Emit *e, const char *symbol) {
     e->entry = LLVMAppendBasicBlockInContext(e->c, e->fn, "entry");
     LLVMBasicBlockRef body = LLVMAppendBasicBlockInContext(e->c, e->fn, "body");
     LLVMPositionBuilderAtEnd(e->b, e->entry);
-    for (uint32_t i = 0; i < e->k->arg_values.n; i++) e->args[i].ptr = load_at(e, e->ptr, e->args_p, i);
+    for (uint32_t i = 0; i < e->k->arg_values.n; i++)
+        e->args[i].ptr = load_at(e, e->ptr, e->args_p, i);
     for (uint32_t i = 0; i < e->k->level && i < MAX_LEVELS; i++) {
         e->lvl[i] = val_int(load_at(e, e->i64, e->levels_p, 2 * i));
         e->pos[i] = val_int(load_at(e, e->i64, e->levels_p, 2 * i + 1));
@@ -177,7 +179,13 @@ static const char *schedule(Emit *e) {
 static const char *kernel_add(Codegen *cg, Plan *p, uint32_t i, KernelCode *code) {
     Arena *a = cg->arena;
     Emit *e = NEW(a, Emit);
-    *e = (Emit){.cg = cg, .arena = a, .p = p, .g = p->g, .k = &p->kernels.data[i], .code = code, .m = cg->m};
+    *e = (Emit){.cg = cg,
+                .arena = a,
+                .p = p,
+                .g = p->g,
+                .k = &p->kernels.data[i],
+                .code = code,
+                .m = cg->m};
     set_types(e, cg->c);
     e->lanes = cg->t->lanes;
     e->has_bf16 = cg->t->amx;
@@ -186,7 +194,9 @@ static const char *kernel_add(Codegen *cg, Plan *p, uint32_t i, KernelCode *code
     Text key = kernel_key(a, e);
     for (uint32_t k = 0; k < cg->made.n; k++) {
         const Made *m = &cg->made.data[k];
-        if (m->sizes != p->g->sizes || m->key.n != key.n || memcmp(m->key.data, key.data, key.n) != 0) continue;
+        if (m->sizes != p->g->sizes || m->key.n != key.n ||
+            memcmp(m->key.data, key.data, key.n) != 0)
+            continue;
         *code = m->code;
         return NULL;
     }
@@ -215,7 +225,8 @@ const char *codegen_add(Codegen *cg, Plan *p, KernelCode *codes) {
 static const char *check(Codegen *cg) {
     char *message = NULL;
     const char *wrong = NULL;
-    if (LLVMVerifyModule(cg->m, LLVMReturnStatusAction, &message)) wrong = arena_str(cg->arena, message);
+    if (LLVMVerifyModule(cg->m, LLVMReturnStatusAction, &message))
+        wrong = arena_str(cg->arena, message);
     LLVMDisposeMessage(message);
     return wrong;
 }
@@ -260,12 +271,14 @@ static const char *compile(Codegen *cg, LLVMCodeGenFileType type, LLVMMemoryBuff
     return wrong;
 }
 
-const char *codegen_object(Codegen *cg, const void *blob, size_t n, const void **object, size_t *bytes) {
+const char *codegen_object(Codegen *cg, const void *blob, size_t n, const void **object,
+                           size_t *bytes) {
     const char *wrong = optimise(cg);
     if (wrong) return wrong;
     V data = LLVMConstStringInContext2(cg->c, blob, n, true);
     constant(cg, "rwkvc_manifest", data, ".rwkvc");
-    constant(cg, "rwkvc_manifest_size", LLVMConstInt(LLVMInt64TypeInContext(cg->c), n, false), ".rwkvc");
+    constant(cg, "rwkvc_manifest_size", LLVMConstInt(LLVMInt64TypeInContext(cg->c), n, false),
+             ".rwkvc");
     LLVMMemoryBufferRef buffer;
     if ((wrong = compile(cg, LLVMObjectFile, &buffer))) return wrong;
     *bytes = LLVMGetBufferSize(buffer);

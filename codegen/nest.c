@@ -73,7 +73,8 @@ static void visit_read(Graph *g, ExprId x, void *user) {
     }
     for (uint32_t a = 0; a < p->n_args && j->ok; a++) {
         const Expr *s = graph_expr(g, expr_arg(g, x, a));
-        j->ok = s->op == X_IDX && (uint64_t)s->i < j->m.n_idx && bind_axis(j, (uint32_t)s->i, q->axis_of[a]);
+        j->ok = s->op == X_IDX && (uint64_t)s->i < j->m.n_idx &&
+                bind_axis(j, (uint32_t)s->i, q->axis_of[a]);
     }
 }
 

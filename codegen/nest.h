@@ -16,17 +16,17 @@ typedef struct NestMember {
     uint8_t axis_of[MAX_AXES]; /* by X_IDX: axis of the nest, or GRID_AXIS + axis of the grid */
     uint8_t n_idx, rank;
     bool reduces;
-    bool keep;                 /* to be stored in its local */
+    bool keep; /* to be stored in its local */
 } NestMember;
 
 typedef struct Nest {
-    uint32_t n;                /* axes */
+    uint32_t n; /* axes */
     Size size[MAX_AXES];
     bool reduced[MAX_AXES];
-    int lane;                  /* axis, LANE_NONE or LANE_GRID */
-    uint32_t width;            /* lanes of its vectors */
-    uint32_t unroll;           /* vectors at once */
-    uint32_t split;            /* running results for each of them, over the innermost reduced loop */
+    int lane;        /* axis, LANE_NONE or LANE_GRID */
+    uint32_t width;  /* lanes of its vectors */
+    uint32_t unroll; /* vectors at once */
+    uint32_t split;  /* running results for each of them, over the innermost reduced loop */
     VEC(NestMember) members;
 } Nest;
 
@@ -57,12 +57,12 @@ struct Work {
 
 /* nest.c: the members as nests. */
 void nests_make(Work *w);
-bool nest_reads(Work *w, const Nest *n, Value v);  /* from memory or registers */
+bool nest_reads(Work *w, const Nest *n, Value v); /* from memory or registers */
 /* lane.c: lanes of all nests, and how locals lie. */
 void lanes_choose(Work *w);
-int64_t size_guess(Emit *e, Size s);               /* the number, or a typical one */
+int64_t size_guess(Emit *e, Size s); /* the number, or a typical one */
 /* local.c: values kept in scratch. */
-uint32_t local_add(Work *w, Value v, const uint8_t *par); /* -> index; once a value */
+uint32_t local_add(Work *w, Value v, const uint8_t *par);  /* -> index; once a value */
 uint32_t local_more(Work *w, Value v, const uint8_t *par); /* another place for such a value */
 void locals_place(Work *w);
 /* loops.c */
@@ -75,7 +75,7 @@ void copy_locals(Work *w, uint32_t from, uint32_t to, const uint8_t *par);
 void grid_emit(Work *w, void (*body)(Work *w));
 void grid_runs(Work *w, void (*run)(Work *w, V from, V to)); /* neighbours along the last axis */
 void grid_tiles(Work *w, V from, V to, void (*body)(Work *w));
-void grid_vector(Work *w, uint32_t u);             /* vector u of the tile: sets grid */
+void grid_vector(Work *w, uint32_t u); /* vector u of the tile: sets grid */
 V lanes_below(Emit *e, uint32_t width, V rest);
 Work *work_new(Emit *e, const Size *par, uint32_t n_par);
 Size grid_size(Emit *e, const Size *par, uint32_t n_par);

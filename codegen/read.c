@@ -6,7 +6,9 @@ V mask_all(Emit *e, At *at) {
     return at->mask ? at->mask : at->tail;
 }
 
-static LLVMTypeRef of_width(LLVMTypeRef t, uint32_t width) { return width == 1 ? t : LLVMVectorType(t, width); }
+static LLVMTypeRef of_width(LLVMTypeRef t, uint32_t width) {
+    return width == 1 ? t : LLVMVectorType(t, width);
+}
 
 static LLVMTypeRef element(Emit *e, uint8_t dtype) {
     switch (dtype) {
@@ -39,10 +41,13 @@ static V narrow(Emit *e, V x, uint8_t dtype, uint32_t width) {
     if (dtype != DT_BF16) return x;
     LLVMTypeRef t = of_width(e->i32, width), half = of_width(e->i16, width);
     if (e->has_bf16 && width >= 4)
-        return LLVMBuildBitCast(e->b, LLVMBuildFPTrunc(e->b, x, of_width(e->bf16, width), ""), half, "");
+        return LLVMBuildBitCast(e->b, LLVMBuildFPTrunc(e->b, x, of_width(e->bf16, width), ""), half,
+                                "");
     V i = LLVMBuildBitCast(e->b, x, t, ""), sixteen = vector_of(e, width, e->i32, 16);
-    V even = LLVMBuildAnd(e->b, LLVMBuildLShr(e->b, i, sixteen, ""), vector_of(e, width, e->i32, 1), "");
-    V up = LLVMBuildAdd(e->b, i, LLVMBuildAdd(e->b, even, vector_of(e, width, e->i32, 0x7fff), ""), "");
+    V even =
+        LLVMBuildAnd(e->b, LLVMBuildLShr(e->b, i, sixteen, ""), vector_of(e, width, e->i32, 1), "");
+    V up = LLVMBuildAdd(e->b, i, LLVMBuildAdd(e->b, even, vector_of(e, width, e->i32, 0x7fff), ""),
+                        "");
     V quiet = LLVMBuildOr(e->b, i, vector_of(e, width, e->i32, 0x400000), "");
     V bad = LLVMBuildFCmp(e->b, LLVMRealUNO, x, x, "");
     V r = LLVMBuildLShr(e->b, LLVMBuildSelect(e->b, bad, quiet, up, ""), sixteen, "");
@@ -83,7 +88,8 @@ V emit_load_f32(Emit *e, V ptr, V offset, uint8_t dtype, uint32_t width, V mask,
     return widen(e, load_raw(e, ptr, offset, dtype, width, mask, scope), dtype, width);
 }
 
-void emit_store_f32(Emit *e, V ptr, V offset, uint8_t dtype, uint32_t width, V mask, V x, uint32_t scope) {
+void emit_store_f32(Emit *e, V ptr, V offset, uint8_t dtype, uint32_t width, V mask, V x,
+                    uint32_t scope) {
     store_raw(e, ptr, offset, dtype, mask, narrow(e, x, dtype, width), scope);
 }
 
@@ -116,7 +122,8 @@ static void scatter(Emit *e, At *at, V ptr, V offsets, uint8_t dtype, V x, uint3
 static V load_one(Emit *e, At *at, V ptr, V offset, uint8_t dtype, uint32_t scope) {
     if (at->mask) {
         LLVMTypeRef t = LLVMTypeOf(at->mask);
-        V any = at->width == 1 ? at->mask : emit_intrinsic(e, "llvm.vector.reduce.or", &t, 1, &at->mask, 1);
+        V any = at->width == 1 ? at->mask
+                               : emit_intrinsic(e, "llvm.vector.reduce.or", &t, 1, &at->mask, 1);
         offset = LLVMBuildSelect(e->b, any, offset, emit_const(e, 0), "");
     }
     return load_raw(e, ptr, offset, dtype, 1, NULL, scope);
@@ -184,19 +191,21 @@ V emit_arg_stride(Emit *e, uint32_t arg, uint32_t axis) {
 
 static Val arg_offset(Emit *e, At *at, uint32_t arg, const Val *subs) {
     const ValueInfo *v = graph_value(e->g, e->args[arg].value);
-    Val at_ = val_const(e, 0);
+    Val offset = val_const(e, 0);
     for (uint32_t i = e->args[arg].drop; i < v->rank; i++)
-        at_ = val_add(e, at, at_, val_mul(e, at, subs[i], val_int(emit_arg_stride(e, arg, i))));
-    return at_;
+        offset =
+            val_add(e, at, offset, val_mul(e, at, subs[i], val_int(emit_arg_stride(e, arg, i))));
+    return offset;
 }
 
 static Val local_offset(Emit *e, At *at, const EmitLocal *l, const Val *subs) {
-    Val at_ = val_const(e, 0);
+    Val offset = val_const(e, 0);
     uint32_t rank = graph_value(e->g, l->value)->rank;
     for (uint32_t i = 0; i < rank; i++)
-        if (l->stride[i]) at_ = val_add(e, at, at_, val_mul(e, at, subs[i], val_int(l->stride[i])));
-    if (l->lane_offset.kind != VAL_NONE) at_ = val_add(e, at, at_, l->lane_offset);
-    return at_;
+        if (l->stride[i])
+            offset = val_add(e, at, offset, val_mul(e, at, subs[i], val_int(l->stride[i])));
+    if (l->lane_offset.kind != VAL_NONE) offset = val_add(e, at, offset, l->lane_offset);
+    return offset;
 }
 
 static uint8_t local_dtype(const Emit *e, const EmitLocal *l) {
@@ -206,12 +215,13 @@ static uint8_t local_dtype(const Emit *e, const EmitLocal *l) {
 Val emit_read(Emit *e, At *at, Value v, const Val *subs) {
     uint32_t l = e->local_of[v], a = e->arg_of[v];
     if (l) {
-        EmitLocal *at_home = &e->locals.data[l - 1];
-        if (at_home->bound.kind != VAL_NONE) return at_home->bound;
-        if (at_home->ptr) return emit_read_local(e, at, at_home, subs);
+        EmitLocal *home = &e->locals.data[l - 1];
+        if (home->bound.kind != VAL_NONE) return home->bound;
+        if (home->ptr) return emit_read_local(e, at, home, subs);
     }
     if (!a) {
-        e->error = arena_printf(e->arena, "kernel %s reads value %u that is no argument", e->k->name, v);
+        e->error =
+            arena_printf(e->arena, "kernel %s reads value %u that is no argument", e->k->name, v);
         return e->g->values.data[v].type == T_INT ? val_const(e, 0) : val_real(e, emit_f32(e, 0));
     }
     return emit_read_arg(e, at, a - 1, subs);

@@ -39,8 +39,11 @@ static bool in_place(Work *w, const PlanCarry *c) {
     Emit *e = w->e;
     Kernel *k = e->k;
     if (is_carried(k, c->next) || !w->nest_of[c->next]) return false;
-    for (uint32_t i = 0; i < k->carries.n; i++) /* two carried values with one new one */
-        if (&k->carries.data[i] != c && k->carries.data[i].next == c->next) return false;
+    for (uint32_t i = 0; i < k->carries.n; i++) {
+        const PlanCarry *o = &k->carries.data[i];
+        if (o == c) continue;
+        if (o->next == c->next || o->next == c->arg_value) return false; /* it is wanted twice */
+    }
     uint32_t made = w->nest_of[c->next];
     for (uint32_t i = made; i < w->nests.n; i++)
         if (nest_reads(w, &w->nests.data[i], c->arg_value)) return false;
@@ -70,7 +73,8 @@ static void keep_next(Work *w, Value v, const uint8_t *par) {
 
 static void carries_place(Work *w) {
     Kernel *k = w->e->k;
-    for (uint32_t i = 0; i < k->carries.n; i++) local_add(w, k->carries.data[i].arg_value, k->carries.data[i].par);
+    for (uint32_t i = 0; i < k->carries.n; i++)
+        local_add(w, k->carries.data[i].arg_value, k->carries.data[i].par);
     for (uint32_t i = 0; i < k->carries.n; i++) {
         const PlanCarry *c = &k->carries.data[i];
         keep_next(w, c->next, c->par);
@@ -93,22 +97,28 @@ static bool shares(const Work *w, Value a, Value b) {
 /* Reads what the kernel does not make: an argument that is the same at every step. */
 static void next_from_outside(Work *w, const PlanCarry *c) {
     uint32_t a = w->e->arg_of[c->next];
-    if (a) copy_in(w, a - 1, place_of(w, c->arg_value), c->par);
-    else w->e->error = "a carried value comes from nowhere";
+    if (a)
+        copy_in(w, a - 1, place_of(w, c->arg_value), c->par);
+    else
+        w->e->error = "a carried value comes from nowhere";
 }
 
 static void carry_on(Work *w) {
     Kernel *k = w->e->k;
     for (uint32_t i = 0; i < k->carries.n; i++) { /* old values that others take over */
         const PlanCarry *c = &k->carries.data[i];
-        if (is_carried(k, c->next) && c->next != c->arg_value) copy_locals(w, place_of(w, c->next), w->shadow[i] - 1, c->par);
+        if (is_carried(k, c->next) && c->next != c->arg_value)
+            copy_locals(w, place_of(w, c->next), w->shadow[i] - 1, c->par);
     }
     for (uint32_t i = 0; i < k->carries.n; i++) {
         const PlanCarry *c = &k->carries.data[i];
         if (shares(w, c->next, c->arg_value)) continue;
-        if (is_carried(k, c->next)) copy_locals(w, w->shadow[i] - 1, place_of(w, c->arg_value), c->par);
-        else if (w->nest_of[c->next]) copy_locals(w, place_of(w, c->next), place_of(w, c->arg_value), c->par);
-        else next_from_outside(w, c);
+        if (is_carried(k, c->next))
+            copy_locals(w, w->shadow[i] - 1, place_of(w, c->arg_value), c->par);
+        else if (w->nest_of[c->next])
+            copy_locals(w, place_of(w, c->next), place_of(w, c->arg_value), c->par);
+        else
+            next_from_outside(w, c);
     }
 }
 
@@ -116,7 +126,8 @@ static void one_step(Work *w) {
     Kernel *k = w->e->k;
     for (uint32_t i = 0; i < k->carries.n; i++) {
         const PlanCarry *c = &k->carries.data[i];
-        if (c->also != LOCAL) copy_out(w, place_of(w, c->arg_value), c->also, c->par, c->also_axis, val_int(w->step));
+        if (c->also != LOCAL)
+            copy_out(w, place_of(w, c->arg_value), c->also, c->par, c->also_axis, val_int(w->step));
     }
     for (uint32_t i = 0; i < w->nests.n; i++) nest_emit(w, &w->nests.data[i]);
     carry_on(w);
@@ -133,13 +144,15 @@ static void all_steps(Work *w) {
     V n = emit_size(e, r->length);
     Loop l = loop_begin(e, emit_const(e, 0), n, 1);
     w->step = l.i;
-    if (r->reverse) w->step = LLVMBuildSub(e->b, LLVMBuildSub(e->b, n, emit_const(e, 1), ""), l.i, "");
+    if (r->reverse)
+        w->step = LLVMBuildSub(e->b, LLVMBuildSub(e->b, n, emit_const(e, 1), ""), l.i, "");
     e->lvl[level_of(e)] = e->pos[level_of(e)] = val_int(w->step);
     one_step(w);
     loop_end(e, &l);
     for (uint32_t i = 0; i < k->carries.n; i++) {
         const PlanCarry *c = &k->carries.data[i];
-        if (c->final_arg != LOCAL) copy_out(w, place_of(w, c->arg_value), c->final_arg, c->par, -1, (Val){0});
+        if (c->final_arg != LOCAL)
+            copy_out(w, place_of(w, c->arg_value), c->final_arg, c->par, -1, (Val){0});
     }
 }
 
@@ -150,7 +163,8 @@ static void shadows_add(Work *w) {
     w->shadow = NEWN(e->arena, uint32_t, k->carries.n + 1);
     for (uint32_t i = 0; i < k->carries.n; i++) {
         const PlanCarry *c = &k->carries.data[i];
-        if (is_carried(k, c->next) && c->next != c->arg_value) w->shadow[i] = local_more(w, c->arg_value, c->par) + 1;
+        if (is_carried(k, c->next) && c->next != c->arg_value)
+            w->shadow[i] = local_more(w, c->arg_value, c->par) + 1;
     }
 }
 

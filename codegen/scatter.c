@@ -44,7 +44,8 @@ static void zero_here(Work *w) {
         if (w->n_par) grid_vector(w, u);
         At at = {.width = lanes_of(w), .tail = w->tail};
         Val subs[MAX_RANK];
-        for (uint32_t a = 0, j = 0; a < out_rank(w); a++) subs[a] = in_grid(w, a, &j) ? w->grid[j] : w->idx[a];
+        for (uint32_t a = 0, j = 0; a < out_rank(w); a++)
+            subs[a] = in_grid(w, a, &j) ? w->grid[j] : w->idx[a];
         emit_store_arg(e, &at, out_arg(w), subs, zero);
     }
 }
@@ -54,7 +55,8 @@ static void zero_loops(Work *w, V from, V to, uint32_t a) {
     while (a < out_rank(w) && in_grid(w, a, &j)) a++;
     if (a < out_rank(w)) {
         Emit *e = w->e;
-        Loop l = loop_begin(e, emit_const(e, 0), emit_size(e, graph_value(e->g, w->node->out)->dims[a]), 1);
+        Loop l = loop_begin(e, emit_const(e, 0),
+                            emit_size(e, graph_value(e->g, w->node->out)->dims[a]), 1);
         w->idx[a] = val_int(l.i);
         zero_loops(w, from, to, a + 1);
         loop_end(e, &l);
@@ -71,8 +73,10 @@ static void add_here(Work *w) {
     Emit *e = w->e;
     bool ints = graph_value(e->g, w->node->out)->type == T_INT;
     for (uint32_t u = 0; u < w->vectors; u++) {
-        if (w->n_par) grid_vector(w, u);
-        else emit_fresh(e);
+        if (w->n_par)
+            grid_vector(w, u);
+        else
+            emit_fresh(e);
         At at = place_here(w);
         Val subs[MAX_RANK];
         for (uint32_t a = 0; a < out_rank(w); a++) {
@@ -80,7 +84,8 @@ static void add_here(Work *w) {
             Size n = graph_value(e->g, w->node->out)->dims[a];
             uint32_t j;
             if (in_grid(w, a, &j)) continue;
-            V i = at.width > 1 ? emit_int_vec(e, &at, subs[a]) : subs[a].v; /* below 0 is far above as unsigned */
+            V i = at.width > 1 ? emit_int_vec(e, &at, subs[a])
+                               : subs[a].v; /* below 0 is far above as unsigned */
             V ok = LLVMBuildICmp(e->b, LLVMIntULT, i, emit_splat(e, at.width, emit_size(e, n)), "");
             at.mask = at.mask ? LLVMBuildAnd(e->b, at.mask, ok, "") : ok;
         }
@@ -90,7 +95,8 @@ static void add_here(Work *w) {
         at.mask = mask;
         Val old = emit_read_arg(e, &at, out_arg(w), subs);
         Val sum = ints ? val_add(e, &at, old, x)
-                       : val_real(e, LLVMBuildFAdd(e->b, emit_real_vec(e, &at, old), emit_real_vec(e, &at, x), ""));
+                       : val_real(e, LLVMBuildFAdd(e->b, emit_real_vec(e, &at, old),
+                                                   emit_real_vec(e, &at, x), ""));
         emit_store_arg(e, &at, out_arg(w), subs, sum);
     }
 }

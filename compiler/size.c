@@ -504,10 +504,16 @@ static Size substitute(Sizes *s, Size a, const Subst *x) {
     return r;
 }
 
+/* Remembered: the quotients of a size ask for it over and over. */
 Size size_ground(Sizes *s, Size a) {
     int64_t n;
-    if (size_value(s, a, &n)) return size_num(s, n);
-    return substitute(s, a, &(Subst){.kind = ATOM_CONST});
+    if (!a) return 0;
+    Size known = s->sizes.data[a].ground;
+    if (known) return known == NO_SIZE ? 0 : known;
+    Size r = size_value(s, a, &n) ? size_num(s, n) : substitute(s, a, &(Subst){.kind = ATOM_CONST});
+    s->sizes.data[a].ground = r ? r : NO_SIZE;
+    if (r) s->sizes.data[r].ground = r;
+    return r;
 }
 
 Size size_subst(Sizes *s, Size a, const char *axis, Size by) {

@@ -6,6 +6,7 @@
 
 enum { MAX_FACTORS = SIZE_FACTORS, MAX_TERMS = 64, MAX_EXP = 16 };
 #define LIMIT ((int64_t)1 << 53)
+#define NO_SIZE UINT32_MAX
 
 typedef enum AtomKind { ATOM_AXIS, ATOM_CONST, ATOM_QUOTIENT, ATOM_EXCESS } AtomKind;
 
@@ -39,6 +40,8 @@ typedef struct Entry {
     const Term *t;
     uint64_t hash;
     const char *text;
+    Size ground;    /* what size_ground makes of it: 0 not asked, NO_SIZE none */
+    uint8_t nonneg; /* 0 not asked, 1 proved, 2 not proved */
 } Entry;
 
 struct Sizes {

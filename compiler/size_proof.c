@@ -9,9 +9,10 @@
 static bool bound_quotients(Sizes *s, Poly *p, const Entry *e, bool zero_floor) {
     for (uint32_t i = 0; i < e->n; i++) {
         Term t = e->t[i];
-        uint32_t hit = UINT32_MAX;
+        uint32_t hit = UINT32_MAX, hits = 0;
         for (uint32_t k = 0; k < t.n; k++)
-            if (s->atoms.data[t.f[k].atom].kind == ATOM_QUOTIENT) hit = k;
+            if (s->atoms.data[t.f[k].atom].kind == ATOM_QUOTIENT) hit = k, hits++;
+        if (hits > 1) return false; /* one could be negative and the other not */
         if (hit == UINT32_MAX) {
             poly_add_term(p, &t);
             continue;
@@ -65,8 +66,11 @@ bool size_nonneg(Sizes *s, Size a) {
     a = size_ground(s, a);
     if (!a) return false;
     if (size_is_num(s, a, &n)) return n >= 0;
-    return nonneg_try(s, a, true) || nonneg_try(s, a, false);
+    if (!s->sizes.data[a].nonneg) { /* quotients in quotients ask again and again */
+        bool yes = nonneg_try(s, a, true) || nonneg_try(s, a, false);
+        s->sizes.data[a].nonneg = yes ? 1 : 2;
+    }
+    return s->sizes.data[a].nonneg == 1;
 }
 
 bool size_positive(Sizes *s, Size a) { return size_nonneg(s, size_sub(s, a, size_num(s, 1))); }
-

@@ -257,7 +257,7 @@ static bool find_time(Check *c, Call *k) {
             check_error(
                 c, E0713, k->x->loc,
                 "two extra axes of the arguments of '%s' have the size %s: which is run along?",
-                k->d->name, size_str(c->sizes, k->along));
+                k->d->name, size_text(c, k->along));
             for (uint32_t i = 0; i < k->d->sig.tensors.n; i++)
                 if (k->given[i] && k->args[i].rank > k->d->sig.tensors.data[i].dims.axes.n)
                     note_shape(c, &k->args[i],
@@ -271,7 +271,7 @@ static bool find_time(Check *c, Call *k) {
     }
     if (f->time >= 0) return true;
     check_error(c, E0706, k->x->loc, "no argument of '%s' has an extra axis %s to run along",
-                k->d->name, size_str(c->sizes, k->along));
+                k->d->name, size_text(c, k->along));
     for (uint32_t i = 0; i < k->d->sig.tensors.n; i++)
         if (k->given[i] && k->args[i].kind == V_TENSOR)
             note_shape(c, &k->args[i],
@@ -280,7 +280,7 @@ static bool find_time(Check *c, Call *k) {
     const Tensor *t = k->d->sig.tensors.n ? &k->d->sig.tensors.data[0] : NULL;
     if (t && t->dims.axes.n)
         diag_help(c->diag, "'%s' takes %s at a step: give it one axis more, of %s, in front",
-                  t->name, dims_say(c, &t->dims), size_str(c->sizes, k->along));
+                  t->name, dims_say(c, &t->dims), size_text(c, k->along));
     return false;
 }
 
@@ -322,7 +322,7 @@ static void note_size(Check *c, Scope *s, const Tensor *t, const Ast *x) {
             if (s->syms.data[i].name == x->name) y = &s->syms.data[i];
     if (!y || y->val.kind != V_SIZE || !y->val.loc.line) return;
     diag_note(c->diag, y->val.loc, "'%s' is %s because of this", x->name,
-              size_str(c->sizes, y->val.size));
+              size_text(c, y->val.size));
     (void)t;
 }
 
@@ -449,7 +449,7 @@ static uint32_t run_body(Check *c, Call *k, Val *out) {
     if (d->has_body) {
         uint32_t errors = diag_errors(c->diag);
         elab_block(c, k->in, &d->body);
-        if (diag_errors(c->diag) > errors) return 0;
+        if (diag_errors(c->diag) > errors || c->work > WORK_MAX) return 0;
         return outs_collect(c, k->in, d, out);
     }
     if (!d->expr) return 0;
@@ -484,7 +484,7 @@ static ExprId mask_expr(Check *c, Scope *s, Ast *x, const Call *k, const char *w
     if (v.kind == V_BAD) return 0;
     if (v.rank < 1 || !same_size(c, v.dims[v.rank - 1], k->along) || v.rank > 1) {
         check_error(c, E0712, x->loc, "'%s' takes one number a step, [%s], and this is %s", word,
-                    size_str(c->sizes, k->along), val_shape(c, &v));
+                    size_text(c, k->along), val_shape(c, &v));
         note_shape(c, &v, "it");
         return 0;
     }
@@ -547,7 +547,7 @@ static uint32_t run_along(Check *c, Scope *s, Call *k, Val *out) {
     if ((x->call.where && !cell.where) || (x->call.restart && !cell.restart)) return 0;
     Place outer = place_now(c);
     Size length = size_ground(c->sizes, k->along);
-    cell.recur = graph_recur_begin(c->g, length, name_of(c->names, size_str(c->sizes, k->along)),
+    cell.recur = graph_recur_begin(c->g, length, name_of(c->names, size_text(c, k->along)),
                                    x->call.reverse, false, c->level, x->loc);
     graph_recur_class(c->g, cell.recur, NULL, 0);
     Recur *r = graph_node(c->g, cell.recur)->recur;

@@ -109,10 +109,9 @@ static Value promoted_start(Check *c, const Tensor *t, const Val *start, const C
         check_error(c, E0708, t->value->loc,
                     "'only' names state '%s', and its initial value is no formula", t->name);
         diag_note(c->diag, state_is_named(c, t->name)->loc, "it is named here");
-        diag_help(
-            c->diag,
-            "only a state that starts from a formula can become a parameter; one that "
-                           "starts from a parameter is trained by that one");
+        diag_help(c->diag,
+                  "only a state that starts from a formula can become a parameter; one that "
+                  "starts from a parameter is trained by that one");
         return 0;
     }
     ExprId to[MAX_RANK], lead[MAX_LEVELS];
@@ -333,8 +332,8 @@ static Value register_entry(Check *c, const Cell *cell, const CellDelay *d, Valu
     ExprId subs[MAX_RANK];
     for (uint32_t i = 0; i < rank; i++) subs[i] = expr_idx(c->g, i);
     ExprId zero = d->type == T_INT ? expr_int(c->g, 0) : expr_num(c->g, 0);
-    ExprId e = expr_select(c->g, mask_at(c, d, cell->restart), zero,
-                           expr_read(c->g, arg, subs, rank));
+    ExprId e =
+        expr_select(c->g, mask_at(c, d, cell->restart), zero, expr_read(c->g, arg, subs, rank));
     Value v = graph_eq(c->g, c->block, dims, rank, RED_NONE, NULL, 0, e, c->level, d->name, d->loc);
     note_value(c, v);
     return v;

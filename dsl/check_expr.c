@@ -45,7 +45,7 @@ static Val elab_select(Check *c, Scope *s, Ast *x) {
     Val u = elab_arm(c, s, a->data[1].value, &cond, true),
         v = elab_arm(c, s, a->data[2].value, &cond, false);
     if (u.kind == V_BAD || v.kind == V_BAD || cond.kind == V_BAD) return val_bad();
-    if (!meet(c, "select", &u, &v, x->loc) || !meet(c, "select", &u, &cond, x->loc))
+    if (!meet(c, "select", &u, &v, x->loc) || !meet(c, "select?", &u, &cond, x->loc))
         return val_bad();
     if (v.rank < u.rank && !meet(c, "select", &u, &v, x->loc)) return val_bad();
     Val r = u;
@@ -83,7 +83,7 @@ static Val matmul(Check *c, Val a, Val b, Loc loc) {
         check_error(
             c, E0407, loc,
             "'@' sums over the last axis of the left side and the first of the right, which "
-                    "is a vector or matrix: %s and %s",
+            "is a vector or matrix: %s and %s",
             val_shape(c, &a), val_shape(c, &b));
         note_shapes(c, "@", &a, &b);
         bool turned = a.rank && b.rank == 2 && same_size(c, a.dims[a.rank - 1], b.dims[1]);
@@ -196,12 +196,12 @@ Val elab(Check *c, Scope *s, Ast *x) {
         return val_bad();
     }
     Val r = val_bad();
-    if (!x || diag_full(c->diag)) {
+    if (!x || diag_full(c->diag) || !check_work(c, WORK_EXPR, x->loc)) {
         c->depth--;
         return r;
     }
     switch (x->kind) {
-    case A_NUM: r = val_num(x->num, x->is_int && fabs(x->num) < 9e15); break;
+    case A_NUM: r = val_num(x->num, x->is_int && fabs(x->num) <= MOST_WHOLE); break;
     case A_NAME: r = elab_name(c, s, x); break;
     case A_UNARY: {
         Val a = elab(c, s, x->a);
@@ -231,12 +231,12 @@ Size elab_size(Check *c, Scope *s, Ast *x) {
     if (v.kind == V_SIZE) {
         if (!size_value(c->sizes, v.size, &k) || k >= 1) return v.size;
         check_error(c, E0301, x->loc, "a size is a whole number from 1 up, and %s is %lld",
-                    size_str(c->sizes, v.size), (long long)k);
-        if (k == 0)
+                    size_text(c, v.size), (long long)k);
+        if (k == 0 && strstr(size_text(c, v.size), "//"))
             diag_help(c->diag, "'//' rounds down: the divisor is larger than what it divides");
         return 0;
     }
-    if (v.kind == V_NUM && val_decide(c, &v, &n) && n == floor(n) && n >= 1 && n < 9e15)
+    if (v.kind == V_NUM && val_decide(c, &v, &n) && n == floor(n) && n >= 1 && n <= MOST_WHOLE)
         return size_num(c->sizes, (int64_t)n);
     if (v.kind == V_NUM) {
         check_error(c, E0301, x->loc, "a size is a whole number from 1 up, and this is %.10g",
@@ -256,7 +256,7 @@ bool elab_const(Check *c, Scope *s, Ast *x, double *out, const char *what) {
     Val v = elab(c, s, x);
     if (v.kind == V_BAD) return false;
     if (val_is_const(c, &v) && val_decide(c, &v, out)) return true;
-    check_error(c, E0504, x->loc, "%s must be known when compiling, and this %s", what,
-                v.kind == V_SIZE ? "depends on an axis" : "depends on data");
+    check_error(c, E0504, x->loc, "%s must be known when compiling, and this depends on %s", what,
+                depends_say(c, &v));
     return false;
 }

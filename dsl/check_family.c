@@ -29,7 +29,7 @@ void path_push(Check *c, Scope *s, const Path *p) {
             check_error(
                 c, E0504, q->splice->loc,
                 "what stands in {} of a path must be known when compiling, and this depends on %s",
-                v.kind == V_SIZE ? "an axis" : "data");
+                depends_say(c, &v));
             continue;
         }
         if (n != floor(n)) {
@@ -246,6 +246,12 @@ static void nest_counters(Check *c, const FamilyNest *n, uint64_t k, int64_t *le
     }
 }
 
+/* A state and a delay of the value it has, in one cell. */
+static bool same_call(const Family *a, const Family *b) {
+    return a->call.loc.line && a->call.loc.line == b->call.loc.line &&
+           a->call.loc.col == b->call.loc.col && a->call.loc.file == b->call.loc.file;
+}
+
 static void twice(Check *c, const Seen *seen, uint32_t first, const Family *f, const char *name,
                   Loc loc, const char *what) {
     const Family *other = seen->of[first];
@@ -261,6 +267,8 @@ static void twice(Check *c, const Seen *seen, uint32_t first, const Family *f, c
         diag_help(
             c->diag,
             "put the counter into the path of the loop: for l in L as layers.{l}, or of the call: f(...) as layer{l}");
+    else if (strcmp(what, "state") == 0 && same_call(f, other))
+        diag_help(c->diag, "give the value that prev delays a name of its own: kept = ...;  prev(kept)");
     else if (f->call.loc.line)
         diag_help(c->diag, "give one of the calls a path of its own: f(...) as NAME");
     else
@@ -418,6 +426,8 @@ static void check_stored(Check *c, const ParamInfo *p, const Size *dims, uint32_
     uint32_t na = 0, nb = 0;
     int64_t n;
     for (uint32_t i = 0; i < p->stored_rank; i++)
+        if (!p->stored[i]) return; /* an error was reported */
+    for (uint32_t i = 0; i < p->stored_rank; i++)
         if (!size_is_num(c->sizes, p->stored[i], &n) || n != 1) a[na++] = p->stored[i];
     for (uint32_t i = 0; i < rank; i++)
         if (!size_is_num(c->sizes, dims[i], &n) || n != 1) b[nb++] = dims[i];
@@ -457,7 +467,7 @@ static void draw_kind(Check *c, Scope *s, ParamInfo *p, Family *f, const Ast *x)
             if (!val_is_const(c, &v))
                 check_error(c, E0504, x->call.args.data[k].loc,
                             "a draw's numbers must be known when compiling, and this depends on %s",
-                            v.kind == V_SIZE ? "an axis" : "data");
+                            depends_say(c, &v));
             else
                 *to[k] = expr_real(c->g, val_tensor(c, v).e);
         }
@@ -519,7 +529,7 @@ static uint32_t declared_dims(Check *c, Scope *s, const Dims *d, Size *dims, Loc
         if (!size_value(c->sizes, dims[i], &n)) {
             check_error(c, E0304, d->axes.data[i].loc,
                         "a parameter's size is known when compiling, and %s is not",
-                        size_str(c->sizes, dims[i]));
+                        size_text(c, dims[i]));
             diag_help(c->diag, "give it the size of a constant, and subscripts where it is used");
             return UINT32_MAX;
         }
@@ -581,6 +591,7 @@ static void elab_param(Check *c, Scope *s, const ParamDecl *d) {
     }
     if (c->formula) {
         check_error(c, E0802, d->loc, "a parameter inside an initial value");
+        scope_set(c, s, d->name, val_bad(), d->loc);
         return;
     }
     if (d->type.kind == TY_INT || d->type.kind == TY_INDEX)

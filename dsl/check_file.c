@@ -55,39 +55,38 @@ static bool find_text(Check *c, const char *from, const char *name, Source *out)
 
 /* ---- modules ------------------------------------------------------------------------------------ */
 
-/* A name of each kind is declared once in a file. */
+typedef VEC(Word) Words;
+
+static void declared_once(Check *c, Words *seen, const char *name, Loc loc, const char *what) {
+    for (uint32_t j = 0; j < seen->n; j++) {
+        if (seen->data[j].name != name) continue;
+        check_error(c, E0211, loc, "%s'%s' is declared twice", what, name);
+        diag_note(c->diag, seen->data[j].loc, "the first one is here");
+        diag_help(c->diag, "leave one of them out, or take another name");
+        break;
+    }
+    *PUSH(c->arena, seen) = (Word){name, loc};
+}
+
+/* A name of each kind is declared once in a file, and once in a signature. */
 static void check_twice(Check *c, const File *f) {
-    VEC(Word) seen = {0};
+    Words seen = {0};
     for (uint32_t i = 0; i < f->decls.n; i++) {
         const Decl *d = f->decls.data[i];
-        uint32_t n = d->kind == D_CONST                       ? d->consts.n
-                     : d->kind == D_AXIS                      ? d->axes.n
-                     : d->kind == D_USE || d->kind == D_TRAIN ? 0
-                                                              : 1;
-        for (uint32_t k = 0; k < n; k++) {
-            const char *name = d->kind == D_CONST  ? d->consts.data[k].name
-                               : d->kind == D_AXIS ? d->axes.data[k].name
-                                                   : d->name;
-            Loc loc = d->kind == D_CONST  ? d->consts.data[k].loc
-                      : d->kind == D_AXIS ? d->axes.data[k].loc
-                                          : d->loc;
-            if (!name) continue;
-            for (uint32_t j = 0; j < seen.n; j++)
-                if (seen.data[j].name == name) {
-                    check_error(c, E0211, loc, "'%s' is declared twice", name);
-                    diag_note(c->diag, seen.data[j].loc, "the first one is here");
-                    diag_help(c->diag, "leave one of them out, or take another name");
-                    break;
-                }
-            *PUSH(c->arena, &seen) = (Word){name, loc};
-        }
+        for (uint32_t k = 0; d->kind == D_CONST && k < d->consts.n; k++)
+            declared_once(c, &seen, d->consts.data[k].name, d->consts.data[k].loc, "");
+        for (uint32_t k = 0; d->kind == D_AXIS && k < d->axes.n; k++)
+            declared_once(c, &seen, d->axes.data[k].name, d->axes.data[k].loc, "");
+        if (d->name && (d->kind == D_FN || d->kind == D_CELL || d->kind == D_MODEL))
+            declared_once(c, &seen, d->name, d->loc, "");
+        Words args = {0}, outs = {0};
         for (uint32_t k = 0; k < d->sig.tensors.n; k++)
-            for (uint32_t j = 0; j < k; j++)
-                if (d->sig.tensors.data[j].name == d->sig.tensors.data[k].name) {
-                    check_error(c, E0211, d->sig.tensors.data[k].loc, "'%s' has two arguments '%s'",
-                                d->name ? d->name : "this", d->sig.tensors.data[k].name);
-                    diag_note(c->diag, d->sig.tensors.data[j].loc, "the first one is here");
-                }
+            declared_once(c, &args, d->sig.tensors.data[k].name, d->sig.tensors.data[k].loc,
+                          "argument ");
+        for (uint32_t k = 0; k < d->sig.opts.n; k++)
+            declared_once(c, &args, d->sig.opts.data[k].name, d->sig.opts.data[k].loc, "argument ");
+        for (uint32_t k = 0; k < d->outs.n; k++)
+            declared_once(c, &outs, d->outs.data[k].name, d->outs.data[k].loc, "result ");
     }
 }
 
@@ -161,7 +160,8 @@ static bool give_consts(Check *c, Module *m, Module *from, const Args *a) {
     return true;
 }
 
-static Module *module_load(Check *c, const Source *s, Module *from, const Args *a, uint32_t depth);
+static Module *module_load(Check *c, const Source *s, Module *from, const Args *a, uint32_t depth,
+                           Loc at);
 
 static void module_uses(Check *c, Module *m, uint32_t depth) {
     for (uint32_t i = 0; i < m->file->decls.n; i++) {
@@ -179,13 +179,14 @@ static void module_uses(Check *c, Module *m, uint32_t depth) {
                 continue;
             }
             const Args *args = k < d->use_args.n ? (const Args *)&d->use_args.data[k] : NULL;
-            Module *u = module_load(c, &s, m, args, depth + 1);
+            Module *u = module_load(c, &s, m, args, depth + 1, d->uses.data[k].loc);
             if (u) *PUSH(c->arena, &m->uses) = u;
         }
     }
 }
 
-static Module *module_load(Check *c, const Source *s, Module *from, const Args *a, uint32_t depth) {
+static Module *module_load(Check *c, const Source *s, Module *from, const Args *a, uint32_t depth,
+                           Loc at) {
     Text key = text_new(c->arena);
     text_add(&key, s->path);
     for (uint32_t i = 0; a && i < a->n; i++) {
@@ -196,8 +197,10 @@ static Module *module_load(Check *c, const Source *s, Module *from, const Args *
     }
     for (uint32_t i = 0; i < c->modules.n; i++)
         if (strcmp(c->modules.data[i]->key, key.data) == 0) return c->modules.data[i];
-    if (depth > 32) {
-        check_error(c, E0205, (Loc){0}, "files use each other more than 32 deep");
+    if (depth > 32 || c->modules.n == MAX_MODULES) {
+        check_error(c, E0205, at,
+                    depth > 32 ? "files use each other more than 32 deep"
+                               : "more than 200 files, those used with other constants counted");
         return NULL;
     }
     Module *m = NEW(c->arena, Module);
@@ -235,7 +238,7 @@ bool program_load(Check *c, const char *path, const char *text, size_t n) {
         return false;
     }
     for (uint32_t i = 0; i < c->options->n_defines; i++) *PUSH(c->arena, &c->define_used) = false;
-    if (!module_load(c, &s, NULL, NULL, 0)) return false;
+    if (!module_load(c, &s, NULL, NULL, 0, (Loc){0})) return false;
     unused_defines(c);
     for (uint32_t i = 0; i < c->main->consts.n; i++) {
         Val v;

@@ -32,15 +32,21 @@ static bool dims_agree(Check *c, const Val *a, const Val *b) { /* rank of a >= r
 
 void note_shapes(Check *c, const char *what, const Val *a, const Val *b) {
     bool call = (what[0] >= 'a' && what[0] <= 'z') && strcmp(what, "and") && strcmp(what, "or");
-    note_shape(c, a, call ? "the first value" : "the left side");
-    note_shape(c, b, call ? "the second value" : "the right side");
+    bool cond = strcmp(what, "select?") == 0;
+    note_shape(c, a, cond ? "the value" : call ? "the first value" : "the left side");
+    note_shape(c, b, cond ? "the condition" : call ? "the second value" : "the right side");
 }
 
 bool meet(Check *c, const char *what, Val *a, Val *b, Loc loc) {
     const Val *high = a->rank >= b->rank ? a : b, *low = a->rank >= b->rank ? b : a;
     if (!dims_agree(c, high, low)) {
-        check_error(c, E0401, loc, "shapes differ in '%s': %s and %s", what, val_shape(c, a),
-                    val_shape(c, b));
+        bool cond = strcmp(what, "select?") == 0; /* the values and the condition of a select */
+        if (cond)
+            check_error(c, E0401, loc, "shapes differ in 'select': %s, and the condition is %s",
+                        val_shape(c, a), val_shape(c, b));
+        else
+            check_error(c, E0401, loc, "shapes differ in '%s': %s and %s", what, val_shape(c, a),
+                        val_shape(c, b));
         note_shapes(c, what, a, b);
         const char *mend = meet_say(c, what, a, b);
         if (mend)
@@ -101,8 +107,12 @@ double fold_number(Fn f, const double *x) {
     case F_abs: return fabs(x[0]);
     case F_round: return nearbyint(x[0]);
     case F_floor: return floor(x[0]);
-    default: return x[0];
+    case F_real:
+    case F_stop: return x[0];
+    case F_NONE:
+    case F_COUNT: break;
     }
+    return NAN;
 }
 
 static bool whole(const Val *v) { return v->kind == V_SIZE || (v->kind == V_NUM && v->is_int); }
@@ -174,7 +184,7 @@ static bool fold_sizes(Check *c, Fn f, const Val *a, uint32_t n, Loc loc, Val *o
     else if (!s || !size_ground(c->sizes, s)) {
         if (s)
             check_error(c, E0306, loc, "%s is beyond 2^53, and too large for a size",
-                        size_str(c->sizes, s));
+                        size_text(c, s));
         else
             check_error(c, E0306, loc, "this is beyond 2^53, or has too many terms for a size");
         s = 0;
@@ -196,7 +206,7 @@ static Val fold_consts(Check *c, Fn f, const Val *a, uint32_t n, Loc loc) {
     char type = fn_info[f].type;
     if (type == 'z' && !ints) return whole_wanted(c, f, loc), val_bad();
     Val r = val_num(fold_number(f, x), type == 'i' || type == 'z' || (type == 's' && ints));
-    if (r.is_int && fabs(r.num) > 9007199254740992.0) r.is_int = false;
+    if (r.is_int && fabs(r.num) > MOST_WHOLE) r.is_int = false;
     if (!isfinite(r.num)) {
         not_finite(c, f, a, x, n, loc);
         return val_bad();

@@ -83,6 +83,12 @@ struct Module {
     Scope *scope; /* empty, up = NULL: the file level */
 };
 
+enum { MAX_MODULES = 200 };
+typedef struct Reach {
+    Module *m[MAX_MODULES];
+    uint32_t n;
+} Reach;
+
 /* A state of a cell: a carried value, named in the text. */
 typedef struct CellState {
     const char *name;
@@ -268,12 +274,14 @@ Loc users_place(const Check *c); /* the call in the main file everything is insi
 void note_shape(Check *c, const Val *v, const char *what);
 const char *val_shape(Check *c, const Val *v); /* "[T,D]" */
 const char *shape_say(Check *c, const Val *v); /* "[T,D] = [T,64]" */
+const char *size_text(Check *c, Size s);       /* "D//N" */
 const char *size_say(Check *c, Size s);        /* "D//N = 8" */
 const char *dims_say(Check *c, const Dims *d); /* "[K,2*J]", as the text has it */
 const char *meet_say(Check *c, const char *what, const Val *a, const Val *b);
 uint32_t near_enough(const char *name);
 void nearer(const char *name, const char *other, const char **best, uint32_t *d);
 const char *nearest_name(Check *c, Scope *s, const char *name, bool fns);
+const char *depends_say(Check *c, const Val *v);                /* "data" */
 void help_ints(Check *c);                                       /* where whole numbers come from */
 void help_near(Check *c, Scope *s, const char *name, bool fns); /* "did you mean 'softmax'?" */
 
@@ -305,14 +313,18 @@ Sym *scope_find(Scope *s, const char *name); /* here and around, not the file */
 Sym *scope_set(Check *c, Scope *s, const char *name, Val v, Loc loc);
 bool module_lookup(Check *c, Module *m, const char *name, Val *out,
                    bool *found); /* const or axis */
+void module_reach(Module *m, Reach *r);
 const Decl *module_fn(Module *m, const char *name, Module **where);
+typedef enum Declared { IS_NOTHING, IS_CONST, IS_AXIS } Declared;
+Declared module_declares(Module *m, const char *name, Loc *where); /* nothing is evaluated */
 bool name_visible(Check *c, Scope *s, const char *name, Loc *where);
 uint32_t region_new(Check *c);
 bool region_sees(Check *c, uint32_t from, uint32_t what);
 
 /* Every text ends soon: false, and an error the first time, once an entry took too much. A statement is
  * WORK_STMT, a small step 1. */
-enum { WORK_STMT = 400, WORK_MAX = 20000000 };
+enum { WORK_STMT = 400, WORK_EXPR = 40, WORK_MAX = 8000000 };
+#define MOST_WHOLE 9007199254740992.0 /* 2^53 */
 bool check_work(Check *c, uint64_t units, Loc loc);
 
 /* ---- check_prove.c ------------------------------------------------------------------------------ */

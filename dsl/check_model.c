@@ -24,7 +24,7 @@ static void elab_input(Check *c, Scope *s, const Tensor *t, uint32_t batch, bool
     Size bound = t->type.kind == TY_INDEX ? elab_size(c, s, t->type.index) : 0;
     if (bound && !size_value(c->sizes, bound, &below)) {
         check_error(c, E0304, t->type.loc, "the bound of index(%s) must be known when compiling",
-                    size_str(c->sizes, bound));
+                    size_text(c, bound));
         diag_help(c->diag, "declare it ': int', and say what is read outside: x[i else 0]");
         return;
     }
@@ -198,29 +198,82 @@ static Value one_number(Check *c, Val v, const char *what, Loc loc) {
     return val_value(c, v, NULL, 0, what, loc);
 }
 
+static bool has_output(Check *c, const char *name, Loc loc) {
+    bool known = strcmp(name, "loss") == 0 || strcmp(name, "penalty") == 0;
+    for (uint32_t i = 0; i < c->g->outputs.n; i++)
+        known = known || strcmp(c->g->outputs.data[i].name, name) == 0;
+    if (!known) return false;
+    check_error(c, E0211, loc, "there is a result '%s' already", name);
+    diag_help(c->diag, "give the metric a name of its own");
+    return true;
+}
+
 static void train_statement(Check *c, Scope *s, const Stmt *st, Elaboration *out) {
     if (st->kind == S_METRIC) {
+        if (has_output(c, st->metric.name, st->loc)) return;
         Value v = one_number(c, elab(c, s, st->metric.value), st->metric.name, st->loc);
         prove_pending(c, 0);
         if (v) graph_output(c->g, OUT_METRIC, st->metric.name, v, 0);
         return;
     }
     if (st->kind == S_ONLY || st->kind == S_FREEZE) return;
-    bool plain = st->kind == S_ASSIGN && !st->assign.has_binders;
-    if (plain && strcmp(st->assign.name, "update") == 0) {
+    if (st->kind == S_ASSIGN && strcmp(st->assign.name, "update") == 0) {
+        if (out->update) {
+            check_error(c, E0905, st->loc, "a second 'update' in one train block");
+            diag_note(c->diag, out->update->loc, "the first one is here");
+            diag_help(c->diag,
+                      "another train block trains otherwise: train %s as NAME(...) { ... }",
+                      out->model_name);
+        }
         out->update = st;
         return;
     }
     Stmts one = {0};
     *PUSH(c->arena, &one) = (Stmt *)(uintptr_t)st;
     elab_block(c, s, &one);
-    if (!plain || st->assign.op != '=') return;
-    bool loss = strcmp(st->assign.name, "loss") == 0;
-    if (!loss && strcmp(st->assign.name, "penalty") != 0) return;
-    const Sym *y = scope_find(s, st->assign.name);
-    if (!y || y->val.kind == V_BAD) return;
-    Value v = one_number(c, y->val, loss ? "loss" : "penalty", st->loc);
-    if (v) graph_output(c->g, loss ? OUT_LOSS : OUT_PENALTY, loss ? "loss" : "penalty", v, 0);
+}
+
+/* What 'loss' or 'penalty' is at the end, if the block assigned it. */
+static bool give_number(Check *c, Scope *s, const Scope *model, const char *what, OutputKind kind) {
+    const char *name = name_of(c->names, what);
+    const Sym *y = NULL, *old = NULL;
+    for (uint32_t i = 0; i < s->syms.n; i++)
+        if (s->syms.data[i].name == name && s->syms.data[i].kind == SYM_VALUE) y = &s->syms.data[i];
+    for (uint32_t i = 0; i < model->syms.n; i++)
+        if (model->syms.data[i].name == name) old = &model->syms.data[i];
+    if (!y || y->val.kind == V_BAD) return y != NULL;
+    if (old && memcmp(&old->loc, &y->loc, sizeof(Loc)) == 0) return false;
+    Value v = one_number(c, y->val, what, y->loc);
+    if (v) graph_output(c->g, kind, what, v, 0);
+    return true;
+}
+
+/* Inputs of the block and of the model are given by name, side by side. */
+static void new_input(Check *c, const EntryInfo *e, const Tensor *t) {
+    const Tensors *ts = &e->model->sig.tensors;
+    static const char *const scalars[] = {"lr", "decay", "step"};
+    for (uint32_t i = 0; i < ts->n; i++) {
+        if (ts->data[i].name != t->name) continue;
+        check_error(c, E0211, t->loc, "the model has an input '%s' already", t->name);
+        diag_note(c->diag, ts->data[i].loc, "it is declared here");
+        diag_help(c->diag, "the block sees the names of the model; give it another name");
+    }
+    for (uint32_t i = 0; i < 3; i++) {
+        if (strcmp(t->name, scalars[i])) continue;
+        check_error(c, E0211, t->loc, "'%s' is a number that training gives the optimizer",
+                    t->name);
+        diag_help(c->diag, "give the input another name");
+    }
+}
+
+/* Before the metrics, whose order is that of the text. */
+static void losses_first(Graph *g) {
+    for (uint32_t i = 0, k = 0; i < g->outputs.n; i++) {
+        const OutputInfo o = g->outputs.data[i];
+        if (o.kind == OUT_METRIC) continue;
+        memmove(&g->outputs.data[k + 1], &g->outputs.data[k], sizeof o * (i - k));
+        g->outputs.data[k++] = o;
+    }
 }
 
 static bool elab_train(Check *c, const EntryInfo *e, Scope *model, uint32_t batch,
@@ -230,15 +283,18 @@ static bool elab_train(Check *c, const EntryInfo *e, Scope *model, uint32_t batc
     c->in_train = true;
     c->n_calls = 0;
     c->g->outputs.n = 0; /* results are not asked for */
+    out->model_name = e->train->name;
+    for (uint32_t i = 0; i < e->train->sig.tensors.n; i++)
+        new_input(c, e, &e->train->sig.tensors.data[i]);
     for (uint32_t i = 0; i < e->train->sig.tensors.n; i++)
         elab_input(c, s, &e->train->sig.tensors.data[i], batch, true);
     for (uint32_t i = 0; i < e->train->body.n && !diag_full(c->diag); i++)
         train_statement(c, s, e->train->body.data[i], out);
     prove_pending(c, 0);
     if (diag_errors(c->diag)) return false;
-    bool loss = false;
-    for (uint32_t i = 0; i < c->g->outputs.n; i++)
-        loss = loss || c->g->outputs.data[i].kind == OUT_LOSS;
+    bool loss = give_number(c, s, model, "loss", OUT_LOSS);
+    give_number(c, s, model, "penalty", OUT_PENALTY);
+    losses_first(c->g);
     if (!loss) {
         check_error(c, E0902, e->train->loc, "the train block of '%s' assigns no loss",
                     e->train->name);
@@ -500,8 +556,10 @@ static bool update_param(Check *c, Scope *caller, const Optimizer *o, uint32_t i
         scope_set(c, in, t->name, a, t->loc);
     }
     uint32_t errors = diag_errors(c->diag);
+    c->calls[c->n_calls++] = (CallSite){loc, o->d->name};
     elab_block(c, in, &o->d->body);
     prove_pending(c, 0);
+    c->n_calls--;
     if (diag_errors(c->diag) > errors) return false;
     if (o->d->outs.n != 1) {
         check_error(c, E0905, loc, "an optimizer gives one result, the new p, and '%s' gives %u",
@@ -531,7 +589,8 @@ bool elaborate_update(Elaboration *x, Graph *g, Diag *d) {
     c->g = g;
     c->block = &g->top;
     c->level = c->region = 0;
-    c->n_ambient = c->n_path = c->n_guards = 0;
+    c->n_ambient = c->n_path = c->n_guards = c->n_calls = 0;
+    c->work = 0;
     memset(&c->value_region, 0, sizeof c->value_region);
     memset(&c->value_below, 0, sizeof c->value_below);
     memset(&c->value_user, 0, sizeof c->value_user);

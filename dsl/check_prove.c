@@ -132,7 +132,7 @@ static void report_outside(Check *c, const Pending *p, bool low) {
         note_outside(c, p, what);
         diag_help(c->diag,
                   "declare the numbers as index(%s), or say what is read outside: [... else 0]",
-                  size_str(c->sizes, p->dim));
+                  size_text(c, p->dim));
         return;
     }
     bool grows = size_has_axis(c->sizes, p->dim, NULL);
@@ -145,7 +145,7 @@ static void report_outside(Check *c, const Pending *p, bool low) {
                     lo == hi ? "is"
                     : low    ? "goes down to"
                              : "goes up to",
-                    size_str(c->sizes, bad));
+                    size_text(c, bad));
     else
         check_error(c, E0601, p->loc, "axis %u of %s has %s elements, and this subscript may be %s",
                     p->axis + 1, what, size_say(c, p->dim), low ? "below 0" : "beyond the end");

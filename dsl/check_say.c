@@ -74,10 +74,9 @@ bool check_work(Check *c, uint64_t units, Loc loc) {
     if (c->work <= WORK_MAX) return true;
     if (!before) return false;
     check_error(c, E0308, loc, "this text is too large when its loops and calls are written out");
-    diag_help(
-        c->diag,
-        "a loop whose iterations are alike is kept as one; conditions, subscripts and sizes "
-        "of its counter tell them apart");
+    diag_help(c->diag,
+              "a loop whose iterations are alike is kept as one; conditions, subscripts and sizes "
+              "of its counter tell them apart");
     return false;
 }
 
@@ -88,6 +87,13 @@ void note_shape(Check *c, const Val *v, const char *what) {
         diag_note(c->diag, v->loc, "%s got its shape here: %s", what, shape_say(c, v));
     else
         diag_note(c->diag, v->loc, "%s comes from here", what);
+}
+
+/* What keeps a value from being known when compiling. */
+const char *depends_say(Check *c, const Val *v) {
+    if (v->kind == V_SIZE) return "an axis";
+    if (v->kind != V_TENSOR || expr_reads(c, v->e)) return "data";
+    return expr_free(c, v->e)[0] ? "an index" : "an axis";
 }
 
 void help_ints(Check *c) {
@@ -106,7 +112,7 @@ static void shape_add(Check *c, Text *t, const Val *v, bool numbers) {
         if (numbers && size_value(c->sizes, v->dims[i], &n))
             text_printf(t, "%lld", (long long)n);
         else
-            text_add(t, size_str(c->sizes, v->dims[i]));
+            text_add(t, size_text(c, v->dims[i]));
     }
     text_add(t, "]");
 }
@@ -126,10 +132,36 @@ const char *shape_say(Check *c, const Val *v) {
     return strcmp(t.data, u.data) == 0 ? t.data : arena_printf(c->arena, "%s = %s", t.data, u.data);
 }
 
+/* A size without the parentheses it does not need: "(D//N)" for the exact "((D)//(N))". */
+const char *size_text(Check *c, Size s) {
+    const char *from = size_str(c->sizes, s);
+    size_t n = strlen(from), k = 0;
+    char *to = arena_alloc(c->arena, n + 1);
+    for (size_t i = 0; i < n; i++) {
+        size_t word = from[i] == '(' ? strcspn(from + i + 1, " +-*/()") : 0;
+        if (word && from[i + 1 + word] == ')') {
+            memcpy(to + k, from + i + 1, word);
+            k += word;
+            i += word + 1;
+        } else {
+            to[k++] = from[i];
+        }
+    }
+    to[k] = 0;
+    int depth = 0;
+    for (size_t i = 0; i < k; i++) { /* one pair around all of it */
+        depth += to[i] == '(' ? 1 : to[i] == ')' ? -1 : 0;
+        if (depth == 0 && i + 1 < k) return to;
+    }
+    if (k < 2 || to[0] != '(') return to;
+    to[k - 1] = 0;
+    return to + 1;
+}
+
 const char *size_say(Check *c, Size s) {
     int64_t n;
-    if (size_is_num(c->sizes, s, &n) || !size_value(c->sizes, s, &n)) return size_str(c->sizes, s);
-    return arena_printf(c->arena, "%s = %lld", size_str(c->sizes, s), (long long)n);
+    if (size_is_num(c->sizes, s, &n) || !size_value(c->sizes, s, &n)) return size_text(c, s);
+    return arena_printf(c->arena, "%s = %lld", size_text(c, s), (long long)n);
 }
 
 /* A size as the text has it. */
@@ -181,7 +213,7 @@ const char *meet_say(Check *c, const char *what, const Val *a, const Val *b) {
     for (uint32_t j = 0; j < high->rank; j++)
         *s++ = (char)('i' + j), *s++ = j + 1 < high->rank ? ',' : 0;
     const char *l = high == a ? subs[0] : subs[1], *r = high == a ? subs[1] : subs[0];
-    if (strcmp(what, "select") == 0) return NULL;
+    if (strncmp(what, "select", 6) == 0) return NULL;
     if (word) return arena_printf(c->arena, "y[%s] = %s(a[%s], b[%s])", subs[0], what, l, r);
     return arena_printf(c->arena, "y[%s] = a[%s] %s b[%s]", subs[0], l, what, r);
 }
@@ -220,8 +252,7 @@ void nearer(const char *name, const char *other, const char **best, uint32_t *d)
 }
 
 static void nearest_in_module(const Module *m, const char *name, bool fns, const char **best,
-                              uint32_t *d, uint32_t depth) {
-    if (depth > MAX_DEPTH) return;
+                              uint32_t *d) {
     if (!fns)
         for (uint32_t i = 0; i < m->consts.n; i++) nearer(name, m->consts.data[i].name, best, d);
     for (uint32_t i = 0; i < m->file->decls.n; i++) {
@@ -231,8 +262,6 @@ static void nearest_in_module(const Module *m, const char *name, bool fns, const
         if (!fns && e->kind == D_AXIS)
             for (uint32_t k = 0; k < e->axes.n; k++) nearer(name, e->axes.data[k].name, best, d);
     }
-    for (uint32_t i = 0; i < m->uses.n; i++)
-        nearest_in_module(m->uses.data[i], name, fns, best, d, depth + 1);
 }
 
 /* The visible name most like this one, or NULL when none is near. */
@@ -243,7 +272,9 @@ const char *nearest_name(Check *c, Scope *s, const char *name, bool fns) {
         for (uint32_t i = 0; i < t->syms.n; i++)
             if ((t->syms.data[i].kind == SYM_FN) == fns)
                 nearer(name, t->syms.data[i].name, &best, &d);
-    if (s) nearest_in_module(s->module, name, fns, &best, &d, 0);
+    Reach r = {.n = 0};
+    if (s) module_reach(s->module, &r);
+    for (uint32_t i = 0; i < r.n; i++) nearest_in_module(r.m[i], name, fns, &best, &d);
     if (fns)
         for (int f = 1; f < F_COUNT; f++)
             if (fn_is_call((Fn)f)) nearer(name, fn_info[f].name, &best, &d);

@@ -331,10 +331,13 @@ Sym *scope_set(Check *c, Scope *s, const char *name, Val v, Loc loc) {
 static bool const_value(Check *c, Module *m, ConstDef *k, Val *out) {
     if (k->phase == 1) {
         check_error(c, E0305, k->def->loc, "constant '%s' is defined by itself", k->name);
-        for (uint32_t i = 0; i < m->consts.n; i++)
-            if (&m->consts.data[i] != k && m->consts.data[i].phase == 1)
-                diag_note(c->diag, m->consts.data[i].def->loc, "by way of '%s'",
-                          m->consts.data[i].name);
+        for (uint32_t j = 0; j < c->modules.n; j++) {
+            const Module *o = c->modules.data[j];
+            for (uint32_t i = 0; i < o->consts.n; i++)
+                if (&o->consts.data[i] != k && o->consts.data[i].phase == 1)
+                    diag_note(c->diag, o->consts.data[i].def->loc, "by way of '%s'",
+                              o->consts.data[i].name);
+        }
         k->phase = 2;
         k->val = val_bad();
     }
@@ -349,7 +352,7 @@ static bool const_value(Check *c, Module *m, ConstDef *k, Val *out) {
             if (v.kind == V_SIZE)
                 check_error(c, E0304, k->def->loc,
                             "constant '%s' must be known when compiling, and %s is not", k->name,
-                            size_str(c->sizes, v.size));
+                            size_text(c, v.size));
             else
                 check_error(c, E0304, k->def->loc,
                             "constant '%s' must be known when compiling, and this depends on data",
@@ -360,7 +363,7 @@ static bool const_value(Check *c, Module *m, ConstDef *k, Val *out) {
                 k->name);
             v = val_bad();
         } else if (!formula && v.kind != V_BAD && val_number(c, &v, &n) && n == floor(n) &&
-                   fabs(n) < 9e15) {
+                   fabs(n) <= MOST_WHOLE) {
             v = val_size(size_const(c->sizes, k->name, (int64_t)n));
         }
         if (k->phase == 1) k->val = v;
@@ -370,64 +373,65 @@ static bool const_value(Check *c, Module *m, ConstDef *k, Val *out) {
     return true;
 }
 
-static bool lookup(Check *c, Module *m, const char *name, Val *out, uint32_t depth) {
-    if (depth > MAX_DEPTH) return false;
-    for (uint32_t i = 0; i < m->consts.n; i++)
-        if (m->consts.data[i].name == name) return const_value(c, m, &m->consts.data[i], out);
-    for (uint32_t i = 0; i < m->file->decls.n; i++) {
-        const Decl *d = m->file->decls.data[i];
-        if (d->kind != D_AXIS) continue;
-        for (uint32_t k = 0; k < d->axes.n; k++)
-            if (d->axes.data[k].name == name) {
-                *out = val_size(size_axis(c->sizes, name, d->axes.data[k].multiple));
-                return true;
-            }
-    }
-    for (uint32_t i = 0; i < m->uses.n; i++)
-        if (lookup(c, m->uses.data[i], name, out, depth + 1)) return true;
-    return false;
+/* m and all it uses, each once, in the order in which names are looked for. */
+void module_reach(Module *m, Reach *r) {
+    for (uint32_t i = 0; i < r->n; i++)
+        if (r->m[i] == m) return;
+    if (r->n == MAX_MODULES) return;
+    r->m[r->n++] = m;
+    for (uint32_t i = 0; i < m->uses.n; i++) module_reach(m->uses.data[i], r);
 }
 
-bool module_lookup(Check *c, Module *m, const char *name, Val *out, bool *found) {
-    *found = lookup(c, m, name, out, 0);
-    return *found;
-}
-
-static const Decl *find_fn(Module *m, const char *name, Module **where, uint32_t depth) {
-    if (depth > MAX_DEPTH) return NULL;
+static const AxisDecl *find_axis(const Module *m, const char *name) {
     for (uint32_t i = 0; i < m->file->decls.n; i++) {
         const Decl *d = m->file->decls.data[i];
-        if (d->name == name && (d->kind == D_FN || d->kind == D_CELL || d->kind == D_MODEL))
-            return *where = m, d;
-    }
-    for (uint32_t i = 0; i < m->uses.n; i++) {
-        const Decl *d = find_fn(m->uses.data[i], name, where, depth + 1);
-        if (d) return d;
+        for (uint32_t k = 0; d->kind == D_AXIS && k < d->axes.n; k++)
+            if (d->axes.data[k].name == name) return &d->axes.data[k];
     }
     return NULL;
 }
 
-const Decl *module_fn(Module *m, const char *name, Module **where) {
-    return find_fn(m, name, where, 0);
+bool module_lookup(Check *c, Module *m, const char *name, Val *out, bool *found) {
+    Reach r = {.n = 0};
+    module_reach(m, &r);
+    for (uint32_t k = 0; k < r.n; k++) {
+        for (uint32_t i = 0; i < r.m[k]->consts.n; i++)
+            if (r.m[k]->consts.data[i].name == name)
+                return *found = const_value(c, r.m[k], &r.m[k]->consts.data[i], out);
+        const AxisDecl *axis = find_axis(r.m[k], name);
+        if (axis) return *out = val_size(size_axis(c->sizes, name, axis->multiple)), *found = true;
+    }
+    return *found = false;
 }
 
-static bool const_or_axis(Module *m, const char *name, Loc *where, uint32_t depth) {
-    if (depth > MAX_DEPTH) return false;
-    for (uint32_t i = 0; i < m->consts.n; i++)
-        if (m->consts.data[i].name == name) return *where = m->consts.data[i].def->loc, true;
-    for (uint32_t i = 0; i < m->file->decls.n; i++) {
-        const Decl *d = m->file->decls.data[i];
-        for (uint32_t k = 0; d->kind == D_AXIS && k < d->axes.n; k++)
-            if (d->axes.data[k].name == name) return *where = d->axes.data[k].loc, true;
+const Decl *module_fn(Module *m, const char *name, Module **where) {
+    Reach r = {.n = 0};
+    module_reach(m, &r);
+    for (uint32_t k = 0; k < r.n; k++)
+        for (uint32_t i = 0; i < r.m[k]->file->decls.n; i++) {
+            const Decl *d = r.m[k]->file->decls.data[i];
+            if (d->name == name && (d->kind == D_FN || d->kind == D_CELL || d->kind == D_MODEL))
+                return *where = r.m[k], d;
+        }
+    return NULL;
+}
+
+Declared module_declares(Module *m, const char *name, Loc *where) {
+    Reach r = {.n = 0};
+    module_reach(m, &r);
+    for (uint32_t k = 0; k < r.n; k++) {
+        for (uint32_t i = 0; i < r.m[k]->consts.n; i++)
+            if (r.m[k]->consts.data[i].name == name)
+                return *where = r.m[k]->consts.data[i].def->loc, IS_CONST;
+        const AxisDecl *axis = find_axis(r.m[k], name);
+        if (axis) return *where = axis->loc, IS_AXIS;
     }
-    for (uint32_t i = 0; i < m->uses.n; i++)
-        if (const_or_axis(m->uses.data[i], name, where, depth + 1)) return true;
-    return false;
+    return IS_NOTHING;
 }
 
 bool name_visible(Check *c, Scope *s, const char *name, Loc *where) {
     (void)c;
     const Sym *y = scope_find(s, name);
     if (y) return *where = y->loc, !y->is_binder;
-    return const_or_axis(s->module, name, where, 0);
+    return module_declares(s->module, name, where) != IS_NOTHING;
 }

@@ -123,7 +123,7 @@ static void elab_if(Check *c, Scope *s, const Stmt *st) {
     if (!val_is_const(c, &v) || !val_decide(c, &v, &n)) {
         check_error(c, E0502, st->branch.cond->loc,
                     "the condition of 'if' must be known when compiling, and this depends on %s",
-                    v.kind == V_SIZE ? "an axis" : "data");
+                    depends_say(c, &v));
         diag_help(c->diag, "a choice by data is select(condition, a, b)");
         return;
     }
@@ -321,7 +321,7 @@ static void elab_for(Check *c, Scope *s, const Stmt *st) {
     if (!val_is_const(c, &cv) || !val_decide(c, &cv, &count)) {
         check_error(c, E0504, st->loop.count->loc,
                     "how often a loop runs must be known when compiling, and this depends on %s",
-                    cv.kind == V_SIZE ? "an axis" : "data");
+                    depends_say(c, &cv));
         diag_help(c->diag, "along an axis runs a cell: f(x) along T");
         return;
     }

@@ -59,9 +59,49 @@ static bool trained_model(Program *p, const Decl *t, EntryInfo *e) {
 static const char *train_name(Program *p, const Decl *t) {
     if (!t->as) return NULL;
     Text x = text_new(p->c.arena);
-    for (uint32_t i = 0; i < t->as->parts.n; i++)
-        if (t->as->parts.data[i].text) text_add(&x, t->as->parts.data[i].text);
+    for (uint32_t i = 0; i < t->as->parts.n; i++) {
+        if (t->as->parts.data[i].text)
+            text_add(&x, t->as->parts.data[i].text);
+        else
+            check_error(&p->c, E0504, t->as->parts.data[i].splice->loc,
+                        "the name of a train block has no {}: there is no counter here");
+    }
     return x.data;
+}
+
+/* Each entry that is listed has a name of its own. */
+static bool names_differ(Program *p) {
+    for (uint32_t i = 0; i < p->entries.n; i++)
+        for (uint32_t k = 0; k < i; k++) {
+            const EntryInfo *a = &p->entries.data[k], *b = &p->entries.data[i];
+            bool trained = a->train && b->train; /* the first block of a model has two names */
+            if (((a->hidden || b->hidden) && !trained) || strcmp(a->name, b->name)) continue;
+            Loc first = a->train ? a->train->loc : a->model->loc;
+            check_error(&p->c, E0211, b->train ? b->train->loc : b->model->loc,
+                        "there are two entries '%s'", b->name);
+            diag_note(p->c.diag, first, "the first one is made here");
+            diag_help(p->c.diag, "name one of them: train MODEL as NAME(...) { ... }");
+            return false;
+        }
+    return true;
+}
+
+/* Models run along axes that were declared. */
+static bool axes_declared(Program *p) {
+    for (uint32_t i = 0; i < p->entries.n; i++) {
+        const EntryInfo *e = &p->entries.data[i];
+        Loc where;
+        if (!e->model->along || e->hidden) continue;
+        Declared kind = module_declares(e->module, e->model->along, &where);
+        if (kind == IS_AXIS) continue;
+        check_error(&p->c, E0710, e->model->loc, "model '%s' runs along '%s', and that is %s",
+                    e->model->name, e->model->along, kind ? "a constant" : "not declared");
+        if (kind) diag_note(p->c.diag, where, "'%s' is declared here", e->model->along);
+        diag_help(p->c.diag, "write axis %s: a length that is known when the program runs",
+                  e->model->along);
+        return false;
+    }
+    return true;
 }
 
 /* The first model's entries bear plain names, those of others the model's name in front. */
@@ -90,7 +130,7 @@ static bool find_entries(Program *p) {
         if (plain) train_entries(p, as ? as : d->name, &e, true);
         trains++;
     }
-    if (p->entries.n) return true;
+    if (p->entries.n) return names_differ(p) && axes_declared(p) && diag_errors(p->c.diag) == 0;
     check_error(&p->c, E0908, (Loc){.file = f->number},
                 "this text has no model and trains none: there is nothing to run");
     diag_help(
@@ -151,19 +191,30 @@ static Graph *finish(Graph *g) {
 }
 
 static Graph *differentiate(const Elaboration *x, Graph *g, const EntryInfo *e, Diag *d) {
-    GradError why = {0};
+    GradError why = {0}, at = {0};
     Graph *r = graph_grad(g, &why);
     if (r) return finish(r);
+    /* in the graph as the checker made it, every equation still stands at its own line */
+    if (!graph_grad(graph_distribute(x->g), &at) && at.loc.line) why = at;
     report_at(x, d, E0906, why.loc.line ? why.loc : e->train->loc,
               why.text ? why.text : "this has no derivative");
-    diag_help(d, "stop(x) keeps the gradient out of x");
+    diag_help(d, "stop(x) keeps the gradient out; x + stop(f(x) - x) passes it straight through f");
     return NULL;
 }
 
 static const EntryInfo *find_entry(const Program *p, const char *entry) {
+    const EntryInfo *found = NULL;
+    for (uint32_t i = p->entries.n; i > 0; i--) {
+        const EntryInfo *e = &p->entries.data[i - 1];
+        if (strcmp(e->name, entry) == 0 && (!found || !e->hidden)) found = e;
+    }
+    return found;
+}
+
+static bool has_entry_of(const Program *p, EntryKind kind) {
     for (uint32_t i = 0; i < p->entries.n; i++)
-        if (strcmp(p->entries.data[i].name, entry) == 0) return &p->entries.data[i];
-    return NULL;
+        if (p->entries.data[i].kind == kind) return true;
+    return false;
 }
 
 static void no_entry(Program *p, const char *entry, Diag *d) {
@@ -173,11 +224,18 @@ static void no_entry(Program *p, const char *entry, Diag *d) {
     if (stream && model)
         diag_report(d, E0907, at, "there is no entry '%s': model '%s' does not run 'along' an axis",
                     entry, model->name);
-    else if (strcmp(entry, "grad") == 0 || strcmp(entry, "train") == 0)
-        diag_report(d, E0907, at, "there is no entry '%s': the text has no train block%s", entry,
-                    strcmp(entry, "train") ? "" : " with an update");
+    else if (strcmp(entry, "grad") == 0 && !has_entry_of(p, ENTRY_GRAD))
+        diag_report(d, E0907, at, "there is no entry 'grad': the text has no train block");
+    else if (strcmp(entry, "train") == 0 && !has_entry_of(p, ENTRY_TRAIN))
+        diag_report(d, E0907, at,
+                    "there is no entry 'train': the text has no train block with an update");
     else
         diag_report(d, E0907, at, "there is no entry '%s'", entry);
+    const char *best = NULL;
+    uint32_t far = near_enough(entry);
+    for (uint32_t i = 0; i < program_entries(p); i++)
+        nearer(entry, program_entry(p, i), &best, &far);
+    if (best) diag_help(d, "did you mean '%s'?", best);
     Text t = text_new(p->c.arena);
     for (uint32_t i = 0; i < program_entries(p); i++)
         text_printf(&t, "%s%s", i ? ", " : "", program_entry(p, i));

@@ -38,6 +38,7 @@ typedef struct Elaboration {
     Scope *train_scope;
     const Stmt *update;
     Graph *g; /* as the checker made it */
+    const char *model_name;
 } Elaboration;
 bool elaborate(Program *p, const EntryInfo *e, Diag *d, Elaboration *out);
 /* Adds the optimizer to a differentiated graph. */

@@ -68,15 +68,14 @@ static const struct {
     {"x86-64-v2", V2},
     {"x86-64-v3", V3},
     {"x86-64-v4", V4},
-    {"sapphirerapids",
-     V4 " avx512ifma avx512vbmi avx512vbmi2 avx512vnni avx512bitalg avx512vpopcntdq avx512bf16 avx512fp16 "
-        "gfni vaes vpclmulqdq avxvnni amx-tile amx-bf16 amx-int8"},
+    {"sapphirerapids", V4
+     " avx512ifma avx512vbmi avx512vbmi2 avx512vnni avx512bitalg avx512vpopcntdq avx512bf16 avx512fp16 "
+     "gfni vaes vpclmulqdq avxvnni amx-tile amx-bf16 amx-int8"},
 };
 
 static uint64_t saved_registers(void) {
     unsigned a, b, c, d;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || (c >> 27 & 1) == 0)
-        return 0;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || (c >> 27 & 1) == 0) return 0;
     uint32_t low, high;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     return low | (uint64_t)high << 32;
@@ -86,11 +85,9 @@ static uint64_t saved_registers(void) {
 static int has_feature(const char *name, size_t n) {
     for (size_t i = 0; i < sizeof features / sizeof *features; i++) {
         const feature *f = &features[i];
-        if (strlen(f->name) != n || memcmp(f->name, name, n) != 0)
-            continue;
+        if (strlen(f->name) != n || memcmp(f->name, name, n) != 0) continue;
         unsigned r[4];
-        if (!__get_cpuid_count(f->leaf, f->sub, &r[EAX], &r[EBX], &r[ECX], &r[EDX]))
-            return 0;
+        if (!__get_cpuid_count(f->leaf, f->sub, &r[EAX], &r[EBX], &r[ECX], &r[EDX])) return 0;
         return (r[f->reg] >> f->bit & 1) != 0 && (saved_registers() & f->saved) == f->saved;
     }
     return -1;
@@ -98,23 +95,21 @@ static int has_feature(const char *name, size_t n) {
 
 static rw_status check_one(const rw_program *p, const char *name, size_t n, rw_message *m) {
     int has = has_feature(name, n);
-    if (has > 0)
-        return RW_OK;
-    return rw_fail(m, RW_WRONG_TARGET,
-                   has < 0 ? "%s: it was compiled for %s and needs '%.*s', which this runtime does not know"
-                           : "%s: it was compiled for %s and needs %.*s, which this machine does not have",
-                   p->path, p->target, (int)n, name);
+    if (has > 0) return RW_OK;
+    return rw_fail(
+        m, RW_WRONG_TARGET,
+        has < 0 ? "%s: it was compiled for %s and needs '%.*s', which this runtime does not know"
+                : "%s: it was compiled for %s and needs %.*s, which this machine does not have",
+        p->path, p->target, (int)n, name);
 }
 
 static rw_status check_need(const rw_program *p, const char *need, rw_message *m) {
     for (size_t i = 0; i < sizeof processors / sizeof *processors; i++) {
-        if (strcmp(processors[i].name, need) != 0)
-            continue;
+        if (strcmp(processors[i].name, need) != 0) continue;
         for (const char *s = processors[i].features; *s != '\0';) {
             size_t n = strcspn(s, " ");
             rw_status r = check_one(p, s, n, m);
-            if (r != RW_OK)
-                return r;
+            if (r != RW_OK) return r;
             s += n + (s[n] == ' ');
         }
         return RW_OK;
@@ -130,24 +125,25 @@ static bool ask_for_tiles(void) {
 
 rw_status cpu_check(const rw_program *p, rw_message *m) {
     if (strncmp(p->triple, "x86_64", 6) != 0)
-        return rw_fail(m, RW_WRONG_TARGET, "%s: it was compiled for %s, and this is an x86-64 machine",
-                       p->path, p->target);
+        return rw_fail(m, RW_WRONG_TARGET,
+                       "%s: it was compiled for %s, and this is an x86-64 machine", p->path,
+                       p->target);
     for (uint32_t i = 0; i < p->n_needs; i++) {
         rw_status r = check_need(p, p->needs[i], m);
-        if (r != RW_OK)
-            return r;
+        if (r != RW_OK) return r;
     }
     if (p->amx && !ask_for_tiles())
-        return rw_fail(m, RW_WRONG_TARGET, "%s: the system does not give this process tile registers (AMX)",
-                       p->path);
+        return rw_fail(m, RW_WRONG_TARGET,
+                       "%s: the system does not give this process tile registers (AMX)", p->path);
     return RW_OK;
 }
 
 #else
 
 rw_status cpu_check(const rw_program *p, rw_message *m) {
-    return rw_fail(m, RW_WRONG_TARGET, "%s: it was compiled for %s, and this is another kind of machine",
-                   p->path, p->target);
+    return rw_fail(m, RW_WRONG_TARGET,
+                   "%s: it was compiled for %s, and this is another kind of machine", p->path,
+                   p->target);
 }
 
 #endif

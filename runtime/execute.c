@@ -43,18 +43,16 @@ static void copy(const job *j, lane *l, const op *o, unsigned k) {
     int64_t most = j->x->part[o->args[1].buf][o->args[1].n_level];
     uint8_t *to = address(j->s, j->x, l, &o->args[0]);
     const uint8_t *from = address(j->s, j->x, l, &o->args[1]);
-    if (to != from)
-        copy_part(to, from, (size_t)(bytes < most ? bytes : most), k, j->s->n_lanes);
+    if (to != from) copy_part(to, from, (size_t)(bytes < most ? bytes : most), k, j->s->n_lanes);
 }
 
 static void launch(const job *j, lane *l, const op *o, unsigned k) {
     const kernel *x = &j->x->e->kernels[o->kernel];
     int64_t grid = j->x->grid[o->kernel];
-    int64_t begin = part_begin(grid, k, j->s->n_lanes), end = part_begin(grid, k + 1, j->s->n_lanes);
-    if (begin == end)
-        return;
-    for (uint32_t i = 0; i < o->n_args; i++)
-        l->args[i] = address(j->s, j->x, l, &o->args[i]);
+    int64_t begin = part_begin(grid, k, j->s->n_lanes),
+            end = part_begin(grid, k + 1, j->s->n_lanes);
+    if (begin == end) return;
+    for (uint32_t i = 0; i < o->n_args; i++) l->args[i] = address(j->s, j->x, l, &o->args[i]);
     x->fn(l->args, j->x->numbers[o->kernel], l->levels, l->scratch, begin, end);
 }
 
@@ -90,6 +88,7 @@ static void run_ops(const job *j, lane *l, const ops *list, unsigned k) {
 static void work(void *user, unsigned k) {
     const job *j = user;
     lane *l = &j->s->lanes[k];
+    l->levels[2 * RW_FILE_LEVELS] = (int64_t)j->s->seed;
     memcpy(l->ptr, j->x->base, j->x->e->n_buffers * sizeof *l->ptr);
     run_ops(j, l, &j->x->e->ops, k);
 }
@@ -106,8 +105,7 @@ static void move_all(void *user, unsigned k) {
 static void spread(const state *x, session_state *to, const buffer *b, const uint8_t *from) {
     size_t outer = x->n_members, batch = (size_t)to->dims[0];
     size_t each = 1, to_bytes = file_dtype_bytes(x->dtype), from_bytes = file_dtype_bytes(b->dtype);
-    for (uint32_t i = 1; i < x->rank; i++)
-        each *= (size_t)to->dims[i];
+    for (uint32_t i = 1; i < x->rank; i++) each *= (size_t)to->dims[i];
     for (size_t o = 0; o < outer; o++)
         for (size_t k = 0; k < batch; k++)
             elements_convert(x->dtype, to->now + (o * batch + k) * each * to_bytes, b->dtype,
@@ -118,8 +116,7 @@ static void lead_state(rw_session *s, const lane_entry *x, const output *o, bool
     const state *st = &s->p->states[o->index];
     session_state *to = &s->states[o->index];
     const buffer *b = &x->e->buffers[o->buf];
-    for (uint32_t i = 0; i < st->rank; i++)
-        to->dims[i] = s->value[st->dims[i]];
+    for (uint32_t i = 0; i < st->rank; i++) to->dims[i] = s->value[st->dims[i]];
     if (is_direct) {
         uint8_t *old = to->now;
         to->now = to->next;
@@ -127,8 +124,7 @@ static void lead_state(rw_session *s, const lane_entry *x, const output *o, bool
         return;
     }
     size_t count = st->n_members;
-    for (uint32_t i = 0; i < st->rank; i++)
-        count *= (size_t)to->dims[i];
+    for (uint32_t i = 0; i < st->rank; i++) count *= (size_t)to->dims[i];
     const uint8_t *from = s->lanes[0].ptr[o->buf];
     size_t has = (size_t)x->part[o->buf][0] / file_dtype_bytes(b->dtype);
     if (has < count && st->rank > 0)
@@ -147,8 +143,7 @@ static void lead_param(rw_session *s, const lane_entry *x, const output *o) {
     size_t count = s->p->params[o->index].count * s->p->params[o->index].n_members;
     p->version++;
     to->version = p->version;
-    if (from == to->base)
-        return;
+    if (from == to->base) return;
     if (b->dtype == p->master)
         s->moves[s->n_moves++] = (move){to->base, from, count * file_dtype_bytes(b->dtype)};
     else
@@ -161,12 +156,9 @@ void session_run(rw_session *s, lane_entry *x) {
     threads_run(s->c->threads, work, &j);
     for (uint32_t i = 0; i < x->e->n_outputs; i++) {
         const output *o = &x->e->outputs[i];
-        if (o->kind == OUT_STATE || o->kind == OUT_OPT)
-            lead_state(s, x, o, x->is_direct[i]);
-        if (o->kind == OUT_PARAM)
-            lead_param(s, x, o);
+        if (o->kind == OUT_STATE || o->kind == OUT_OPT) lead_state(s, x, o, x->is_direct[i]);
+        if (o->kind == OUT_PARAM) lead_param(s, x, o);
     }
-    if (s->n_moves > 0)
-        threads_run(s->c->threads, move_all, &j);
+    if (s->n_moves > 0) threads_run(s->c->threads, move_all, &j);
     s->last = x;
 }

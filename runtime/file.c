@@ -113,19 +113,27 @@ static void output_free(rw_output *o) {
     free(o);
 }
 
-/* A new file beside o->last. Its name is unlike that of any other process or earlier attempt. */
+/* A new file beside o->last. Its name is unlike that of any other process or earlier attempt; where
+ * the longest name there may be leaves no room for it, it is one of its own. */
 static rw_status open_temp(rw_output *o, mode_t mode, rw_message *m) {
     size_t cap = strlen(o->last) + 48;
+    const char *slash = strrchr(o->last, '/');
+    int keep = (int)strlen(o->last);
     o->temp = malloc(cap);
     if (o->temp == NULL)
         return rw_fail(m, RW_NO_MEMORY, "%s: no memory", o->path);
     for (int k = 0; k < 1000; k++) {
-        snprintf(o->temp, cap, "%s.part-%ld-%d", o->last, (long)getpid(), k);
+        snprintf(o->temp, cap, "%.*s.part-%ld-%d", keep, o->last, (long)getpid(), k);
         o->fd = open(o->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (o->fd >= 0) {
             if (mode != 0)
                 (void)fchmod(o->fd, mode); /* not all file systems keep rights: not an error */
             return RW_OK;
+        }
+        if (errno == ENAMETOOLONG && keep > 0) {
+            int folder = slash != NULL ? (int)(slash - o->last) + 1 : 0;
+            errno = keep == folder ? ENAMETOOLONG : EEXIST;
+            keep = folder;
         }
         if (errno != EEXIST && errno != EINTR)
             break;

@@ -7,7 +7,7 @@
 
 /* Where the manifest lies in an ELF image. */
 #define RW_MANIFEST_SECTION ".rwkvc"
-#define RW_MANIFEST_SYMBOL "rwkvc_manifest"
+#define RW_MANIFEST_SYMBOL  "rwkvc_manifest"
 
 /* The last bytes of a file: magic, length of the image before it (u64 little endian), SHA-256 of
  * every byte of the file before the hash. */
@@ -25,6 +25,7 @@ enum { RW_OP_LAUNCH, RW_OP_LOOP, RW_OP_COPY, RW_OP_SWAP, RW_OPS };
 enum {
     RW_FILE_AXES = 64,   /* run-time axes                               */
     RW_FILE_RANK = 12,   /* axes of a buffer                            */
+    RW_FILE_OUTER = 8,   /* axes of what is given from outside          */
     RW_FILE_LEVELS = 8,  /* loops in each other                         */
     RW_FILE_MEMBER = 4,  /* leading axes that choose a member           */
     RW_FILE_FACTORS = 12 /* of a term of a size                         */

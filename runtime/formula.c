@@ -9,13 +9,12 @@ static const struct {
     const char *name;
     uint8_t n_args;
     char type;
-} table[FORMULA_OPS] = {
-    {"num", 1, 'r'},
-    {"int", 1, 'i'},
-    {"idx", 1, 'i'},
-    {"lvl", 1, 'i'},
+} table[FORMULA_OPS] = {{"num", 1, 'r'},
+                        {"int", 1, 'i'},
+                        {"idx", 1, 'i'},
+                        {"lvl", 1, 'i'},
 #define FORMULA(name, n, type) {#name, n, type},
-    FORMULA_FUNCTIONS
+                        FORMULA_FUNCTIONS
 #undef FORMULA
 };
 
@@ -32,8 +31,7 @@ bool formula_op(formula_node *f, const char *name, size_t n) {
 void formula_type(const formula_node *all, formula_node *f) {
     char type = table[f->op].type;
     f->is_int = type == 'i' || type == 'z';
-    if (type != 's')
-        return;
+    if (type != 's') return;
     f->is_int = true;
     for (unsigned i = f->op == FORMULA_select; i < f->n_args; i++)
         f->is_int = f->is_int && all[f->arg[i]].is_int;
@@ -47,8 +45,7 @@ typedef struct value {
 } value;
 
 static int64_t floor_div(int64_t a, int64_t b) {
-    if (b == -1)
-        return (int64_t)(0 - (uint64_t)a);
+    if (b == -1) return (int64_t)(0 - (uint64_t)a);
     return a / b - (a % b != 0 && (a < 0) != (b < 0));
 }
 
@@ -147,7 +144,8 @@ static bool apply(const formula_node *all, const formula_node *f, const value *v
 
 /* Dividing by zero inside an arm of select that is not chosen is no mistake: such a node has no value,
  * and what uses it has none, unless select leaves it out. */
-static bool evaluate(const param *p, const int64_t *idx, const int64_t *counters, value *v, bool *has) {
+static bool evaluate(const param *p, const int64_t *idx, const int64_t *counters, value *v,
+                     bool *has) {
     for (uint32_t i = 0; i < p->n_formula; i++) {
         const formula_node *f = &p->formula[i];
         has[i] = true;
@@ -161,11 +159,9 @@ static bool evaluate(const param *p, const int64_t *idx, const int64_t *counters
             has[i] = has[f->arg[0]] && has[f->arg[v[f->arg[0]].r != 0 ? 1 : 2]];
             break;
         default:
-            for (unsigned k = 0; k < f->n_args; k++)
-                has[i] = has[i] && has[f->arg[k]];
+            for (unsigned k = 0; k < f->n_args; k++) has[i] = has[i] && has[f->arg[k]];
             has[i] = has[i] && apply(p->formula, f, v, &v[i]);
-            if (!has[i])
-                v[i] = (value){0, 0};
+            if (!has[i]) v[i] = (value){0, 0};
         }
     }
     return has[p->n_formula - 1];
@@ -173,8 +169,7 @@ static bool evaluate(const param *p, const int64_t *idx, const int64_t *counters
 
 static bool reads_index(const param *p) {
     for (uint32_t i = 0; i < p->n_formula; i++)
-        if (p->formula[i].op == FORMULA_IDX)
-            return true;
+        if (p->formula[i].op == FORMULA_IDX) return true;
     return false;
 }
 
@@ -191,14 +186,12 @@ rw_status formula_fill(const param *p, uint32_t which, float *out, rw_message *m
         }
         good = evaluate(p, idx, k->counters, v, has);
         out[at] = (float)v[p->n_formula - 1].r;
-        for (unsigned d = p->rank; d-- > 0 && ++idx[d] == p->shape[d];)
-            idx[d] = 0;
+        for (unsigned d = p->rank; d-- > 0 && ++idx[d] == p->shape[d];) idx[d] = 0;
     }
     bool no_memory = v == NULL || has == NULL;
     free(v);
     free(has);
-    if (no_memory)
-        return rw_fail(m, RW_NO_MEMORY, "first value of '%s': no memory", k->name);
+    if (no_memory) return rw_fail(m, RW_NO_MEMORY, "first value of '%s': no memory", k->name);
     if (!good)
         return rw_fail(m, RW_BAD_FILE, "first value of '%s': it divides an int by 0", k->name);
     return RW_OK;

@@ -51,7 +51,7 @@ enum {
 #define FORMULA(name, n, type) FORMULA_##name,
     FORMULA_FUNCTIONS
 #undef FORMULA
-    FORMULA_OPS
+        FORMULA_OPS
 };
 
 /* Sets op and n_args by the name of a node ("num", "idx", "add"); false if there is none such. */

@@ -10,14 +10,15 @@
 typedef struct reader {
     unpacker u;
     rw_program *p;
-    entry *e;            /* being read */
-    uint32_t depth;      /* loops around */
+    entry *e;       /* being read */
+    uint32_t depth; /* loops around */
     const op *loop[RW_FILE_LEVELS];
-    int64_t iterations[RW_FILE_LEVELS]; /* of the class whose ops are being read: most members chosen */
+    int64_t
+        iterations[RW_FILE_LEVELS]; /* of the class whose ops are being read: most members chosen */
 } reader;
 
-const char *const output_words[OUT_KINDS] = {"result", "state",  "loss",  "penalty",
-                                             "metric", "grad", "param", "opt"};
+const char *const output_words[OUT_KINDS] = {"result", "state", "loss",  "penalty",
+                                             "metric", "grad",  "param", "opt"};
 static const char *const init_words[INIT_KINDS] = {"formula", "uniform", "normal", "trunc_normal",
                                                    "orthogonal"};
 
@@ -26,11 +27,9 @@ static const char *const init_words[INIT_KINDS] = {"formula", "uniform", "normal
 
 /* n things of the pool, for a count that was bounded by the bytes left; NULL after a mistake. */
 static void *take(reader *r, size_t n, size_t each) {
-    if (!unpack_good(&r->u))
-        return NULL;
+    if (!unpack_good(&r->u)) return NULL;
     void *p = pool_take(&r->p->pool, n > 0 ? n : 1, each);
-    if (p == NULL)
-        unpack_fail(&r->u, "no memory");
+    if (p == NULL) unpack_fail(&r->u, "no memory");
     return p;
 }
 #define TAKE(r, T, n) ((T *)take((r), (n), sizeof(T)))
@@ -50,8 +49,7 @@ static uint8_t word(reader *r, const char *const *words, uint32_t n) {
     size_t length;
     const char *s = unpack_text(&r->u, &length);
     for (uint32_t i = 0; i < n; i++)
-        if (strlen(words[i]) == length && memcmp(words[i], s, length) == 0)
-            return (uint8_t)i;
+        if (strlen(words[i]) == length && memcmp(words[i], s, length) == 0) return (uint8_t)i;
     unpack_fail(&r->u, "an unknown word");
     return 0;
 }
@@ -62,8 +60,7 @@ static void read_axes(reader *r) {
     rw_program *p = r->p;
     unpack_key(&r->u, "axes");
     size_t n = unpack_array(&r->u);
-    if (n > RW_FILE_AXES)
-        unpack_fail(&r->u, "too many axes");
+    if (n > RW_FILE_AXES) unpack_fail(&r->u, "too many axes");
     p->axes = TAKE(r, axis, n);
     for (; p->n_axes < n && unpack_good(&r->u); p->n_axes++) {
         unpack_array_of(&r->u, 2);
@@ -90,13 +87,10 @@ static uint64_t read_factor(reader *r, factor *f, uint32_t number) {
     const rw_program *p = r->p;
     f->atom = (int32_t)unpack_int(&r->u, -(int64_t)p->n_quotients, (int64_t)p->n_axes - 1);
     f->exp = (int32_t)unpack_int(&r->u, -16, 16);
-    if (!unpack_good(&r->u))
-        return 0;
-    if (f->atom >= 0)
-        return (uint64_t)1 << f->atom;
+    if (!unpack_good(&r->u)) return 0;
+    if (f->atom >= 0) return (uint64_t)1 << f->atom;
     const quotient *q = &p->quotients[-1 - f->atom];
-    if (q->p < number && q->q < number)
-        return p->sizes[q->p].uses | p->sizes[q->q].uses;
+    if (q->p < number && q->q < number) return p->sizes[q->p].uses | p->sizes[q->q].uses;
     unpack_fail(&r->u, "a quotient of a later size");
     return 0;
 }
@@ -122,15 +116,13 @@ static void read_sizes(reader *r) {
         size *s = &p->sizes[p->n_sizes];
         size_t terms = unpack_array(&r->u);
         s->t = TAKE(r, term, terms);
-        for (; s->n < terms && unpack_good(&r->u); s->n++)
-            read_term(r, &s->t[s->n], p->n_sizes);
+        for (; s->n < terms && unpack_good(&r->u); s->n++) read_term(r, &s->t[s->n], p->n_sizes);
     }
 }
 
 static uint8_t read_dims(reader *r, uint32_t *dims) {
     size_t n = unpack_array(&r->u);
-    if (n > RW_FILE_RANK)
-        unpack_fail(&r->u, "too many axes");
+    if (n > RW_FILE_RANK) unpack_fail(&r->u, "too many axes");
     for (size_t i = 0; i < n && unpack_good(&r->u); i++)
         dims[i] = unpack_below(&r->u, r->p->n_sizes);
     return unpack_good(&r->u) ? (uint8_t)n : 0;
@@ -140,10 +132,8 @@ static uint8_t read_dims(reader *r, uint32_t *dims) {
 
 static uint8_t read_numbers(reader *r, int64_t *out) {
     size_t n = unpack_array(&r->u);
-    if (n > RW_FILE_RANK)
-        unpack_fail(&r->u, "too many axes");
-    for (size_t i = 0; i < n && unpack_good(&r->u); i++)
-        out[i] = unpack_int(&r->u, 1, MOST);
+    if (n > RW_FILE_RANK) unpack_fail(&r->u, "too many axes");
+    for (size_t i = 0; i < n && unpack_good(&r->u); i++) out[i] = unpack_int(&r->u, 1, MOST);
     return unpack_good(&r->u) ? (uint8_t)n : 0;
 }
 
@@ -159,8 +149,7 @@ static void read_member(reader *r, member *k) {
     unpack_array_of(&r->u, 5);
     k->name = text(r);
     size_t n = unpack_array(&r->u);
-    if (n > RW_FILE_LEVELS)
-        unpack_fail(&r->u, "too many counters");
+    if (n > RW_FILE_LEVELS) unpack_fail(&r->u, "too many counters");
     for (size_t i = 0; i < n && unpack_good(&r->u); i++)
         k->counters[i] = unpack_int(&r->u, -MOST, MOST);
     k->frozen = unpack_bool(&r->u);
@@ -189,8 +178,7 @@ static void read_formula(reader *r, param *x) {
         else if (f->op == FORMULA_LVL)
             f->i = unpack_below(&r->u, RW_FILE_LEVELS);
         else
-            for (uint32_t i = 0; i < f->n_args; i++)
-                f->arg[i] = unpack_below(&r->u, x->n_formula);
+            for (uint32_t i = 0; i < f->n_args; i++) f->arg[i] = unpack_below(&r->u, x->n_formula);
         formula_type(x->formula, f);
     }
     if ((x->init == INIT_FORMULA) != (n > 0))
@@ -209,13 +197,13 @@ static void read_shapes(reader *r, param *x) {
     int64_t count = product(r, x->shape, x->rank);
     if (count != product(r, x->stored, x->stored_rank))
         unpack_fail(&r->u, "the stored shape has another number of elements");
-    if (x->stored_rank > RW_MAX_RANK || x->family + x->rank > RW_FILE_RANK || count > MOST / (int64_t)(x->n_members + 1))
+    if (x->stored_rank > RW_MAX_RANK || x->family + x->rank > RW_FILE_RANK ||
+        count > MOST / (int64_t)(x->n_members + 1))
         unpack_fail(&r->u, "a tensor is too large");
     x->count = (size_t)count;
     unpack_key(&r->u, "written");
     unpack_array_of(&r->u, x->rank);
-    for (uint32_t i = 0; i < x->rank && unpack_good(&r->u); i++)
-        x->written[i] = text(r);
+    for (uint32_t i = 0; i < x->rank && unpack_good(&r->u); i++) x->written[i] = text(r);
 }
 
 static void read_param(reader *r, param *x) {
@@ -306,8 +294,7 @@ static void read_buffers(reader *r) {
         b->dies = (uint32_t)unpack_int(&r->u, b->born, UINT32_MAX);
         b->over = (uint32_t)unpack_int(&r->u, -1, UINT32_MAX - 1); /* -1: NOWHERE */
         b->rank = read_dims(r, b->dims);
-        if (b->family > b->rank)
-            unpack_fail(&r->u, "a family of more axes than there are");
+        if (b->family > b->rank) unpack_fail(&r->u, "a family of more axes than there are");
     }
 }
 
@@ -329,8 +316,7 @@ static void read_kernels(reader *r) {
         k->writes = TAKE(r, bool, m);
         for (; k->n_args < m && unpack_good(&r->u); k->n_args++)
             k->writes[k->n_args] = unpack_bool(&r->u);
-        if (k->n_args > r->e->max_args)
-            r->e->max_args = k->n_args;
+        if (k->n_args > r->e->max_args) r->e->max_args = k->n_args;
     }
 }
 
@@ -338,8 +324,7 @@ static void read_kernels(reader *r) {
 static void check_level(reader *r, const buffer *b, uint32_t i, uint32_t level) {
     int64_t most = -1;
     for (uint32_t d = 0; d < r->depth; d++)
-        if (r->loop[d]->level == level)
-            most = r->iterations[d];
+        if (r->loop[d]->level == level) most = r->iterations[d];
     if (most < 0 || i >= b->rank) {
         unpack_fail(&r->u, "a member is chosen by a loop that is not around");
         return;
@@ -351,8 +336,7 @@ static void check_level(reader *r, const buffer *b, uint32_t i, uint32_t level) 
 
 static void read_arg(reader *r, arg *a) {
     size_t n = unpack_array(&r->u);
-    if (n < 1 || n > 1 + RW_FILE_MEMBER)
-        unpack_fail(&r->u, "an argument has another length");
+    if (n < 1 || n > 1 + RW_FILE_MEMBER) unpack_fail(&r->u, "an argument has another length");
     a->buf = unpack_below(&r->u, r->e->n_buffers);
     for (size_t i = 1; i < n && unpack_good(&r->u); i++) {
         a->level[a->n_level] = (uint8_t)unpack_below(&r->u, RW_FILE_LEVELS);
@@ -372,17 +356,13 @@ static void read_loop(reader *r, op *o) {
         o->class_of[o->count] = (uint32_t)unpack_int(&r->u, 0, UINT32_MAX - 1);
     unpack_array_of(&r->u, n);
     o->pos_of = TAKE(r, uint32_t, n);
-    for (size_t i = 0; i < n && unpack_good(&r->u); i++)
-        o->pos_of[i] = unpack_below(&r->u, n);
+    for (size_t i = 0; i < n && unpack_good(&r->u); i++) o->pos_of[i] = unpack_below(&r->u, n);
     size_t classes = unpack_array(&r->u);
     for (size_t i = 0; i < n && unpack_good(&r->u); i++)
-        if (o->class_of[i] >= classes)
-            unpack_fail(&r->u, "an iteration of no class");
-    if (r->depth >= RW_FILE_LEVELS)
-        unpack_fail(&r->u, "too many loops in each other");
+        if (o->class_of[i] >= classes) unpack_fail(&r->u, "an iteration of no class");
+    if (r->depth >= RW_FILE_LEVELS) unpack_fail(&r->u, "too many loops in each other");
     o->bodies = TAKE(r, ops, classes);
-    if (!unpack_good(&r->u))
-        return;
+    if (!unpack_good(&r->u)) return;
     for (uint32_t d = 0; d < r->depth; d++)
         if (r->loop[d]->level == o->level)
             unpack_fail(&r->u, "two loops of one level in each other");
@@ -404,15 +384,13 @@ static void read_launch(reader *r, op *o) {
     if (unpack_good(&r->u) && n != r->e->kernels[o->kernel].n_args)
         unpack_fail(&r->u, "a launch with another number of arguments");
     o->args = TAKE(r, arg, n);
-    for (; o->n_args < n && unpack_good(&r->u); o->n_args++)
-        read_arg(r, &o->args[o->n_args]);
+    for (; o->n_args < n && unpack_good(&r->u); o->n_args++) read_arg(r, &o->args[o->n_args]);
 }
 
 static void read_op(reader *r, op *o) {
     size_t n = unpack_array(&r->u);
     o->kind = (uint8_t)unpack_below(&r->u, RW_OPS);
-    if (n != (o->kind == RW_OP_LOOP ? 6u : 3u))
-        unpack_fail(&r->u, "an op has another length");
+    if (n != (o->kind == RW_OP_LOOP ? 6u : 3u)) unpack_fail(&r->u, "an op has another length");
     if (o->kind == RW_OP_LOOP) {
         read_loop(r, o);
         return;
@@ -422,21 +400,19 @@ static void read_op(reader *r, op *o) {
         return;
     }
     o->args = TAKE(r, arg, 2);
-    for (; o->n_args < 2 && unpack_good(&r->u); o->n_args++)
-        read_arg(r, &o->args[o->n_args]);
-    if (o->kind != RW_OP_SWAP || !unpack_good(&r->u))
-        return;
+    for (; o->n_args < 2 && unpack_good(&r->u); o->n_args++) read_arg(r, &o->args[o->n_args]);
+    if (o->kind != RW_OP_SWAP || !unpack_good(&r->u)) return;
     const buffer *b = r->e->buffers;
     for (int i = 0; i < 2; i++)
-        if (!b[o->args[i].buf].carry || b[o->args[i].buf].role == RW_ROLE_PARAM || o->args[i].n_level > 0)
+        if (!b[o->args[i].buf].carry || b[o->args[i].buf].role == RW_ROLE_PARAM ||
+            o->args[i].n_level > 0)
             unpack_fail(&r->u, "only carried buffers are exchanged");
 }
 
 static void read_ops(reader *r, ops *to) {
     size_t n = unpack_array(&r->u);
     to->list = TAKE(r, op, n);
-    for (; to->n < n && unpack_good(&r->u); to->n++)
-        read_op(r, &to->list[to->n]);
+    for (; to->n < n && unpack_good(&r->u); to->n++) read_op(r, &to->list[to->n]);
 }
 
 /* An output is written over the parameter or state of the optimizer that it leads on, and no other. */
@@ -444,8 +420,7 @@ static void check_over(reader *r) {
     const entry *e = r->e;
     for (uint32_t i = 0; i < e->n_buffers && unpack_good(&r->u); i++) {
         const buffer *b = &e->buffers[i], *over = &e->buffers[b->over < e->n_buffers ? b->over : i];
-        if (b->over == NOWHERE)
-            continue;
+        if (b->over == NOWHERE) continue;
         uint32_t n = 0, fits = 0;
         for (uint32_t k = 0; k < e->n_outputs; k++) {
             const output *o = &e->outputs[k];
@@ -454,8 +429,9 @@ static void check_over(reader *r) {
                     ((o->kind == OUT_PARAM && over->role == RW_ROLE_PARAM) ||
                      (o->kind == OUT_OPT && over->role == RW_ROLE_STATE));
         }
-        if (n != 1 || fits != 1 || b->role != RW_ROLE_OUTPUT || b->carry || b->dtype != over->dtype ||
-            b->rank != over->rank || memcmp(b->dims, over->dims, b->rank * sizeof *b->dims) != 0)
+        if (n != 1 || fits != 1 || b->role != RW_ROLE_OUTPUT || b->carry ||
+            b->dtype != over->dtype || b->rank != over->rank ||
+            memcmp(b->dims, over->dims, b->rank * sizeof *b->dims) != 0)
             unpack_fail(&r->u, "an output is written over something else");
     }
 }
@@ -480,9 +456,11 @@ static void read_outputs(reader *r) {
 }
 
 static void read_entry(reader *r) {
-    unpack_map_of(&r->u, 6);
+    unpack_map_of(&r->u, 7);
     unpack_key(&r->u, "name");
     r->e->name = text(r);
+    unpack_key(&r->u, "random");
+    r->e->has_random = unpack_bool(&r->u);
     read_inputs(r);
     read_buffers(r);
     read_kernels(r);
@@ -504,8 +482,7 @@ static void read_target(reader *r) {
     unpack_key(&r->u, "needs");
     size_t n = unpack_array(&r->u);
     p->needs = TAKE(r, const char *, n);
-    for (; p->n_needs < n && unpack_good(&r->u); p->n_needs++)
-        p->needs[p->n_needs] = text(r);
+    for (; p->n_needs < n && unpack_good(&r->u); p->n_needs++) p->needs[p->n_needs] = text(r);
     unpack_key(&r->u, "amx");
     p->amx = unpack_bool(&r->u);
 }
@@ -528,16 +505,13 @@ static void read_tensors(reader *r) {
 static void name_slots(reader *r) {
     rw_program *p = r->p;
     size_t n = 0;
-    for (uint32_t i = 0; i < p->n_entries; i++)
-        n += p->entries[i].n_inputs;
+    for (uint32_t i = 0; i < p->n_entries; i++) n += p->entries[i].n_inputs;
     p->slots = TAKE(r, const char *, n);
     for (uint32_t i = 0; i < p->n_entries && unpack_good(&r->u); i++)
         for (uint32_t k = 0; k < p->entries[i].n_inputs; k++) {
             input *x = &p->entries[i].inputs[k];
-            while (x->slot < p->n_slots && strcmp(p->slots[x->slot], x->name) != 0)
-                x->slot++;
-            if (x->slot == p->n_slots)
-                p->slots[p->n_slots++] = x->name;
+            while (x->slot < p->n_slots && strcmp(p->slots[x->slot], x->name) != 0) x->slot++;
+            if (x->slot == p->n_slots) p->slots[p->n_slots++] = x->name;
         }
 }
 
@@ -548,8 +522,9 @@ rw_status manifest_read(rw_program *p, const void *data, size_t bytes, rw_messag
     unpack_key(&r.u, "format");
     int64_t version = unpack_int(&r.u, 0, INT64_MAX);
     if (unpack_good(&r.u) && version != RW_FORMAT_VERSION)
-        return rw_fail(m, RW_BAD_FILE, "%s: version %lld of the format; this runtime reads version %d",
-                       p->path, (long long)version, RW_FORMAT_VERSION);
+        return rw_fail(m, RW_BAD_FILE,
+                       "%s: version %lld of the format; this runtime reads version %d", p->path,
+                       (long long)version, RW_FORMAT_VERSION);
     unpack_key(&r.u, "program");
     p->name = text(&r);
     read_target(&r);
@@ -564,13 +539,10 @@ rw_status manifest_read(rw_program *p, const void *data, size_t bytes, rw_messag
         r.e = &p->entries[p->n_entries];
         read_entry(&r);
     }
-    if (unpack_good(&r.u) && r.u.at != r.u.end)
-        unpack_fail(&r.u, "bytes behind the end");
+    if (unpack_good(&r.u) && r.u.at != r.u.end) unpack_fail(&r.u, "bytes behind the end");
     name_slots(&r);
-    if (p->pool.is_out)
-        return rw_fail(m, RW_NO_MEMORY, "%s: no memory for the manifest", p->path);
-    if (unpack_good(&r.u))
-        return RW_OK;
-    return rw_fail(m, RW_BAD_FILE, "%s: the manifest is damaged at byte %zu: %s", p->path, r.u.error_at,
-                   r.u.error);
+    if (p->pool.is_out) return rw_fail(m, RW_NO_MEMORY, "%s: no memory for the manifest", p->path);
+    if (unpack_good(&r.u)) return RW_OK;
+    return rw_fail(m, RW_BAD_FILE, "%s: the manifest is damaged at byte %zu: %s", p->path,
+                   r.u.error_at, r.u.error);
 }

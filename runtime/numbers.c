@@ -10,16 +10,15 @@
 static uint32_t one_unknown(const rw_program *p, uint32_t number, const int64_t *axes) {
     uint32_t found = UINT32_MAX;
     for (uint32_t i = 0; i < p->n_axes; i++) {
-        if (axes[i] > 0 || !size_uses(p, number, i))
-            continue;
-        if (found != UINT32_MAX)
-            return UINT32_MAX;
+        if (axes[i] > 0 || !size_uses(p, number, i)) continue;
+        if (found != UINT32_MAX) return UINT32_MAX;
         found = i;
     }
     return found;
 }
 
-static int64_t value_at(rw_session *s, uint32_t number, int64_t *axes, uint32_t which, int64_t length) {
+static int64_t value_at(rw_session *s, uint32_t number, int64_t *axes, uint32_t which,
+                        int64_t length) {
     axes[which] = length;
     sizes_eval(s->p, axes, s->value);
     axes[which] = 0;
@@ -27,13 +26,15 @@ static int64_t value_at(rw_session *s, uint32_t number, int64_t *axes, uint32_t 
 }
 
 /* The length at which a size that is linear in axis `which` is `wanted`; 0: none. */
-static int64_t solve(rw_session *s, uint32_t number, int64_t *axes, uint32_t which, int64_t wanted) {
+static int64_t solve(rw_session *s, uint32_t number, int64_t *axes, uint32_t which,
+                     int64_t wanted) {
     int64_t step = s->p->axes[which].multiple;
-    int64_t a = value_at(s, number, axes, which, step), b = value_at(s, number, axes, which, 2 * step);
+    int64_t a = value_at(s, number, axes, which, step),
+            b = value_at(s, number, axes, which, 2 * step);
     int64_t slope, offset;
     if (a == SIZE_NONE || b == SIZE_NONE || __builtin_sub_overflow(b, a, &slope) || slope == 0 ||
-        __builtin_sub_overflow(wanted, a, &offset) || __builtin_mul_overflow(offset, step, &offset) ||
-        offset % slope != 0)
+        __builtin_sub_overflow(wanted, a, &offset) ||
+        __builtin_mul_overflow(offset, step, &offset) || offset % slope != 0)
         return 0;
     offset = offset / slope + step;
     return offset >= 1 ? offset : 0;
@@ -46,20 +47,16 @@ static void find_axes(rw_session *s, const entry *e, int64_t *axes) {
             const input *x = &e->inputs[i];
             for (uint32_t d = 0; d < x->rank; d++) {
                 uint32_t which = one_unknown(s->p, x->dims[d], axes);
-                if (which == UINT32_MAX)
-                    continue;
+                if (which == UINT32_MAX) continue;
                 axes[which] = solve(s, x->dims[d], axes, which, s->slots[x->slot].shape[d]);
                 again = again || axes[which] > 0;
             }
         }
     }
     for (uint32_t i = 0; i < s->p->n_axes; i++) {
-        if (axes[i] == 0)
-            axes[i] = s->fixed[i];
-        if (axes[i] == 0)
-            axes[i] = s->axes[i];
-        if (axes[i] == 0)
-            axes[i] = s->most[i];
+        if (axes[i] == 0) axes[i] = s->fixed[i];
+        if (axes[i] == 0) axes[i] = s->axes[i];
+        if (axes[i] == 0) axes[i] = s->most[i];
     }
 }
 
@@ -72,21 +69,22 @@ static void input_text(const rw_session *s, const input *x, char *text, size_t c
     snprintf(text, cap, "input '%s' %s", x->name, shape);
 }
 
-static rw_status check_axis(const rw_session *s, const entry *e, uint32_t i, int64_t length, rw_message *m) {
+static rw_status check_axis(const rw_session *s, const entry *e, uint32_t i, int64_t length,
+                            rw_message *m) {
     const axis *a = &s->p->axes[i];
     char origin[240] = "";
     for (uint32_t k = 0; k < e->n_inputs && origin[0] == '\0'; k++)
         for (uint32_t d = 0; d < e->inputs[k].rank; d++)
             if (size_uses(s->p, e->inputs[k].dims[d], i) && origin[0] == '\0')
                 input_text(s, &e->inputs[k], origin, sizeof origin);
-    if (origin[0] == '\0')
-        snprintf(origin, sizeof origin, "entry %s", e->name);
+    if (origin[0] == '\0') snprintf(origin, sizeof origin, "entry %s", e->name);
     if (length > s->most[i])
-        return rw_fail(m, RW_BAD_SHAPE, "%s: axis %s is %lld, the session was created for %s up to %lld", origin,
+        return rw_fail(m, RW_BAD_SHAPE,
+                       "%s: axis %s is %lld, the session was created for %s up to %lld", origin,
                        a->name, (long long)length, a->name, (long long)s->most[i]);
     if (length % a->multiple != 0)
-        return rw_fail(m, RW_BAD_SHAPE, "%s: axis %s is %lld, and must be a multiple of %lld", origin, a->name,
-                       (long long)length, (long long)a->multiple);
+        return rw_fail(m, RW_BAD_SHAPE, "%s: axis %s is %lld, and must be a multiple of %lld",
+                       origin, a->name, (long long)length, (long long)a->multiple);
     return RW_OK;
 }
 
@@ -97,10 +95,12 @@ static rw_status check_input(const rw_session *s, const input *x, rw_message *m)
     rw_dims_text(s->p, x->dims, x->rank, want, sizeof want);
     if (k->rank != x->rank)
         return rw_fail(m, RW_BAD_SHAPE, "%s: the shape wanted is %s%s", text, want,
-                       x->rank == k->rank + 1 ? " (the batch axis comes first, even for one sample)" : "");
+                       x->rank == k->rank + 1 ? " (the batch axis comes first, even for one sample)"
+                                              : "");
     for (uint32_t d = 0; d < x->rank; d++)
         if (s->value[x->dims[d]] != k->shape[d])
-            return rw_fail(m, RW_BAD_SHAPE, "%s: the shape wanted is %s: axis %u is %lld and should be %lld", text,
+            return rw_fail(m, RW_BAD_SHAPE,
+                           "%s: the shape wanted is %s: axis %u is %lld and should be %lld", text,
                            want, d, (long long)k->shape[d], (long long)s->value[x->dims[d]]);
     return RW_OK;
 }
@@ -110,10 +110,10 @@ static rw_status check_input(const rw_session *s, const input *x, rw_message *m)
 static bool buffer_parts(const rw_session *s, const buffer *b, int64_t *part) {
     int64_t bytes = (int64_t)file_dtype_bytes(b->dtype);
     for (uint32_t i = b->rank; i > 0; i--) {
-        if (i <= RW_FILE_MEMBER)
-            part[i] = bytes;
+        if (i <= RW_FILE_MEMBER) part[i] = bytes;
         int64_t n = s->value[b->dims[i - 1]];
-        if (n == SIZE_NONE || n < 0 || __builtin_mul_overflow(bytes, n, &bytes) || bytes > INT64_MAX / 16)
+        if (n == SIZE_NONE || n < 0 || __builtin_mul_overflow(bytes, n, &bytes) ||
+            bytes > INT64_MAX / 16)
             return false;
     }
     part[0] = bytes;
@@ -123,8 +123,10 @@ static bool buffer_parts(const rw_session *s, const buffer *b, int64_t *part) {
 rw_status entry_numbers(rw_session *s, lane_entry *x, rw_message *m) {
     for (uint32_t i = 0; i < x->e->n_buffers; i++)
         if (!buffer_parts(s, &x->e->buffers[i], x->part[i]))
-            return rw_fail(m, RW_BAD_SHAPE, "entry %s: for these lengths of axes a tensor has no size or too large a one",
-                           x->e->name);
+            return rw_fail(
+                m, RW_BAD_SHAPE,
+                "entry %s: for these lengths of axes a tensor has no size or too large a one",
+                x->e->name);
     for (uint32_t i = 0; i < x->e->n_kernels; i++) {
         const kernel *k = &x->e->kernels[i];
         x->grid[i] = s->value[k->grid];
@@ -134,7 +136,8 @@ rw_status entry_numbers(rw_session *s, lane_entry *x, rw_message *m) {
             good = good && x->numbers[i][j] != SIZE_NONE;
         }
         if (!good)
-            return rw_fail(m, RW_BAD_SHAPE, "entry %s: kernel %s has no size for these lengths of axes", x->e->name,
+            return rw_fail(m, RW_BAD_SHAPE,
+                           "entry %s: kernel %s has no size for these lengths of axes", x->e->name,
                            k->symbol);
     }
     return RW_OK;
@@ -147,14 +150,12 @@ static bool output_fits(const rw_session *s, const lane_entry *x, const output *
         const param *p = &s->p->params[o->index];
         return (size_t)has == p->count * p->n_members;
     }
-    if (o->kind != OUT_STATE && o->kind != OUT_OPT)
-        return true;
+    if (o->kind != OUT_STATE && o->kind != OUT_OPT) return true;
     const state *t = &s->p->states[o->index];
     int64_t count = t->n_members;
     for (uint32_t i = 0; i < t->rank; i++) {
         int64_t n = s->value[t->dims[i]];
-        if (n == SIZE_NONE || n < 1 || __builtin_mul_overflow(count, n, &count))
-            return false;
+        if (n == SIZE_NONE || n < 1 || __builtin_mul_overflow(count, n, &count)) return false;
     }
     int64_t bytes;
     if (__builtin_mul_overflow(count, (int64_t)file_dtype_bytes(t->dtype), &bytes) ||
@@ -173,7 +174,8 @@ static rw_status check_room(const rw_session *s, const lane_entry *x, rw_message
     for (uint32_t i = 0; i < x->e->n_outputs; i++)
         good = good && output_fits(s, x, &x->e->outputs[i]);
     return good ? RW_OK
-                : rw_fail(m, RW_BAD_SHAPE, "entry %s: these lengths of axes need more memory than the largest ones",
+                : rw_fail(m, RW_BAD_SHAPE,
+                          "entry %s: these lengths of axes need more memory than the largest ones",
                           x->e->name);
 }
 
@@ -181,19 +183,15 @@ rw_status entry_at(rw_session *s, lane_entry *x, const int64_t *axes, rw_message
     const entry *e = x->e;
     s->value_of = NULL;
     x->ready_for = 0;
-    if (axes != x->axes)
-        memcpy(x->axes, axes, s->p->n_axes * sizeof *x->axes);
+    if (axes != x->axes) memcpy(x->axes, axes, s->p->n_axes * sizeof *x->axes);
     sizes_eval(s->p, x->axes, s->value);
     for (uint32_t i = 0; i < e->n_inputs; i++) {
         rw_status r = check_input(s, &e->inputs[i], m);
-        if (r != RW_OK)
-            return r;
+        if (r != RW_OK) return r;
     }
     rw_status r = entry_numbers(s, x, m);
-    if (r == RW_OK)
-        r = check_room(s, x, m);
-    if (r != RW_OK)
-        return r;
+    if (r == RW_OK) r = check_room(s, x, m);
+    if (r != RW_OK) return r;
     /* of what has inputs, the axes follow from their shapes alone, and so does all the rest */
     x->ready_for = e->n_inputs > 0 ? s->shapes : 0;
     s->value_of = x;
@@ -204,8 +202,7 @@ rw_status entry_at(rw_session *s, lane_entry *x, const int64_t *axes, rw_message
 rw_status entry_axes(rw_session *s, lane_entry *x, rw_message *m) {
     const entry *e = x->e;
     if (x->ready_for == s->shapes) {
-        if (s->value_of != x)
-            sizes_eval(s->p, x->axes, s->value);
+        if (s->value_of != x) sizes_eval(s->p, x->axes, s->value);
         s->value_of = x;
         memcpy(s->axes, x->axes, s->p->n_axes * sizeof *s->axes);
         return RW_OK;
@@ -219,8 +216,7 @@ rw_status entry_axes(rw_session *s, lane_entry *x, rw_message *m) {
     find_axes(s, e, x->axes);
     for (uint32_t i = 0; i < s->p->n_axes; i++) {
         rw_status r = check_axis(s, e, i, x->axes[i], m);
-        if (r != RW_OK)
-            return r;
+        if (r != RW_OK) return r;
     }
     return entry_at(s, x, x->axes, m);
 }

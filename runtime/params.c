@@ -12,14 +12,10 @@
 static bool same_but_ones(const int64_t *a, int n, const int64_t *b, int k) {
     int i = 0, j = 0;
     for (;;) {
-        while (i < n && a[i] == 1)
-            i++;
-        while (j < k && b[j] == 1)
-            j++;
-        if (i == n || j == k)
-            return i == n && j == k;
-        if (a[i++] != b[j++])
-            return false;
+        while (i < n && a[i] == 1) i++;
+        while (j < k && b[j] == 1) j++;
+        if (i == n || j == k) return i == n && j == k;
+        if (a[i++] != b[j++]) return false;
     }
 }
 
@@ -27,16 +23,16 @@ static bool same_but_ones(const int64_t *a, int n, const int64_t *b, int k) {
  * a multiple of 64, with 64 readable bytes behind it. */
 static bool is_in_place(const rw_weights *w, const param *p, const rw_tensor *t, uint8_t dtype) {
     const uint8_t *data = t->data, *end = w->file.data + ((w->file.bytes + 4095) & ~(size_t)4095);
-    return t->dtype == file_dtype(dtype) && same_but_ones(t->shape, t->rank, p->stored, p->stored_rank) &&
-           ((uintptr_t)data & (MEMORY_ALIGN - 1)) == 0 && w->file.is_mapped && data >= w->file.data && data < end &&
-           (size_t)(end - data) >= t->bytes + MEMORY_ALIGN;
+    return t->dtype == file_dtype(dtype) &&
+           same_but_ones(t->shape, t->rank, p->stored, p->stored_rank) &&
+           ((uintptr_t)data & (MEMORY_ALIGN - 1)) == 0 && w->file.is_mapped &&
+           data >= w->file.data && data < end && (size_t)(end - data) >= t->bytes + MEMORY_ALIGN;
 }
 
 static bool map_members(const rw_session_options *o, const param *p, store *v, uint8_t dtype) {
     for (uint32_t k = 0; k < p->n_members; k++) {
         const rw_tensor *t = rw_weights_find(o->weights, p->members[k].name);
-        if (t == NULL || !is_in_place(o->weights, p, t, dtype))
-            return false;
+        if (t == NULL || !is_in_place(o->weights, p, t, dtype)) return false;
     }
     for (uint32_t k = 0; k < p->n_members; k++) {
         /* read only: a parameter some entry writes is never mapped */
@@ -54,10 +50,8 @@ static void choose_master(session_param *x, bool keep_all) {
             which = d;
             used++;
         }
-    if (x->is_written || used > 1)
-        which = RW_FILE_F32;
-    if (used == 0 && !keep_all && !x->is_written)
-        return;
+    if (x->is_written || used > 1) which = RW_FILE_F32;
+    if (used == 0 && !keep_all && !x->is_written) return;
     x->master = (uint8_t)which;
     x->by_dtype[which].is_used = true;
 }
@@ -68,12 +62,10 @@ rw_status params_place(rw_session *s, const rw_session_options *o, rw_message *m
         session_param *x = &s->params[i];
         choose_master(x, o->weights == NULL);
         int used = 0;
-        for (int d = 0; d < RW_FILE_DTYPES; d++)
-            used += x->by_dtype[d].is_used;
+        for (int d = 0; d < RW_FILE_DTYPES; d++) used += x->by_dtype[d].is_used;
         for (int d = 0; d < RW_FILE_DTYPES; d++) {
             store *v = &x->by_dtype[d];
-            if (!v->is_used)
-                continue;
+            if (!v->is_used) continue;
             v->member = POOL_NEW(&s->pool, uint8_t *, p->n_members + 1u);
             if (v->member == NULL)
                 return rw_fail(m, RW_NO_MEMORY, "no memory for a session of %s", s->p->path);
@@ -93,14 +85,13 @@ rw_status params_place(rw_session *s, const rw_session_options *o, rw_message *m
 void params_refresh(rw_session *s, const lane_entry *x) {
     for (uint32_t i = 0; i < x->e->n_buffers; i++) {
         const buffer *b = &x->e->buffers[i];
-        if (b->role != RW_ROLE_PARAM)
-            continue;
+        if (b->role != RW_ROLE_PARAM) continue;
         session_param *p = &s->params[b->index];
         store *v = &p->by_dtype[b->dtype], *master = &p->by_dtype[p->master];
-        if (!v->is_used || v->version == p->version || v == master)
-            continue;
+        if (!v->is_used || v->version == p->version || v == master) continue;
         for (uint32_t k = 0; k < s->p->params[b->index].n_members; k++)
-            elements_convert(b->dtype, v->member[k], p->master, master->member[k], s->p->params[b->index].count);
+            elements_convert(b->dtype, v->member[k], p->master, master->member[k],
+                             s->p->params[b->index].count);
         v->version = p->version;
     }
 }
@@ -112,7 +103,8 @@ static void changed(session_param *x) {
 
 /* ---- first values ----------------------------------------------------------------------------------------- */
 
-static rw_status draw(const param *p, uint32_t k, uint64_t seed, double *dst, float *out, rw_message *m) {
+static rw_status draw(const param *p, uint32_t k, uint64_t seed, double *dst, float *out,
+                      rw_message *m) {
     const member *x = &p->members[k];
     size_t rows = p->rank > 0 ? (size_t)p->shape[0] : 1;
     rw_status r = RW_OK;
@@ -123,21 +115,20 @@ static rw_status draw(const param *p, uint32_t k, uint64_t seed, double *dst, fl
     case INIT_TRUNC_NORMAL: rw_draw_trunc_normal(seed, x->name, x->a, dst, p->count); break;
     default: r = rw_draw_orthogonal(seed, x->name, x->a, rows, p->count / rows, dst, m);
     }
-    for (size_t i = 0; r == RW_OK && i < p->count; i++)
-        out[i] = (float)dst[i];
+    for (size_t i = 0; r == RW_OK && i < p->count; i++) out[i] = (float)dst[i];
     return r;
 }
 
-static rw_status first_value(rw_session *s, uint32_t i, uint32_t k, uint64_t seed, double *dst, float *out,
-                             rw_message *m) {
+static rw_status first_value(rw_session *s, uint32_t i, uint32_t k, uint64_t seed, double *dst,
+                             float *out, rw_message *m) {
     const param *p = &s->p->params[i];
     const session_param *x = &s->params[i];
     rw_status r = draw(p, k, seed, dst, out, m);
-    if (r != RW_OK)
-        return r;
+    if (r != RW_OK) return r;
     for (size_t n = 0; n < p->count; n++)
         if (!isfinite(out[n]))
-            return rw_fail(m, RW_BAD_FILE, "first value of '%s': element %zu is not finite", p->members[k].name, n);
+            return rw_fail(m, RW_BAD_FILE, "first value of '%s': element %zu is not finite",
+                           p->members[k].name, n);
     elements_convert(x->master, x->by_dtype[x->master].member[k], RW_FILE_F32, out, p->count);
     return RW_OK;
 }
@@ -150,8 +141,7 @@ static bool is_own(const session_param *x) {
 rw_status params_first(rw_session *s, uint64_t seed, rw_message *m) {
     size_t most = 0;
     for (uint32_t i = 0; i < s->p->n_params; i++)
-        if (is_own(&s->params[i]) && s->p->params[i].count > most)
-            most = s->p->params[i].count;
+        if (is_own(&s->params[i]) && s->p->params[i].count > most) most = s->p->params[i].count;
     memory_block block;
     if (most > SIZE_MAX / 16 || !memory_take(&s->c->alloc, most * 12 + 12, &block))
         return rw_fail(m, RW_NO_MEMORY, "no memory for the first values of parameters");
@@ -159,8 +149,7 @@ rw_status params_first(rw_session *s, uint64_t seed, rw_message *m) {
     float *out = (float *)(void *)(block.data + most * 8);
     rw_status r = RW_OK;
     for (uint32_t i = 0; i < s->p->n_params && r == RW_OK; i++) {
-        if (!is_own(&s->params[i]))
-            continue;
+        if (!is_own(&s->params[i])) continue;
         for (uint32_t k = 0; k < s->p->params[i].n_members && r == RW_OK; k++)
             r = first_value(s, i, k, seed, dst, out, m);
         changed(&s->params[i]);
@@ -172,29 +161,33 @@ rw_status params_first(rw_session *s, uint64_t seed, rw_message *m) {
 rw_status rw_params_init(rw_session *s, uint64_t seed, rw_message *m) {
     for (uint32_t i = 0; i < s->p->n_params; i++)
         if (s->params[i].by_dtype[s->params[i].master].is_used && !is_own(&s->params[i]))
-            return rw_fail(m, RW_BAD_ARG, "the parameters of this session lie in a file of weights");
+            return rw_fail(m, RW_BAD_ARG,
+                           "the parameters of this session lie in a file of weights");
     return params_first(s, seed, m);
 }
 
 /* ---- from files ------------------------------------------------------------------------------------------- */
 
-static rw_status set_member(rw_session *s, uint32_t i, uint32_t k, const rw_tensor *t, rw_message *m) {
+static rw_status set_member(rw_session *s, uint32_t i, uint32_t k, const rw_tensor *t,
+                            rw_message *m) {
     const param *p = &s->p->params[i];
     session_param *x = &s->params[i];
     uint8_t *to = x->by_dtype[x->master].member[k];
     char found[120], want[120];
-    if (!same_but_ones(t->shape, t->rank, p->stored, p->stored_rank) || t->bytes != p->count * rw_dtype_bytes(t->dtype)) {
+    if (!same_but_ones(t->shape, t->rank, p->stored, p->stored_rank) ||
+        t->bytes != p->count * rw_dtype_bytes(t->dtype)) {
         rw_tensor like = {.rank = p->stored_rank};
         memcpy(like.shape, p->stored, sizeof like.shape);
-        return rw_fail(m, RW_BAD_SHAPE, "parameter '%s': its shape is %s, the text wants %s", t->name,
-                       rw_tensor_shape(t, found, sizeof found), rw_tensor_shape(&like, want, sizeof want));
+        return rw_fail(m, RW_BAD_SHAPE, "parameter '%s': its shape is %s, the text wants %s",
+                       t->name, rw_tensor_shape(t, found, sizeof found),
+                       rw_tensor_shape(&like, want, sizeof want));
     }
-    if (t->data == to)
-        return RW_OK;
+    if (t->data == to) return RW_OK;
     if (!is_own(x))
         return rw_fail(m, RW_BAD_ARG, "parameter '%s' lies in another file of weights", t->name);
     if (!rw_dtype_is_float(t->dtype))
-        return rw_fail(m, RW_BAD_SHAPE, "parameter '%s': its elements are %s, and real ones are wanted", t->name,
+        return rw_fail(m, RW_BAD_SHAPE,
+                       "parameter '%s': its elements are %s, and real ones are wanted", t->name,
                        rw_dtype_name(t->dtype));
     if (t->dtype == file_dtype(x->master)) {
         memcpy(to, t->data, t->bytes);
@@ -218,8 +211,7 @@ static rw_status set_member(rw_session *s, uint32_t i, uint32_t k, const rw_tens
 rw_status rw_param_set(rw_session *s, const rw_tensor *t, rw_message *m) {
     for (uint32_t i = 0; i < s->p->n_params; i++)
         for (uint32_t k = 0; k < s->p->params[i].n_members; k++) {
-            if (strcmp(s->p->params[i].members[k].name, t->name) != 0)
-                continue;
+            if (strcmp(s->p->params[i].members[k].name, t->name) != 0) continue;
             if (!s->params[i].by_dtype[s->params[i].master].is_used)
                 return RW_OK; /* no entry of this session reads it */
             changed(&s->params[i]);
@@ -234,25 +226,20 @@ rw_status rw_params_load(rw_session *s, const rw_weights *w, bool allow_missing,
     for (uint32_t i = 0; i < s->p->n_params; i++) {
         const param *p = &s->p->params[i];
         session_param *x = &s->params[i];
-        if (!x->by_dtype[x->master].is_used)
-            continue;
+        if (!x->by_dtype[x->master].is_used) continue;
         for (uint32_t k = 0; k < p->n_members; k++) {
             const rw_tensor *t = rw_weights_find(w, p->members[k].name);
             if (t == NULL) {
-                if (x->is_needed && !p->promoted && n_missing++ == 0)
-                    missing = p->members[k].name;
+                if (x->is_needed && !p->promoted && n_missing++ == 0) missing = p->members[k].name;
                 continue;
             }
             rw_status r = set_member(s, i, k, t, m);
-            if (r != RW_OK)
-                return r;
+            if (r != RW_OK) return r;
         }
         changed(x);
     }
-    if (n_missing == 0 || allow_missing)
-        return RW_OK;
+    if (n_missing == 0 || allow_missing) return RW_OK;
     char more[48] = "";
-    if (n_missing > 1)
-        snprintf(more, sizeof more, ", and %zu more", n_missing - 1);
+    if (n_missing > 1) snprintf(more, sizeof more, ", and %zu more", n_missing - 1);
     return rw_fail(m, RW_NO_SUCH, "%s: parameter '%s' is missing%s", w->path, missing, more);
 }

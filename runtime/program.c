@@ -28,8 +28,7 @@ static int memory_file(void) {
 static bool write_all(int fd, const uint8_t *data, size_t bytes) {
     while (bytes > 0) {
         ssize_t n = write(fd, data, bytes < (1u << 30) ? bytes : 1u << 30);
-        if (n < 0 && errno != EINTR)
-            return false;
+        if (n < 0 && errno != EINTR) return false;
         if (n > 0) {
             data += n;
             bytes -= (size_t)n;
@@ -42,7 +41,8 @@ static rw_status map_code(rw_program *p, const uint8_t *image, size_t bytes, rw_
     p->fd = memory_file();
     if (p->fd < 0 || !write_all(p->fd, image, bytes) ||
         fcntl(p->fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0)
-        return rw_fail(m, RW_IO, "%s: no place in memory to load it from: %s", p->path, strerror(errno));
+        return rw_fail(m, RW_IO, "%s: no place in memory to load it from: %s", p->path,
+                       strerror(errno));
     char path[64];
     snprintf(path, sizeof path, "/proc/self/fd/%d", p->fd);
     p->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
@@ -57,30 +57,28 @@ static rw_status find_kernels(rw_program *p, rw_message *m) {
             kernel *x = &p->entries[i].kernels[k];
             void *at = dlsym(p->library, x->symbol);
             if (at == NULL)
-                return rw_fail(m, RW_BAD_FILE, "%s: its code has no kernel '%s'", p->path, x->symbol);
+                return rw_fail(m, RW_BAD_FILE, "%s: its code has no kernel '%s'", p->path,
+                               x->symbol);
             memcpy(&x->fn, &at, sizeof at); /* an object pointer is a function pointer here */
         }
     return RW_OK;
 }
 
-static rw_status load(rw_program *p, const uint8_t *data, size_t bytes, bool with_code, rw_message *m) {
+static rw_status load(rw_program *p, const uint8_t *data, size_t bytes, bool with_code,
+                      rw_message *m) {
     size_t image, n;
     const uint8_t *manifest;
     rw_status s = image_check(p->path, data, bytes, &image, m);
-    if (s == RW_OK)
-        s = image_manifest(p->path, data, image, &manifest, &n, m);
-    if (s == RW_OK)
-        s = manifest_read(p, manifest, n, m);
-    if (s != RW_OK || !with_code)
-        return s;
+    if (s == RW_OK) s = image_manifest(p->path, data, image, &manifest, &n, m);
+    if (s == RW_OK) s = manifest_read(p, manifest, n, m);
+    if (s != RW_OK || !with_code) return s;
     s = cpu_check(p, m);
-    if (s == RW_OK)
-        s = map_code(p, data, image, m);
+    if (s == RW_OK) s = map_code(p, data, image, m);
     return s == RW_OK ? find_kernels(p, m) : s;
 }
 
-static rw_status load_bytes(rw_context *c, const char *name, const uint8_t *data, size_t bytes, bool with_code,
-                            rw_program **out, rw_message *m) {
+static rw_status load_bytes(rw_context *c, const char *name, const uint8_t *data, size_t bytes,
+                            bool with_code, rw_program **out, rw_message *m) {
     *out = NULL;
     pool first = {.alloc = &c->alloc};
     rw_program *p = POOL_NEW(&first, rw_program, 1);
@@ -102,16 +100,15 @@ static rw_status load_bytes(rw_context *c, const char *name, const uint8_t *data
 }
 
 /* A file that is mapped may change under us: it is copied first, and the copy is what is checked. */
-static rw_status load_file(rw_context *c, const char *path, bool with_code, rw_program **out, rw_message *m) {
+static rw_status load_file(rw_context *c, const char *path, bool with_code, rw_program **out,
+                           rw_message *m) {
     *out = NULL;
     rw_file f;
     rw_status s = rw_file_map(path, &f, m);
-    if (s != RW_OK)
-        return s;
+    if (s != RW_OK) return s;
     uint8_t *copy = c->alloc.fn(c->alloc.user, NULL, 0, f.bytes + 1);
     size_t bytes = f.bytes;
-    if (copy != NULL)
-        memcpy(copy, f.data, bytes);
+    if (copy != NULL) memcpy(copy, f.data, bytes);
     rw_file_unmap(&f);
     if (copy == NULL)
         return rw_fail(m, RW_NO_MEMORY, "%s: no memory for its %zu bytes", path, bytes);
@@ -134,41 +131,28 @@ rw_status rw_program_load_memory(rw_context *c, const char *name, const void *im
 }
 
 void rw_program_destroy(rw_program *p) {
-    if (p == NULL)
-        return;
-    if (p->library != NULL)
-        dlclose(p->library);
-    if (p->fd >= 0)
-        close(p->fd);
+    if (p == NULL) return;
+    if (p->library != NULL) dlclose(p->library);
+    if (p->fd >= 0) close(p->fd);
     pool last = p->pool; /* p itself lies in it */
     pool_free(&last);
 }
 
 /* ---- listings ---------------------------------------------------------------------------------- */
 
-const char *rw_program_name(const rw_program *p) {
-    return p->name;
-}
+const char *rw_program_name(const rw_program *p) { return p->name; }
 
-const char *rw_program_target(const rw_program *p) {
-    return p->target;
-}
+const char *rw_program_target(const rw_program *p) { return p->target; }
 
-size_t rw_program_axes(const rw_program *p) {
-    return p->n_axes;
-}
+size_t rw_program_axes(const rw_program *p) { return p->n_axes; }
 
 const char *rw_program_axis(const rw_program *p, size_t i, int64_t *multiple) {
-    if (i >= p->n_axes)
-        return NULL;
-    if (multiple != NULL)
-        *multiple = p->axes[i].multiple;
+    if (i >= p->n_axes) return NULL;
+    if (multiple != NULL) *multiple = p->axes[i].multiple;
     return p->axes[i].name;
 }
 
-size_t rw_program_entries(const rw_program *p) {
-    return p->n_entries;
-}
+size_t rw_program_entries(const rw_program *p) { return p->n_entries; }
 
 const char *rw_program_entry(const rw_program *p, size_t i) {
     return i < p->n_entries ? p->entries[i].name : NULL;
@@ -176,8 +160,7 @@ const char *rw_program_entry(const rw_program *p, size_t i) {
 
 const entry *rw_find_entry(const rw_program *p, const char *name) {
     for (uint32_t i = 0; name != NULL && i < p->n_entries; i++)
-        if (strcmp(p->entries[i].name, name) == 0)
-            return &p->entries[i];
+        if (strcmp(p->entries[i].name, name) == 0) return &p->entries[i];
     return NULL;
 }
 
@@ -191,16 +174,13 @@ static const struct {
     [RW_FILE_I32] = {RW_I32, 4},
 };
 
-rw_dtype file_dtype(uint8_t dtype) {
-    return dtypes[dtype].dtype;
-}
+rw_dtype file_dtype(uint8_t dtype) { return dtypes[dtype].dtype; }
 
-size_t file_dtype_bytes(uint8_t dtype) {
-    return dtypes[dtype].bytes;
-}
+size_t file_dtype_bytes(uint8_t dtype) { return dtypes[dtype].bytes; }
 
 static bool is_result(const output *o) {
-    return o->kind == OUT_RESULT || o->kind == OUT_LOSS || o->kind == OUT_PENALTY || o->kind == OUT_METRIC;
+    return o->kind == OUT_RESULT || o->kind == OUT_LOSS || o->kind == OUT_PENALTY ||
+           o->kind == OUT_METRIC;
 }
 
 static void shape_numbers(const rw_program *p, const uint32_t *dims, uint32_t rank, rw_info *out) {
@@ -229,10 +209,16 @@ static void param_info(const param *x, uint32_t k, rw_info *out) {
 
 /* Thing i of a list of families; false, and what is left of i, when it lies behind this family. */
 static bool within(size_t *i, size_t n) {
-    if (*i < n)
-        return true;
+    if (*i < n) return true;
     *i -= n;
     return false;
+}
+
+/* random() needs a seed, whether or not the text has an input of that name. */
+static bool lists_seed(const entry *e) {
+    for (uint32_t i = 0; i < e->n_inputs; i++)
+        if (strcmp(e->inputs[i].name, "seed") == 0) return false;
+    return e->has_random;
 }
 
 static bool any_info(const rw_program *p, rw_kind kind, const entry *e, size_t i, rw_info *out) {
@@ -243,27 +229,37 @@ static bool any_info(const rw_program *p, rw_kind kind, const entry *e, size_t i
         }
     for (uint32_t k = 0; (kind == RW_STATE || kind == RW_OPTIMIZER) && k < p->n_states; k++) {
         const state *x = &p->states[k];
-        if (x->optimizer != (kind == RW_OPTIMIZER) || !within(&i, x->n_members))
-            continue;
+        if (x->optimizer != (kind == RW_OPTIMIZER) || !within(&i, x->n_members)) continue;
         *out = (rw_info){.name = x->members[i], .what = "", .dtype = file_dtype(x->dtype)};
         shape_numbers(p, x->dims, x->rank, out);
         return true;
     }
     if (e != NULL && kind == RW_INPUT && i < e->n_inputs) {
         const input *x = &e->inputs[i];
-        *out = (rw_info){.name = x->name, .what = "", .dtype = file_dtype(x->dtype), .below = x->below, .scalar = x->scalar};
+        *out = (rw_info){.name = x->name,
+                         .what = "",
+                         .dtype = file_dtype(x->dtype),
+                         .below = x->below,
+                         .scalar = x->scalar};
         shape_numbers(p, x->dims, x->rank, out);
+        return true;
+    }
+    if (e != NULL && kind == RW_INPUT && i == e->n_inputs && lists_seed(e)) {
+        *out = (rw_info){
+            .name = "seed", .what = "", .dtype = RW_I64, .scalar = true, .shape_text = "[]"};
         return true;
     }
     for (uint32_t k = 0; e != NULL && k < e->n_outputs; k++) {
         const output *o = &e->outputs[k];
         const buffer *b = &e->buffers[o->buf];
         if (kind == RW_OUTPUT && is_result(o) && within(&i, 1)) {
-            *out = (rw_info){.name = o->name, .what = output_words[o->kind], .dtype = file_dtype(b->dtype)};
+            *out = (rw_info){
+                .name = o->name, .what = output_words[o->kind], .dtype = file_dtype(b->dtype)};
             shape_numbers(p, b->dims, b->rank, out);
             return true;
         }
-        if (kind == RW_GRADIENT && o->kind == OUT_GRAD && within(&i, p->params[o->index].n_members)) {
+        if (kind == RW_GRADIENT && o->kind == OUT_GRAD &&
+            within(&i, p->params[o->index].n_members)) {
             param_info(&p->params[o->index], (uint32_t)i, out);
             return true;
         }
@@ -271,22 +267,19 @@ static bool any_info(const rw_program *p, rw_kind kind, const entry *e, size_t i
     return false;
 }
 
-rw_status rw_program_info(const rw_program *p, rw_kind kind, const char *entry_name, size_t i, rw_info *out) {
+rw_status rw_program_info(const rw_program *p, rw_kind kind, const char *entry_name, size_t i,
+                          rw_info *out) {
     return any_info(p, kind, rw_find_entry(p, entry_name), i, out) ? RW_OK : RW_NO_SUCH;
 }
 
 size_t rw_program_count(const rw_program *p, rw_kind kind, const char *entry_name) {
     const entry *e = rw_find_entry(p, entry_name);
     size_t n = 0;
-    for (uint32_t k = 0; kind == RW_PARAM && k < p->n_params; k++)
-        n += p->params[k].n_members;
+    for (uint32_t k = 0; kind == RW_PARAM && k < p->n_params; k++) n += p->params[k].n_members;
     for (uint32_t k = 0; k < p->n_states; k++)
-        if (kind == (p->states[k].optimizer ? RW_OPTIMIZER : RW_STATE))
-            n += p->states[k].n_members;
-    if (e == NULL)
-        return n;
-    if (kind == RW_INPUT)
-        return e->n_inputs;
+        if (kind == (p->states[k].optimizer ? RW_OPTIMIZER : RW_STATE)) n += p->states[k].n_members;
+    if (e == NULL) return n;
+    if (kind == RW_INPUT) return e->n_inputs + lists_seed(e);
     for (uint32_t k = 0; k < e->n_outputs; k++) {
         const output *o = &e->outputs[k];
         n += kind == RW_OUTPUT && is_result(o);

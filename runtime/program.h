@@ -6,8 +6,8 @@
 #include "format.h"
 #include "memory.h"
 
-typedef void kernel_fn(void *const *args, const int64_t *sizes, const int64_t *levels, void *scratch,
-                       int64_t begin, int64_t end);
+typedef void kernel_fn(void *const *args, const int64_t *sizes, const int64_t *levels,
+                       void *scratch, int64_t begin, int64_t end);
 
 /* ---- sizes ---------------------------------------------------------------------------------- */
 
@@ -136,7 +136,17 @@ struct op {
     ops *bodies;
 };
 
-enum { OUT_RESULT, OUT_STATE, OUT_LOSS, OUT_PENALTY, OUT_METRIC, OUT_GRAD, OUT_PARAM, OUT_OPT, OUT_KINDS };
+enum {
+    OUT_RESULT,
+    OUT_STATE,
+    OUT_LOSS,
+    OUT_PENALTY,
+    OUT_METRIC,
+    OUT_GRAD,
+    OUT_PARAM,
+    OUT_OPT,
+    OUT_KINDS
+};
 extern const char *const output_words[OUT_KINDS];
 
 typedef struct output {
@@ -153,6 +163,7 @@ typedef struct entry {
     kernel *kernels;
     output *outputs;
     ops ops;
+    bool has_random;   /* kernels draw random numbers: they are given a seed */
     uint32_t max_args; /* of a launch */
 } entry;
 
@@ -196,7 +207,7 @@ void sizes_eval(const rw_program *p, const int64_t *axes, int64_t *value);
 int64_t rw_size_eval(const rw_program *p, uint32_t size, const int64_t *axes, const int64_t *value);
 bool size_uses(const rw_program *p, uint32_t size, uint32_t axis);
 /* "B*T", into text. */
-void size_text(const rw_program *p, uint32_t size, char *text, size_t cap);
+void rw_size_text(const rw_program *p, uint32_t size, char *text, size_t cap);
 void rw_dims_text(const rw_program *p, const uint32_t *dims, uint32_t rank, char *text, size_t cap);
 
 const entry *rw_find_entry(const rw_program *p, const char *name); /* NULL if there is none */

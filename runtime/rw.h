@@ -46,10 +46,10 @@ typedef struct rw_alloc {
 
 /* All zero is the default. */
 typedef struct rw_context_options {
-    const char *device;     /* "cpu" or NULL                                               */
-    unsigned threads;       /* at work in a call, the caller's included; 0 = one a CPU     */
-    const rw_alloc *alloc;  /* NULL: the system's                                          */
-    unsigned spin_us;       /* how long a thread that waits stays awake; 0 = 50            */
+    const char *device;    /* "cpu" or NULL                                               */
+    unsigned threads;      /* at work in a call, the caller's included; 0 = one a CPU     */
+    const rw_alloc *alloc; /* NULL: the system's                                          */
+    unsigned spin_us;      /* how long a thread that waits stays awake; 0 = 50            */
 } rw_context_options;
 
 /* RW_NO_DEVICE: a device this build does not know; RW_NO_MEMORY; RW_DRIVER: no threads. */
@@ -95,16 +95,16 @@ typedef enum rw_kind {
  * as formulas. */
 typedef struct rw_info {
     const char *name;
-    const char *what;        /* outputs: "result" "loss" "penalty" "metric"; else "" */
+    const char *what; /* outputs: "result" "loss" "penalty" "metric"; else "" */
     rw_dtype dtype;
     int rank;
     int64_t shape[RW_MAX_RANK];
-    char shape_text[160];    /* "[B,T,768]" */
-    int64_t below;           /* inputs: every number is in 0..below-1; 0 = no promise */
-    bool scalar;             /* inputs: a number of the trainer: lr decay step seed   */
-    double lr, decay;        /* parameters: factors                                   */
-    bool frozen;             /* parameters: no gradient is made for it                */
-    bool promoted;           /* parameters: a state's initial value                   */
+    char shape_text[160]; /* "[B,T,768]" */
+    int64_t below;        /* inputs: every number is in 0..below-1; 0 = no promise */
+    bool scalar;          /* inputs: a number of the trainer: lr decay step seed   */
+    double lr, decay;     /* parameters: factors                                   */
+    bool frozen;          /* parameters: no gradient is made for it                */
+    bool promoted;        /* parameters: a state's initial value                   */
 } rw_info;
 
 /* entry: for kinds of entries its name; NULL for the others. 0 if there is no such entry. */
@@ -123,7 +123,8 @@ typedef struct rw_dim {
 typedef struct rw_session_options {
     const rw_dim *dims; /* the largest length each run-time axis will have (default 1) */
     size_t n_dims;
-    const char *const *entries; /* what will be called (default: all); "start" is added where states are */
+    const char *const
+        *entries; /* what will be called (default: all); "start" is added where states are */
     size_t n_entries;
     /* Parameters. Tensors of the right type and place are used where they lie, so `weights` must
      * outlive the session; the others are converted into its memory. NULL: all zero until
@@ -148,6 +149,9 @@ size_t rw_session_bytes(const rw_session *s); /* what it has taken */
  * RW_NO_SUCH; RW_BAD_SHAPE: rank, fixed dimensions, longer than the session allows; RW_BAD_ARG. */
 rw_status rw_put(rw_session *s, const char *name, const rw_tensor *t, rw_message *m);
 rw_status rw_put_number(rw_session *s, const char *name, double value, rw_message *m);
+/* The seed of random(), 0 at first. An entry that draws random numbers lists a scalar input "seed",
+ * which may also be put as a number, or left as it is. */
+void rw_set_seed(rw_session *s, uint64_t seed);
 
 /* The length of an axis that no input of the entry has. */
 rw_status rw_set_axis(rw_session *s, const char *name, int64_t length, rw_message *m);

@@ -19,7 +19,7 @@ typedef struct store {
 
 typedef struct session_param {
     store by_dtype[RW_FILE_DTYPES];
-    uint8_t master; /* the one that is set and trained; the others follow */
+    uint8_t master;  /* the one that is set and trained; the others follow */
     bool is_written; /* by an entry */
     bool is_needed;  /* an entry reads it, and not only to update it */
     uint64_t version;
@@ -46,11 +46,11 @@ typedef struct slot {
 struct lane_entry {
     const entry *e;
     bool is_wanted;
-    bool reads_states;   /* of the model */
-    uint64_t ready_for;  /* the session's version of shapes its numbers were made for; 0: none */
+    bool reads_states;  /* of the model */
+    uint64_t ready_for; /* the session's version of shapes its numbers were made for; 0: none */
     int64_t *axes;
-    size_t *at, *capacity; /* by buffer: in the arena */
-    uint8_t **base;        /* by buffer: where it begins */
+    size_t *at, *capacity;               /* by buffer: in the arena */
+    uint8_t **base;                      /* by buffer: where it begins */
     int64_t (*part)[RW_FILE_MEMBER + 1]; /* by buffer: bytes of what k leading axes choose */
     int64_t *grid, **numbers;            /* by kernel */
     bool *is_direct;                     /* by output: written where the state will be */
@@ -62,7 +62,8 @@ typedef struct lane {
     uint8_t **ptr; /* by buffer: where it is now */
     void **args;
     uint8_t *scratch;
-    int64_t levels[2 * RW_FILE_LEVELS]; /* counter and position of each loop around */
+    /* Counter and position of each loop around, and the seed of random numbers behind them. */
+    int64_t levels[2 * RW_FILE_LEVELS + 1];
 } lane;
 
 /* Bytes that move when the ops are done. */
@@ -76,8 +77,9 @@ struct rw_session {
     rw_program *p;
     rw_context *c;
     pool pool;
-    int64_t *most, *fixed, *axes; /* by axis: largest, set by rw_set_axis (0: not), of the last call */
-    int64_t *value;               /* numbers of the sizes, for the axes of value_of, NULL: of none */
+    int64_t *most, *fixed,
+        *axes;      /* by axis: largest, set by rw_set_axis (0: not), of the last call */
+    int64_t *value; /* numbers of the sizes, for the axes of value_of, NULL: of none */
     const lane_entry *value_of;
     session_param *params;
     session_state *states;
@@ -88,17 +90,19 @@ struct rw_session {
     unsigned n_lanes;
     move *moves;
     uint32_t n_moves, max_moves;
-    uint64_t shapes;    /* grows when a shape changes */
+    uint64_t shapes; /* grows when a shape changes */
     uint64_t last_shapes;
-    bool is_fresh;      /* states are to start a sequence */
-    size_t scratch;     /* bytes a thread */
+    uint64_t seed;  /* of random numbers */
+    bool is_fresh;  /* states are to start a sequence */
+    size_t scratch; /* bytes a thread */
     memory_block param_block, state_block, slot_block, arena_block, scratch_block;
     size_t param_bytes, state_bytes, slot_bytes, arena_bytes;
 };
 
 /* layout.c: offsets of buffers that live at different times; SIZE_MAX as capacity: none wanted.
  * Returns the bytes they take together, SIZE_MAX when they cannot be placed or there is no memory. */
-size_t layout_place(pool *scratch, const buffer *buffers, uint32_t n, const size_t *capacity, size_t *at);
+size_t layout_place(pool *scratch, const buffer *buffers, uint32_t n, const size_t *capacity,
+                    size_t *at);
 
 /* numbers.c: sizes, parts and grids of an entry for s->value. */
 rw_status entry_numbers(rw_session *s, lane_entry *x, rw_message *m);

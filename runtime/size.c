@@ -22,40 +22,40 @@ static bool reduce(__int128 num, __int128 den, int64_t *n, int64_t *d) {
         den /= a;
     }
     const __int128 most = (__int128)1 << 53;
-    if (num > most || num < -most || den > most)
-        return false;
+    if (num > most || num < -most || den > most) return false;
     *n = (int64_t)num;
     *d = (int64_t)den;
     return true;
 }
 
-static int64_t atom_value(const rw_program *p, int32_t atom, const int64_t *axes, const int64_t *value) {
-    if (atom >= 0)
-        return axes != NULL && axes[atom] > 0 ? axes[atom] : SIZE_NONE;
+static int64_t atom_value(const rw_program *p, int32_t atom, const int64_t *axes,
+                          const int64_t *value) {
+    if (atom >= 0) return axes != NULL && axes[atom] > 0 ? axes[atom] : SIZE_NONE;
     const quotient *q = &p->quotients[-1 - atom];
-    int64_t a = value != NULL ? value[q->p] : SIZE_NONE, b = value != NULL ? value[q->q] : SIZE_NONE;
-    if (a == SIZE_NONE || b == SIZE_NONE || b == 0)
-        return SIZE_NONE;
+    int64_t a = value != NULL ? value[q->p] : SIZE_NONE,
+            b = value != NULL ? value[q->q] : SIZE_NONE;
+    if (a == SIZE_NONE || b == SIZE_NONE || b == 0) return SIZE_NONE;
     return a / b - (a % b != 0 && (a < 0) != (b < 0));
 }
 
-static bool term_value(const rw_program *p, const term *t, const int64_t *axes, const int64_t *value,
-                       int64_t *num, int64_t *den) {
+static bool term_value(const rw_program *p, const term *t, const int64_t *axes,
+                       const int64_t *value, int64_t *num, int64_t *den) {
     *num = t->num;
     *den = t->den;
     for (uint32_t i = 0; i < t->n; i++) {
         int64_t v = atom_value(p, t->f[i].atom, axes, value);
         int32_t exp = t->f[i].exp;
-        if (v == SIZE_NONE || (v == 0 && exp < 0))
-            return false;
+        if (v == SIZE_NONE || (v == 0 && exp < 0)) return false;
         for (int32_t k = 0; k < abs(exp); k++)
-            if (!reduce(exp > 0 ? (__int128)*num * v : *num, exp > 0 ? *den : (__int128)*den * v, num, den))
+            if (!reduce(exp > 0 ? (__int128)*num * v : *num, exp > 0 ? *den : (__int128)*den * v,
+                        num, den))
                 return false;
     }
     return true;
 }
 
-int64_t rw_size_eval(const rw_program *p, uint32_t number, const int64_t *axes, const int64_t *value) {
+int64_t rw_size_eval(const rw_program *p, uint32_t number, const int64_t *axes,
+                     const int64_t *value) {
     const size *s = &p->sizes[number];
     int64_t num = 0, den = 1;
     for (uint32_t i = 0; i < s->n; i++) {
@@ -68,8 +68,7 @@ int64_t rw_size_eval(const rw_program *p, uint32_t number, const int64_t *axes, 
 }
 
 void sizes_eval(const rw_program *p, const int64_t *axes, int64_t *value) {
-    for (uint32_t i = 0; i < p->n_sizes; i++)
-        value[i] = rw_size_eval(p, i, axes, value);
+    for (uint32_t i = 0; i < p->n_sizes; i++) value[i] = rw_size_eval(p, i, axes, value);
 }
 
 bool size_uses(const rw_program *p, uint32_t number, uint32_t which) {
@@ -85,8 +84,7 @@ typedef struct text {
 
 static void add(text *t, const char *s) {
     size_t n = strlen(s);
-    if (t->n + n + 1 > t->cap)
-        n = t->cap - t->n - 1;
+    if (t->n + n + 1 > t->cap) n = t->cap - t->n - 1;
     memcpy(t->at + t->n, s, n);
     t->n += n;
     t->at[t->n] = '\0';
@@ -137,8 +135,7 @@ static void add_term(const rw_program *p, text *t, const term *x, bool first, in
 
 static void add_size(const rw_program *p, text *t, uint32_t number, int depth) {
     const size *s = &p->sizes[number];
-    if (s->n == 0)
-        add(t, "0");
+    if (s->n == 0) add(t, "0");
     bool first = true;
     for (int negative = 0; negative < 2; negative++) /* "T - 1", not "-1 + T" */
         for (uint32_t i = 0; i < s->n; i++)
@@ -148,7 +145,7 @@ static void add_size(const rw_program *p, text *t, uint32_t number, int depth) {
             }
 }
 
-void size_text(const rw_program *p, uint32_t number, char *out, size_t cap) {
+void rw_size_text(const rw_program *p, uint32_t number, char *out, size_t cap) {
     text t = {out, cap, 0};
     out[0] = '\0';
     add_size(p, &t, number, 0);
@@ -159,8 +156,7 @@ void rw_dims_text(const rw_program *p, const uint32_t *dims, uint32_t rank, char
     out[0] = '\0';
     add(&t, "[");
     for (uint32_t i = 0; i < rank; i++) {
-        if (i > 0)
-            add(&t, ",");
+        if (i > 0) add(&t, ",");
         add_size(p, &t, dims[i], 0);
     }
     add(&t, "]");

@@ -14,7 +14,8 @@ static bool fill(rw_tensor *out, const char *name, rw_dtype dtype, int rank, con
     return true;
 }
 
-static bool param_tensor(const param *p, uint32_t k, uint8_t dtype, const uint8_t *data, rw_tensor *out) {
+static bool param_tensor(const param *p, uint32_t k, uint8_t dtype, const uint8_t *data,
+                         rw_tensor *out) {
     memset(out, 0, sizeof *out);
     memcpy(out->shape, p->stored, sizeof out->shape);
     return fill(out, p->members[k].name, file_dtype(dtype), p->stored_rank, data);
@@ -48,14 +49,11 @@ static bool walk_states(const rw_session *s, bool optimizer, walk *w) {
     for (uint32_t i = 0; i < s->p->n_states; i++) {
         const state *t = &s->p->states[i];
         const session_state *x = &s->states[i];
-        if (t->optimizer != optimizer || !x->is_used || (!optimizer && s->is_fresh))
-            continue;
+        if (t->optimizer != optimizer || !x->is_used || (!optimizer && s->is_fresh)) continue;
         size_t bytes = file_dtype_bytes(t->dtype);
-        for (uint32_t k = 0; k < t->rank; k++)
-            bytes *= (size_t)x->dims[k];
+        for (uint32_t k = 0; k < t->rank; k++) bytes *= (size_t)x->dims[k];
         for (uint32_t k = 0; k < t->n_members; k++) {
-            if (!is_it(w, t->members[k]))
-                continue;
+            if (!is_it(w, t->members[k])) continue;
             memset(w->out, 0, sizeof *w->out);
             memcpy(w->out->shape, x->dims, t->rank * sizeof *x->dims);
             return fill(w->out, t->members[k], file_dtype(t->dtype), t->rank, x->now + k * bytes);
@@ -68,13 +66,14 @@ static bool walk_gradients(const rw_session *s, walk *w) {
     const entry *e = s->last != NULL ? s->last->e : NULL;
     for (uint32_t i = 0; e != NULL && i < e->n_outputs; i++) {
         const output *o = &e->outputs[i];
-        if (o->kind != OUT_GRAD)
-            continue;
+        if (o->kind != OUT_GRAD) continue;
         const param *p = &s->p->params[o->index];
         uint8_t dtype = e->buffers[o->buf].dtype;
         for (uint32_t k = 0; k < p->n_members; k++)
             if (!p->members[k].frozen && is_it(w, p->members[k].name))
-                return param_tensor(p, k, dtype, s->lanes[0].ptr[o->buf] + k * p->count * file_dtype_bytes(dtype), w->out);
+                return param_tensor(
+                    p, k, dtype, s->lanes[0].ptr[o->buf] + k * p->count * file_dtype_bytes(dtype),
+                    w->out);
     }
     return false;
 }
@@ -84,12 +83,11 @@ static bool walk_outputs(const rw_session *s, walk *w) {
     for (uint32_t i = 0; e != NULL && i < e->n_outputs; i++) {
         const output *o = &e->outputs[i];
         const buffer *b = &e->buffers[o->buf];
-        bool is_result = o->kind == OUT_RESULT || o->kind == OUT_LOSS || o->kind == OUT_PENALTY || o->kind == OUT_METRIC;
-        if (!is_result || b->rank > RW_MAX_RANK || !is_it(w, o->name))
-            continue;
+        bool is_result = o->kind == OUT_RESULT || o->kind == OUT_LOSS || o->kind == OUT_PENALTY ||
+                         o->kind == OUT_METRIC;
+        if (!is_result || b->rank > RW_MAX_RANK || !is_it(w, o->name)) continue;
         memset(w->out, 0, sizeof *w->out);
-        for (uint32_t k = 0; k < b->rank; k++)
-            w->out->shape[k] = s->value[b->dims[k]];
+        for (uint32_t k = 0; k < b->rank; k++) w->out->shape[k] = s->value[b->dims[k]];
         const uint8_t *data = s->lanes[0].ptr[o->buf];
         if (data == NULL) /* a parameter as it is */
             data = s->params[b->index].by_dtype[b->dtype].member[0];
@@ -146,7 +144,8 @@ void elements_convert(uint8_t to_type, void *to, uint8_t from_type, const void *
     }
 }
 
-rw_status rw_get(rw_session *s, const char *name, rw_dtype dtype, void *dst, size_t bytes, rw_message *m) {
+rw_status rw_get(rw_session *s, const char *name, rw_dtype dtype, void *dst, size_t bytes,
+                 rw_message *m) {
     rw_tensor t;
     if (s->last == NULL)
         return rw_fail(m, RW_NO_SUCH, "output '%s': nothing has been called", name);
@@ -154,7 +153,8 @@ rw_status rw_get(rw_session *s, const char *name, rw_dtype dtype, void *dst, siz
         return rw_fail(m, RW_NO_SUCH, "entry %s has no output '%s'", s->last->e->name, name);
     size_t each = rw_dtype_bytes(dtype), count = t.bytes / rw_dtype_bytes(t.dtype);
     if (each == 0 || bytes < count * each)
-        return rw_fail(m, RW_BAD_SHAPE, "output '%s': %zu bytes of room, and it takes %zu", name, bytes, count * each);
+        return rw_fail(m, RW_BAD_SHAPE, "output '%s': %zu bytes of room, and it takes %zu", name,
+                       bytes, count * each);
     if (t.dtype == dtype) {
         memcpy(dst, t.data, t.bytes);
         return RW_OK;
@@ -173,14 +173,13 @@ rw_status rw_get(rw_session *s, const char *name, rw_dtype dtype, void *dst, siz
     return RW_OK;
 }
 
-rw_status rw_session_save(const rw_session *s, rw_kind kind, const char *path, const char *const *meta, rw_message *m) {
+rw_status rw_session_save(const rw_session *s, rw_kind kind, const char *path,
+                          const char *const *meta, rw_message *m) {
     pool scratch = {.alloc = &s->c->alloc};
     size_t n = rw_session_count(s, kind);
     rw_tensor *t = POOL_NEW(&scratch, rw_tensor, n + 1);
-    if (t == NULL)
-        return rw_fail(m, RW_NO_MEMORY, "%s: no memory for %zu tensors", path, n);
-    for (size_t i = 0; i < n; i++)
-        (void)rw_session_tensor(s, kind, i, &t[i]);
+    if (t == NULL) return rw_fail(m, RW_NO_MEMORY, "%s: no memory for %zu tensors", path, n);
+    for (size_t i = 0; i < n; i++) (void)rw_session_tensor(s, kind, i, &t[i]);
     rw_status r = rw_weights_save(path, t, n, meta, m);
     pool_free(&scratch);
     return r;

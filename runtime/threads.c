@@ -30,8 +30,8 @@ typedef struct worker {
 } worker;
 
 struct threads {
-    counter jobs;    /* grows when there is something to do */
-    counter turn;    /* grows when all have met */
+    counter jobs; /* grows when there is something to do */
+    counter turn; /* grows when all have met */
     _Alignas(LINE) _Atomic uint32_t met;
     _Alignas(LINE) void (*job)(void *user, unsigned k);
     void *user;
@@ -54,21 +54,12 @@ static unsigned flush_begin(void) {
     _mm_setcsr(before | FLUSH_AND_ZERO);
     return before;
 }
-static void flush_end(unsigned before) {
-    _mm_setcsr(before);
-}
-static void relax(void) {
-    _mm_pause();
-}
+static void flush_end(unsigned before) { _mm_setcsr(before); }
+static void relax(void) { _mm_pause(); }
 #else
-static unsigned flush_begin(void) {
-    return 0;
-}
-static void flush_end(unsigned before) {
-    (void)before;
-}
-static void relax(void) {
-}
+static unsigned flush_begin(void) { return 0; }
+static void flush_end(unsigned before) { (void)before; }
+static void relax(void) {}
 #endif
 
 /* ---- waiting ----------------------------------------------------------------------------------- */
@@ -88,14 +79,12 @@ static void advance(counter *c) {
 /* Until c is no longer `seen`. */
 static void wait_for(counter *c, uint32_t seen, uint64_t spin_ns) {
     for (int i = 0; i < 64; i++) {
-        if (atomic_load_explicit(&c->value, memory_order_acquire) != seen)
-            return;
+        if (atomic_load_explicit(&c->value, memory_order_acquire) != seen) return;
         relax();
     }
     for (uint64_t start = now_ns(); now_ns() - start < spin_ns;)
         for (int i = 0; i < 16; i++) {
-            if (atomic_load_explicit(&c->value, memory_order_acquire) != seen)
-                return;
+            if (atomic_load_explicit(&c->value, memory_order_acquire) != seen) return;
             relax();
         }
     atomic_fetch_add(&c->sleepers, 1);
@@ -105,8 +94,7 @@ static void wait_for(counter *c, uint32_t seen, uint64_t spin_ns) {
 }
 
 void threads_barrier(threads *t) {
-    if (t->n == 1)
-        return;
+    if (t->n == 1) return;
     uint32_t turn = atomic_load_explicit(&t->turn.value, memory_order_acquire);
     if (atomic_fetch_add(&t->met, 1) + 1 == t->n) {
         atomic_store_explicit(&t->met, 0, memory_order_relaxed);
@@ -124,8 +112,7 @@ static void *work(void *user) {
     (void)flush_begin();
     for (uint32_t seen = 0;; seen++) {
         wait_for(&t->jobs, seen, t->spin_ns);
-        if (atomic_load(&t->ends))
-            return NULL;
+        if (atomic_load(&t->ends)) return NULL;
         t->job(t->user, w->number);
         threads_barrier(t);
     }
@@ -135,8 +122,7 @@ void threads_run(threads *t, void (*job)(void *user, unsigned k), void *user) {
     pthread_mutex_lock(&t->turns);
     t->job = job;
     t->user = user;
-    if (t->n > 1)
-        advance(&t->jobs);
+    if (t->n > 1) advance(&t->jobs);
     unsigned before = flush_begin();
     job(user, 0);
     threads_barrier(t);
@@ -144,15 +130,12 @@ void threads_run(threads *t, void (*job)(void *user, unsigned k), void *user) {
     pthread_mutex_unlock(&t->turns);
 }
 
-unsigned threads_count(const threads *t) {
-    return t->n;
-}
+unsigned threads_count(const threads *t) { return t->n; }
 
 unsigned threads_default(void) {
     cpu_set_t set;
     CPU_ZERO(&set);
-    if (sched_getaffinity(0, sizeof set, &set) != 0)
-        return 1;
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
     int n = CPU_COUNT(&set);
     return n > 0 ? (unsigned)n : 1;
 }
@@ -172,13 +155,11 @@ static bool start(worker *w) {
 rw_status threads_create(const rw_alloc *alloc, unsigned n, unsigned spin_us, threads **out,
                          rw_message *m) {
     *out = NULL;
-    if (n < 1 || n > 4096)
-        return rw_fail(m, RW_BAD_ARG, "%u threads: at least 1, at most 4096", n);
+    if (n < 1 || n > 4096) return rw_fail(m, RW_BAD_ARG, "%u threads: at least 1, at most 4096", n);
     size_t bytes = sizeof(threads) + n * sizeof(worker) + LINE;
     uint8_t *taken = alloc->fn(alloc->user, NULL, 0, bytes);
-    if (taken == NULL)
-        return rw_fail(m, RW_NO_MEMORY, "no memory for %u threads", n);
-    threads *t = (void *)(taken + ((size_t)-(uintptr_t)taken & (LINE - 1)));
+    if (taken == NULL) return rw_fail(m, RW_NO_MEMORY, "no memory for %u threads", n);
+    threads *t = (void *)(taken + ((size_t) - (uintptr_t)taken & (LINE - 1)));
     memset(t, 0, sizeof *t + n * sizeof(worker));
     t->alloc = alloc;
     t->taken = taken;
@@ -190,8 +171,7 @@ rw_status threads_create(const rw_alloc *alloc, unsigned n, unsigned spin_us, th
     for (; t->n_started + 1 < n; t->n_started++) {
         worker *w = &t->workers[t->n_started];
         *w = (worker){.pool = t, .number = t->n_started + 1};
-        if (start(w))
-            continue;
+        if (start(w)) continue;
         threads_destroy(t);
         *out = NULL;
         return rw_fail(m, RW_DRIVER, "the system gives no %u threads", n);
@@ -200,12 +180,10 @@ rw_status threads_create(const rw_alloc *alloc, unsigned n, unsigned spin_us, th
 }
 
 void threads_destroy(threads *t) {
-    if (t == NULL)
-        return;
+    if (t == NULL) return;
     atomic_store(&t->ends, true);
     advance(&t->jobs);
-    for (unsigned i = 0; i < t->n_started; i++)
-        pthread_join(t->workers[i].thread, NULL);
+    for (unsigned i = 0; i < t->n_started; i++) pthread_join(t->workers[i].thread, NULL);
     pthread_mutex_destroy(&t->turns);
     t->alloc->fn(t->alloc->user, t->taken, t->taken_bytes, 0);
 }

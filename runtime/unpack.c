@@ -11,62 +11,49 @@ void unpack_begin(unpacker *u, const void *data, size_t bytes) {
 }
 
 void unpack_fail(unpacker *u, const char *what) {
-    if (u->error != NULL)
-        return;
+    if (u->error != NULL) return;
     u->error = what;
     u->error_at = (size_t)(u->at - u->start);
 }
 
-static size_t left(const unpacker *u) {
-    return (size_t)(u->end - u->at);
-}
+static size_t left(const unpacker *u) { return (size_t)(u->end - u->at); }
 
 /* n bytes as one number, most significant first. */
 static uint64_t take(unpacker *u, unsigned n) {
     uint64_t x = 0;
-    if (!unpack_good(u))
-        return 0;
+    if (!unpack_good(u)) return 0;
     if (left(u) < n) {
         unpack_fail(u, "it ends early");
         return 0;
     }
-    for (unsigned i = 0; i < n; i++)
-        x = x << 8 | *u->at++;
+    for (unsigned i = 0; i < n; i++) x = x << 8 | *u->at++;
     return x;
 }
 
 /* The head byte; what is one of the small forms has its number in *n. */
-static uint8_t head(unpacker *u) {
-    return (uint8_t)take(u, 1);
-}
+static uint8_t head(unpacker *u) { return (uint8_t)take(u, 1); }
 
 static size_t bounded(unpacker *u, uint64_t n) {
-    if (unpack_good(u) && n > left(u))
-        unpack_fail(u, "a length is larger than what is left");
+    if (unpack_good(u) && n > left(u)) unpack_fail(u, "a length is larger than what is left");
     return unpack_good(u) ? (size_t)n : 0;
 }
 
 size_t unpack_array(unpacker *u) {
     uint8_t h = head(u);
-    if (h >> 4 == 9)
-        return bounded(u, h & 15u);
-    if (h == 0xdc)
-        return bounded(u, take(u, 2));
-    if (h == 0xdd)
-        return bounded(u, take(u, 4));
+    if (h >> 4 == 9) return bounded(u, h & 15u);
+    if (h == 0xdc) return bounded(u, take(u, 2));
+    if (h == 0xdd) return bounded(u, take(u, 4));
     unpack_fail(u, "an array was expected");
     return 0;
 }
 
 void unpack_array_of(unpacker *u, size_t n) {
-    if (unpack_array(u) != n)
-        unpack_fail(u, "an array has another length");
+    if (unpack_array(u) != n) unpack_fail(u, "an array has another length");
 }
 
 void unpack_map_of(unpacker *u, size_t n) {
     uint8_t h = head(u);
-    if (h >> 4 != 8 || (h & 15u) != n)
-        unpack_fail(u, "a map of other keys was expected");
+    if (h >> 4 != 8 || (h & 15u) != n) unpack_fail(u, "a map of other keys was expected");
 }
 
 const char *unpack_text(unpacker *u, size_t *n) {
@@ -100,10 +87,8 @@ void unpack_key(unpacker *u, const char *key) {
 
 static int64_t any_int(unpacker *u) {
     uint8_t h = head(u);
-    if (h < 128)
-        return h;
-    if (h >= 0xe0)
-        return (int64_t)h - 256;
+    if (h < 128) return h;
+    if (h >= 0xe0) return (int64_t)h - 256;
     switch (h) {
     case 0xcc: return (int64_t)take(u, 1);
     case 0xcd: return (int64_t)take(u, 2);
@@ -114,8 +99,7 @@ static int64_t any_int(unpacker *u) {
     case 0xd3: return (int64_t)take(u, 8);
     case 0xcf: {
         uint64_t n = take(u, 8);
-        if (n > INT64_MAX)
-            unpack_fail(u, "a number is out of range");
+        if (n > INT64_MAX) unpack_fail(u, "a number is out of range");
         return unpack_good(u) ? (int64_t)n : 0;
     }
     default: unpack_fail(u, "a whole number was expected"); return 0;
@@ -124,21 +108,18 @@ static int64_t any_int(unpacker *u) {
 
 int64_t unpack_int(unpacker *u, int64_t lo, int64_t hi) {
     int64_t n = any_int(u);
-    if (unpack_good(u) && n >= lo && n <= hi)
-        return n;
+    if (unpack_good(u) && n >= lo && n <= hi) return n;
     unpack_fail(u, "a number is out of range");
     return lo;
 }
 
 uint32_t unpack_below(unpacker *u, size_t n) {
-    if (n == 0)
-        unpack_fail(u, "a number is out of range");
+    if (n == 0) unpack_fail(u, "a number is out of range");
     return (uint32_t)unpack_int(u, 0, n > 0 ? (int64_t)n - 1 : 0);
 }
 
 double unpack_real(unpacker *u) {
-    if (head(u) != 0xcb)
-        unpack_fail(u, "a real number was expected");
+    if (head(u) != 0xcb) unpack_fail(u, "a real number was expected");
     uint64_t bits = take(u, 8);
     double x;
     memcpy(&x, &bits, sizeof x);
@@ -147,7 +128,6 @@ double unpack_real(unpacker *u) {
 
 bool unpack_bool(unpacker *u) {
     uint8_t h = head(u);
-    if (h != 0xc2 && h != 0xc3)
-        unpack_fail(u, "true or false was expected");
+    if (h != 0xc2 && h != 0xc3) unpack_fail(u, "true or false was expected");
     return h == 0xc3;
 }

@@ -18,9 +18,7 @@ typedef struct unpacker {
 void unpack_begin(unpacker *u, const void *data, size_t bytes);
 /* Records a mistake at this place, if it is the first. */
 void unpack_fail(unpacker *u, const char *what);
-static inline bool unpack_good(const unpacker *u) {
-    return u->error == NULL;
-}
+static inline bool unpack_good(const unpacker *u) { return u->error == NULL; }
 
 /* The number of items that follow; never more than there are bytes left. */
 size_t unpack_array(unpacker *u);

@@ -54,18 +54,26 @@ endforeach()
 if(NOT RWKVC_SANITIZE) # it puts an allocator of its own in place, as the sanitizers do
     c_test(runtime memory rwkvrt)
 endif()
+foreach(name program session)
+    c_test(runtime ${name} rwkvc_dsl rwkvc_codegen rwkvrt)
+endforeach()
 foreach(name expr graph passes stream grad grad_random interp interp_time report)
     c_test(compiler test_${name} rwkvc_compiler)
 endforeach()
 c_test(dsl test_parse rwkvc_dsl)
+c_test(codegen test_kernels rwkvc_dsl rwkvc_codegen ${CMAKE_DL_LIBS}
+    SOURCES tests/codegen/execute.c tests/random/generate.c)
 
 # ---- commands --------------------------------------------------------------------------------
 
-foreach(name usage files eval)
+foreach(name usage files eval compiled)
     py_test(cli/${name} sanitize)
 endforeach()
 
+py_test(cli/learning "")
+
 py_test(docs/examples "")
+py_test(errors/run sanitize) # every diagnostic, word for word
 
 # ---- programs --------------------------------------------------------------------------------
 

@@ -302,6 +302,7 @@ static bool find_stop(const Generate *g, size_t *at, size_t *may_come) {
 
 /* Writes what is whole; true when the text to stop at has come. */
 static bool write_text(Generate *g, bool is_last) {
+    if (g->n_text == 0) return false;
     size_t at = g->n_text, waits;
     bool stops = find_stop(g, &at, &waits);
     size_t n = stops ? at : is_last ? g->n_text : g->n_text - waits;

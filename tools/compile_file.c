@@ -17,7 +17,9 @@ static bool goes_with(const EntryInfo *e, const EntryInfo *all, uint32_t n) {
     if (e->kind != ENTRY_START) return false;
     size_t k = prefix_length(e->name);
     for (uint32_t i = 0; i < n; i++)
-        if (!all[i].hidden && prefix_length(all[i].name) == k && memcmp(all[i].name, e->name, k) == 0) return true;
+        if (!all[i].hidden && prefix_length(all[i].name) == k &&
+            memcmp(all[i].name, e->name, k) == 0)
+            return true;
     return false;
 }
 
@@ -33,7 +35,9 @@ static int add_entry(Model *m, const CompileFile *f, const EntryInfo *e, FileEnt
     const char *why = NULL;
     PlanOptions o = {.weights = f->dtype, .saved = f->dtype, .fuse = true};
     to->plan = plan_make(m->arena, to->graph, &o, &why);
-    return to->plan ? EXIT_DONE : failed("rwkvc", EXIT_INPUT, "%s: entry %s: %s", m->options->path, e->name, why ? why : "it cannot be compiled");
+    return to->plan ? EXIT_DONE
+                    : failed("rwkvc", EXIT_INPUT, "%s: entry %s: %s", m->options->path, e->name,
+                             why ? why : "it cannot be compiled");
 }
 
 /* "rwkv7" of "models/rwkv7.rwkv". */
@@ -47,6 +51,8 @@ static const char *program_name(Arena *a, const char *path) {
 int compile_file(Model *m, const CompileFile *f) {
     const TargetInfo *t = target_find(f->target);
     if (!t) return usage_error("rwkvc", "--target=%s: there is no such target", f->target);
+    if (!has_ending(f->out, ".so"))
+        return usage_error("rwkvc", "-o %s: targets of this version are x86-64, files of which end in .so", f->out);
     const EntryInfo *all = m->program->entries.data;
     uint32_t n_all = m->program->entries.n, n = 0;
     FileEntry *entries = NEWN(m->arena, FileEntry, n_all + 1);
@@ -56,7 +62,9 @@ int compile_file(Model *m, const CompileFile *f) {
         if (code != EXIT_DONE) return code;
     }
     bool is_io = false;
-    const char *wrong = file_write(m->arena, entries, n, t, program_name(m->arena, m->options->path), f->out, &is_io);
+    const char *wrong = file_write(m->arena, entries, n, t,
+                                   program_name(m->arena, m->options->path), f->out, &is_io);
     if (!wrong) return EXIT_DONE;
-    return failed("rwkvc", is_io ? EXIT_IO : EXIT_INTERNAL, is_io ? "%s" : "internal error: %s", wrong);
+    return failed("rwkvc", is_io ? EXIT_IO : EXIT_INTERNAL, is_io ? "%s" : "internal error: %s",
+                  wrong);
 }

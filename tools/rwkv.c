@@ -37,6 +37,7 @@ static const struct {
 
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file at its limit of size is an error of writing */
     if (argc < 2) {
         fputs(help, stderr);
         return EXIT_USAGE;

@@ -14,6 +14,7 @@ static const struct {
                 {"dump", "rwkvc dump", cmd_dump}};
 
 int main(int argc, char **argv) {
+    signal(SIGXFSZ, SIG_IGN); /* a file at its limit of size is an error of writing */
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of writing, seen in finish_output */
     for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof *commands; i++)
         if (strcmp(argv[1], commands[i].name) == 0)

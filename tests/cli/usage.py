@@ -2,6 +2,7 @@
 """The command lines of both programs: what is refused, with which exit code and in which words."""
 import json
 import os
+import resource
 import subprocess
 import sys
 
@@ -54,13 +55,15 @@ def mistakes(b):
 
 
 @case
-def no_code_generator(b):
+def not_in_this_version(b):
     b.write("m.rwkv", GOOD)
-    for words in (["-o", "m.so"], ["--target=native"], ["--dtype=bf16"], ["--memory-budget=1G"],
-                  ["--explain=fuse:a,b"]):
-        b.expect(["rwkvc", "m.rwkv"] + words, 2, "", "no code generator is built in this version")
-    for command in ("init", "run", "train", "generate", "chat", "data", "enhance", "score", "bench"):
-        b.expect(["rwkv", command, "x"], 2, "", "works on compiled models")
+    for words in (["--memory-budget=1G"], ["--explain=fuse:a,b"]):
+        b.expect(["rwkvc", "m.rwkv"] + words, 2, "", "not in this version")
+    for words in (["--target=gfx942", "-o", "m.hsaco"], ["--target=x86-64-v9", "-o", "m.so"]):
+        b.expect(["rwkvc", "m.rwkv"] + words, 2, "", "there is no such target")
+    b.expect(["rwkvc", "m.rwkv", "-o", "m.hsaco"], 2, "", "files of which end in .so")
+    for command in ("chat", "data", "enhance", "score"):
+        b.expect(["rwkv", command, "x"], 2, "", "not in this version")
     b.expect(["rwkv", "dance"], 2, "", "there is no command 'dance'")
 
 
@@ -98,6 +101,17 @@ def delays_outside_of_loops(b):
     b.write("d.rwkv", "axis T\ncell c(x[3]) -> y[3] { y = x + prev(x, 2) }\n"
                       "model d(x[T,3]) -> y[T,3] along T { y = c(x) along T as c }\n")
     b.expect(["rwkvc", "d.rwkv", "--verify"], 0, "entries", "")
+
+
+@case
+def messages_with_a_mend(b):
+    b.write("two.rwkv", "axis T\nmodel a(x[T]) -> y[T] { y = x }\nmodel b(x[T]) -> y[T] { param w[] = 1; y = w*x }\n"
+                        "train b() { loss = mean[n,t] y[n,t] }\n")
+    done = b.expect(["rwkvc", "two.rwkv", "--emit=grad"], 1, "", ["there is no entry 'grad'", "b.grad"])
+    b.check("there is a train block", "no train block" not in done.err)
+    b.write("s.rwkv", "axis T\ncell c(x[3]) -> y[3] { state h[3] = 0; h = x; y = prev(h) }\n"
+                      "model m(x[T,3]) -> y[T,3] along T { y = c(x) along T as c }\n")
+    b.expect(["rwkvc", "s.rwkv"], 1, "", ["two states have the name 'c.h'", "prev(kept)"])
 
 
 @case
@@ -179,6 +193,12 @@ def output_that_cannot_be_written(b):
         done = b.call("rwkvc", "explain", stdout=full)
     b.same("exit code of a full disk", done.code, 3)
     b.check(f"says so: {done.err}", "standard output: No space left on device" in done.err)
+    b.write("m.rwkv", GOOD)
+    small = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))
+    done = subprocess.run([os.path.join(BIN, "rwkvc"), "m.rwkv", "--emit=graph", "-o", "m.graph"], cwd=b.folder,
+                          capture_output=True, preexec_fn=small, check=False)
+    b.same("exit code at the limit of size", done.returncode, 3)
+    b.same("nothing is left", os.listdir(b.folder), ["m.rwkv"])
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run([os.path.join(BIN, "rwkvc"), "explain"], stdout=writer, stderr=subprocess.PIPE,

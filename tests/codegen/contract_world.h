@@ -12,8 +12,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-typedef void KernelFn(void *const *args, const int64_t *sizes, const int64_t *levels, void *scratch, int64_t begin,
-                      int64_t end);
+typedef void KernelFn(void *const *args, const int64_t *sizes, const int64_t *levels, void *scratch,
+                      int64_t begin, int64_t end);
 
 enum { WORLD_ARGS = 8, WORLD_LEVELS = 2 * MAX_LEVELS + 1 };
 
@@ -35,7 +35,10 @@ static inline const char *product_read(Product *p, const char *text) {
 }
 
 static inline uint8_t store_dtype(uint8_t store) {
-    return store == ST_BF16 ? DT_BF16 : store == ST_F16 ? DT_F16 : store == ST_INT ? DT_I32 : DT_F32;
+    return store == ST_BF16  ? DT_BF16
+           : store == ST_F16 ? DT_F16
+           : store == ST_INT ? DT_I32
+                             : DT_F32;
 }
 
 static inline void product_arg(Product *p, Kernel *k, Value v, bool writes) {
@@ -66,9 +69,12 @@ static inline void product_axes(Product *p, PlanContract *c, const Node *n) {
     product_index(p->g, c->b, b);
     uint8_t rank = graph_value(p->g, n->out)->rank;
     for (uint8_t i = 0; i < rank; i++) {
-        if (a[i] && b[i]) c->batch[c->n_batch++] = i;
-        else if (a[i]) c->m[c->n_m++] = i;
-        else c->n[c->n_n++] = i;
+        if (a[i] && b[i])
+            c->batch[c->n_batch++] = i;
+        else if (a[i])
+            c->m[c->n_m++] = i;
+        else
+            c->n[c->n_n++] = i;
     }
     for (uint8_t i = 0; i < n->n_extra; i++) c->k[c->n_k++] = (uint8_t)(rank + i);
 }
@@ -83,7 +89,8 @@ static inline void product_plan(Product *p, const char *name, uint32_t stored) {
     Kernel *k = PUSH(p->arena, &plan->kernels);
     k->kind = K_CONTRACT;
     k->name = name;
-    for (uint32_t i = 0; i < p->g->inputs.n; i++) product_arg(p, k, p->g->inputs.data[i].value, false);
+    for (uint32_t i = 0; i < p->g->inputs.n; i++)
+        product_arg(p, k, p->g->inputs.data[i].value, false);
     for (uint32_t i = 0; i < p->g->top.nodes.n; i++) {
         const Node *n = graph_node(p->g, p->g->top.nodes.data[i]);
         if (n->kind != N_EQ) continue;
@@ -187,9 +194,14 @@ static inline float number_of(uint64_t *seed) {
 static inline void put_real(void *p, size_t i, uint8_t dtype, float x) {
     uint32_t bits;
     memcpy(&bits, &x, 4);
-    if (dtype == DT_F32) memcpy((char *)p + 4 * i, &x, 4);
-    else if (dtype == DT_BF16) ((uint16_t *)p)[i] = (uint16_t)(bits >> 16);
-    else ((uint16_t *)p)[i] = (uint16_t)(x == 0 ? 0 : (bits >> 16 & 0x8000) | (((bits >> 13) & 0x3ffff) - (112u << 10)));
+    if (dtype == DT_F32)
+        memcpy((char *)p + 4 * i, &x, 4);
+    else if (dtype == DT_BF16)
+        ((uint16_t *)p)[i] = (uint16_t)(bits >> 16);
+    else
+        ((uint16_t *)p)[i] =
+            (uint16_t)(x == 0 ? 0
+                              : (bits >> 16 & 0x8000) | (((bits >> 13) & 0x3ffff) - (112u << 10)));
 }
 
 #endif

@@ -9,13 +9,14 @@ typedef struct Execute {
     PlanOptions plan;
     int64_t axis_even, axis_odd; /* lengths of run-time axes, by the parity of their number */
     uint64_t seed;               /* of the data */
-    double bar;                  /* largest difference to the interpreter, relative to 1 + the largest number */
-    bool pieces;                 /* cut every launch into pieces of odd lengths */
-    uint32_t repeat;             /* launches once more each, for times */
+    double bar;      /* largest difference to the interpreter, relative to 1 + the largest number */
+    bool pieces;     /* cut every launch into pieces of odd lengths */
+    uint32_t repeat; /* launches once more each, for times */
+    bool per_item;   /* the bar is relative to each number, and the interpreter rounds to float32 */
     bool only_compile;
     bool verbose;
-    bool small_params;           /* parameters near 0 instead of -1..1 */
-    const char *keep;            /* file for the object's code, or NULL */
+    bool small_params; /* parameters near 0 instead of -1..1 */
+    const char *keep;  /* file for the object's code, or NULL */
 } Execute;
 
 /* NULL, or what went wrong. *worst: the largest difference seen; *hash: of all bits of all outputs. */

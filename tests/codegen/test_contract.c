@@ -14,84 +14,110 @@ typedef struct Case {
     int64_t axes[6][2]; /* lengths of the axes of the text, in order; 0 ends */
 } Case;
 
-#define IN1(name, type) "input %1 \"" name "\": real " type "\n"
-#define IN2(name, type) "input %2 \"" name "\": real " type "\n"
-#define IN3(name, type) "input %3 \"" name "\": real " type "\n"
 #define HEAD "graph \"t\"\naxis B, T\n"
+#define IN(n, type) "input %" #n " \"x" #n "\": real " type "\n"
+#define LAST(n) "output result \"y\" %" #n "\n"
 
+/* clang-format off */
 static const Case cases[] = {
     /* linear layers: weights [N, K], of every type; rows from one to many */
-    {HEAD IN1("w", "[96, 80]") IN2("x", "[B, T, 80]")
-     "%3: real [B, T, 96] = sum[i3: 80] %1[i2, i3]*%2[i0, i1, i3]\noutput result \"y\" %3\n",
+    {HEAD IN(1, "[96, 80]") IN(2, "[B, T, 80]")
+     "%3: real [B, T, 96] = sum[i3: 80] %1[i2, i3]*%2[i0, i1, i3]\n"
+     LAST(3),
      1, {{1, 1}, {1, 5}, {2, 4}, {1, 17}, {3, 50}, {1, 300}}},
-    {HEAD IN1("w", "bf16 [97, 300]") IN2("x", "[B, T, 300]")
-     "%3: real [B, T, 97] = sum[i3: 300] %1[i2, i3]*%2[i0, i1, i3]\noutput result \"y\" %3\n",
+    {HEAD IN(1, "bf16 [97, 300]") IN(2, "[B, T, 300]")
+     "%3: real [B, T, 97] = sum[i3: 300] %1[i2, i3]*%2[i0, i1, i3]\n"
+     LAST(3),
      1, {{1, 1}, {1, 3}, {2, 4}, {1, 17}, {1, 50}, {3, 60}}},
-    {HEAD IN1("w", "f16 [33, 77]") IN2("x", "[B, T, 77]")
-     "%3: real [B, T, 33] = sum[i3: 77] %1[i2, i3]*%2[i0, i1, i3]\noutput result \"y\" %3\n",
+    {HEAD IN(1, "f16 [33, 77]") IN(2, "[B, T, 77]")
+     "%3: real [B, T, 33] = sum[i3: 77] %1[i2, i3]*%2[i0, i1, i3]\n"
+     LAST(3),
      1, {{1, 1}, {1, 7}, {1, 9}, {2, 31}}},
-    /* weights [K, N] (low-rank pairs), and what follows: bias, tanh, the product kept as well */
-    {HEAD IN1("w", "[80, 72]") IN2("x", "[B, T, 80]") IN3("b", "[72]")
+    /* weights [K, N] (low-rank pairs), and what follows: bias, tanh, the one before kept as well */
+    {HEAD IN(1, "[80, 72]") IN(2, "[B, T, 80]") IN(3, "[72]")
      "%4: real [B, T, 72] = sum[i3: 80] %2[i0, i1, i3]*%1[i3, i2]\n"
      "%5: real [B, T, 72] = tanh(%4[i0, i1, i2] + %3[i2])\n"
-     "%6: real bf16 [B, T, 72] = %5[i0, i1, i2]*%4[i0, i1, i2]\noutput result \"y\" %6\n",
+     "%6: real bf16 [B, T, 72] = %5[i0, i1, i2]*%4[i0, i1, i2]\n"
+     LAST(6),
      2, {{1, 1}, {2, 3}, {1, 8}, {5, 11}}},
-    {HEAD IN1("w", "bf16 [65, 300]") IN2("x", "bf16 [B, T, 65]")
-     "%3: real bf16 [B, T, 300] = sum[i3: 65] %2[i0, i1, i3]*%1[i3, i2]\noutput result \"y\" %3\n",
+    {HEAD IN(1, "bf16 [65, 300]") IN(2, "bf16 [B, T, 65]")
+     "%3: real bf16 [B, T, 300] = sum[i3: 65] %2[i0, i1, i3]*%1[i3, i2]\n"
+     LAST(3),
      1, {{1, 1}, {1, 6}, {1, 40}, {2, 65}}},
-    {HEAD IN1("w", "f16 [270, 37]") IN2("x", "f16 [B, T, 270]")
-     "%3: real [B, T, 37] = sum[i3: 270] %2[i0, i1, i3]*%1[i3, i2]\noutput result \"y\" %3\n",
+    {HEAD IN(1, "f16 [270, 37]") IN(2, "f16 [B, T, 270]")
+     "%3: real [B, T, 37] = sum[i3: 270] %2[i0, i1, i3]*%1[i3, i2]\n"
+     LAST(3),
      1, {{1, 1}, {2, 2}, {3, 19}}},
     /* gradient of weights: both factors lie along the points, the sum is over two run-time axes */
-    {HEAD IN1("dy", "[B, T, 50]") IN2("x", "[B, T, 40]")
-     "%3: real [50, 40] = sum[i2: B, i3: T] %1[i2, i3, i0]*%2[i2, i3, i1]\noutput result \"y\" %3\n",
+    {HEAD IN(1, "[B, T, 50]") IN(2, "[B, T, 40]")
+     "%3: real [50, 40] = sum[i2: B, i3: T] %1[i2, i3, i0]*%2[i2, i3, i1]\n"
+     LAST(3),
      1, {{1, 1}, {2, 9}, {1, 300}, {3, 111}}},
-    {HEAD IN1("dy", "bf16 [B, T, 37]") IN2("x", "[B, T, 45]")
-     "%3: real [37, 45] = sum[i2: B, i3: T] %1[i2, i3, i0]*%2[i2, i3, i1]\noutput result \"y\" %3\n",
+    {HEAD IN(1, "bf16 [B, T, 37]") IN(2, "[B, T, 45]")
+     "%3: real [37, 45] = sum[i2: B, i3: T] %1[i2, i3, i0]*%2[i2, i3, i1]\n"
+     LAST(3),
      1, {{1, 1}, {2, 9}, {1, 300}, {3, 111}}},
-    /* gradient of the input: weights across; one shifted step */
-    {HEAD IN1("w", "[96, 80]") IN2("dy", "[B, T + 1, 96]")
-     "%3: real [B, T, 80] = sum[i3: 96] %1[i3, i2]*%2[i0, i1 + 1, i3]\noutput result \"y\" %3\n",
+    /* gradient of the input: weights across; one step ahead */
+    {HEAD IN(1, "[96, 80]") IN(2, "[B, T + 1, 96]")
+     "%3: real [B, T, 80] = sum[i3: 96] %1[i3, i2]*%2[i0, i1 + 1, i3]\n"
+     LAST(3),
      1, {{1, 1}, {2, 3}, {2, 31}}},
-    {HEAD IN1("w", "bf16 [96, 80]") IN2("dy", "[B, T + 1, 96]")
-     "%3: real [B, T, 80] = sum[i3: 96] %1[i3, i2]*%2[i0, i1 + 1, i3]\noutput result \"y\" %3\n",
+    {HEAD IN(1, "bf16 [96, 80]") IN(2, "[B, T + 1, 96]")
+     "%3: real [B, T, 80] = sum[i3: 96] %1[i3, i2]*%2[i0, i1 + 1, i3]\n"
+     LAST(3),
      1, {{1, 1}, {2, 3}, {2, 31}}},
     /* heads as batch: attention scores and their use, both orders of axes */
-    {HEAD IN1("qk", "[B, 6, T, 24]")
-     IN2("b", "[T]")
+    {HEAD IN(1, "[B, 6, T, 24]") IN(2, "[T]")
      "%3: real [B, 3, T, T] = sum[i4: 24] %1[i0, i1, i2, i4]*%1[i0, i1 + 3, i3, i4]\n"
-     "%4: real [B, 3, T, T] = %3[i0, i1, i2, i3]*0.25 - %2[i2]\noutput result \"y\" %4\n",
+     "%4: real [B, 3, T, T] = %3[i0, i1, i2, i3]*0.25 - %2[i2]\n"
+     LAST(4),
      1, {{1, 1}, {2, 7}, {2, 33}}},
-    {HEAD IN1("p", "[B, 3, T, T]") IN2("v", "[B, T, 72]")
-     "%3: real [B, T, 3, 24] = sum[i4: T] %1[i0, i2, i1, i4]*%2[i0, i4, i2*24 + i3]\noutput result \"y\" %3\n",
+    {HEAD IN(1, "[B, 3, T, T]") IN(2, "[B, T, 72]")
+     "%3: real [B, T, 3, 24] = sum[i4: T] %1[i0, i2, i1, i4]*%2[i0, i4, i2*24 + i3]\n"
+     LAST(3),
      1, {{1, 1}, {2, 7}, {2, 65}}},
-    /* heads in the columns, one of odd size; the rows' axis last */
-    {HEAD IN1("w", "[60, 64]") IN2("x", "[B, 64, T]")
-     "%3: real [B, T, 5, 12] = sum[i4: 64] %1[i2*12 + i3, i4]*%2[i0, i4, i1]\noutput result \"y\" %3\n",
+    /* heads in the columns, of odd size; the rows' axis last */
+    {HEAD IN(1, "[60, 64]") IN(2, "[B, 64, T]")
+     "%3: real [B, T, 5, 12] = sum[i4: 64] %1[i2*12 + i3, i4]*%2[i0, i4, i1]\n"
+     LAST(3),
      1, {{1, 1}, {1, 6}, {3, 19}}},
-    {HEAD IN1("w", "[60, 64]") IN2("x", "[B, T, 64]")
-     "%3: real [60, B, T] = sum[i3: 64] %1[i0, i3]*%2[i1, i2, i3]\noutput result \"y\" %3\n",
+    {HEAD IN(1, "[60, 64]") IN(2, "[B, T, 64]")
+     "%3: real [60, B, T] = sum[i3: 64] %1[i0, i3]*%2[i1, i2, i3]\n"
+     LAST(3),
      1, {{1, 1}, {1, 6}, {3, 19}}},
     /* convolution without a border: sums over three axes, points that join no axes */
-    {HEAD IN1("w", "[10, 4, 3, 3]") IN2("x", "[B, 4, T + 2, 14]")
+    {HEAD IN(1, "[10, 4, 3, 3]") IN(2, "[B, 4, T + 2, 14]")
      "%3: real [B, 10, T, 12] = sum[i4: 4, i5: 3, i6: 3] %1[i1, i4, i5, i6]*%2[i0, i4, i2 + i5, i3 + i6]\n"
-     "output result \"y\" %3\n",
+     LAST(3),
      1, {{1, 1}, {2, 9}}},
-    {HEAD IN1("w", "bf16 [3, 16, 1, 1]") IN2("x", "[B, 16, T, 12]")
+    {HEAD IN(1, "bf16 [3, 16, 1, 1]") IN(2, "[B, 16, T, 12]")
      "%3: real [B, 3, T, 12] = sum[i4: 16, i5: 1, i6: 1] %1[i1, i4, i5, i6]*%2[i0, i4, i2 + i5, i3 + i6]\n"
-     "output result \"y\" %3\n",
+     LAST(3),
      1, {{1, 1}, {2, 9}}},
-    /* strided rows and terms; a K of several blocks and a rest; single points */
-    {HEAD IN1("w", "[40, 1200]") IN2("x", "[B, T, 1200]")
-     "%3: real [B, T, 40] = sum[i3: 600] %1[i2, i3*2]*%2[i0, i1, i3*2 + 1]\noutput result \"y\" %3\n",
+    /* strided terms; sums of several blocks and a rest, of more blocks than are packed at once; single points */
+    {HEAD IN(1, "[40, 1200]") IN(2, "[B, T, 1200]")
+     "%3: real [B, T, 40] = sum[i3: 600] %1[i2, i3*2]*%2[i0, i1, i3*2 + 1]\n"
+     LAST(3),
      1, {{1, 1}, {1, 30}}},
-    {HEAD IN1("w", "[B, 770]") IN2("x", "[T, 770]")
-     "%3: real [T, B] = sum[i2: 770] %1[i1, i2]*%2[i0, i2]\noutput result \"y\" %3\n",
+    {HEAD IN(1, "[B, 770]") IN(2, "[T, 770]")
+     "%3: real [T, B] = sum[i2: 770] %1[i1, i2]*%2[i0, i2]\n"
+     LAST(3),
      1, {{1, 1}, {1, 40}, {40, 1}, {530, 60}, {600, 4}}},
-    {HEAD IN1("w", "bf16 [B, 770]") IN2("x", "[T, 770]")
-     "%3: real [T, B] = sum[i2: 770] %1[i1, i2]*%2[i0, i2]\noutput result \"y\" %3\n",
+    {HEAD IN(1, "bf16 [B, 770]") IN(2, "[T, 770]")
+     "%3: real [T, B] = sum[i2: 770] %1[i1, i2]*%2[i0, i2]\n"
+     LAST(3),
      1, {{1, 1}, {1, 40}, {40, 1}, {530, 60}, {600, 4}}},
+    {HEAD IN(1, "bf16 [70, B]") IN(2, "[T, B]")
+     "%3: real [T, 70] = sum[i2: B] %1[i1, i2]*%2[i0, i2]\n"
+     LAST(3),
+     1, {{1300, 70}, {1025, 5}, {1023, 9}}},
+    /* several rectangles of rows and of columns in every target */
+    {HEAD IN(1, "bf16 [1100, 33]") IN(2, "[T, B, 33]")
+     "%3: real [T, 1100] = sum[i2: B, i3: 33] %1[i1, i3]*%2[i0, i2, i3]\n"
+     LAST(3),
+     1, {{1, 530}, {2, 40}}},
 };
+/* clang-format on */
 enum { CASES = sizeof cases / sizeof *cases };
 
 static int failed(int add) {
@@ -141,7 +167,8 @@ static const char *run_begin(Run *r, Product *p, const int64_t *axes) {
         }
         error = interp_bind(r->in, k->arg_values.data[i], &array);
     }
-    for (uint32_t i = 0; i < p->code.sizes.n; i++) r->sizes[i] = product_size(p, p->code.sizes.data[i], axes);
+    for (uint32_t i = 0; i < p->code.sizes.n; i++)
+        r->sizes[i] = product_size(p, p->code.sizes.data[i], axes);
     r->grid = product_size(p, p->code.grid, axes);
     r->scratch_bytes = (size_t)product_size(p, p->code.scratch, axes);
     r->scratch = guarded(r->scratch_bytes, 0, 0xff);
@@ -163,12 +190,16 @@ static void run_part(Run *r, int64_t begin, int64_t end) {
     r->p->fn(r->args, r->sizes, levels, r->scratch, begin, end);
 }
 
-static bool is_output(const Run *r, uint32_t i) { return r->p->plan->bufs.data[i].role == ROLE_OUTPUT; }
+static bool is_output(const Run *r, uint32_t i) {
+    return r->p->plan->bufs.data[i].role == ROLE_OUTPUT;
+}
 
 /* ---- checks ------------------------------------------------------------------------------------------ */
 
-static void wrong(const char *target, int c, const int64_t *axes, const char *what, double a, double b) {
-    printf("%s: case %d, axes %lld %lld: %s (%.9g, %.9g)\n", target, c, (long long)axes[0], (long long)axes[1], what, a, b);
+static void wrong(const char *target, int c, const int64_t *axes, const char *what, double a,
+                  double b) {
+    printf("%s: case %d, axes %lld %lld: %s (%.9g, %.9g)\n", target, c, (long long)axes[0],
+           (long long)axes[1], what, a, b);
     failed(1);
 }
 
@@ -203,7 +234,8 @@ static void check_pieces(Run *r, const char *target, int c, int64_t piece) {
         memcpy(kept[i], r->args[i], r->bytes[i]);
         memset(r->args[i], 0xff, r->bytes[i]);
     }
-    for (int64_t end = r->grid; end > 0; end -= piece) run_part(r, end > piece ? end - piece : 0, end);
+    for (int64_t end = r->grid; end > 0; end -= piece)
+        run_part(r, end > piece ? end - piece : 0, end);
     for (uint32_t i = 0; i < r->p->plan->bufs.n; i++) {
         if (kept[i] && memcmp(kept[i], r->args[i], r->bytes[i]))
             wrong(target, c, r->axes, "other bits in pieces", (double)piece, (double)r->grid);
@@ -238,8 +270,6 @@ static bool runs_here(const TargetInfo *t) {
 static void check_target(const char *name) {
     const TargetInfo *t = target_find(name);
     if (!t || !runs_here(t)) return;
-    static const char *const symbols[CASES] = {"c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9", "c10", "c11",
-                                               "c12", "c13", "c14", "c15", "c16", "c17", "c18"};
     Product p[CASES] = {{0}};
     for (int i = 0; i < CASES; i++) {
         const char *error = product_read(&p[i], cases[i].text);
@@ -248,7 +278,7 @@ static void check_target(const char *name) {
             failed(1);
             return;
         }
-        product_plan(&p[i], symbols[i], cases[i].stored);
+        product_plan(&p[i], arena_printf(p[i].arena, "case%d", i), cases[i].stored);
     }
     if (products_make(p, CASES, t)) {
         failed(1);

@@ -94,6 +94,17 @@ static void test_refused(void) {
 }
 
 /* A disk that is full: the size of a file is limited instead. */
+/* A name that leaves no room for that of the file it is written to at first. */
+static void test_long_name(void) {
+    char name[256];
+    rw_message m = {""};
+    memset(name, 'n', sizeof name);
+    name[255] = '\0';
+    const char *path = in_folder(name);
+    CHECK(rw_file_save(path, "long", 4, &m) == RW_OK && holds(path, "long"), "%s", m.text);
+    CHECK(rw_file_save(path, "again", 5, &m) == RW_OK && holds(path, "again"), "%s", m.text);
+}
+
 static void test_full(void) {
     struct rlimit was, little = {.rlim_cur = 4096, .rlim_max = RLIM_INFINITY};
     char block[3000] = {0};
@@ -125,6 +136,7 @@ int main(void) {
     test_pipe();
     test_write();
     test_refused();
+    test_long_name();
     test_full();
     folder_remove();
     return finish();
