@@ -23,8 +23,10 @@ static int one(unsigned long long seed) {
     Program *p = check_text(a, d, "random.rwkv", text, strlen(text), NULL);
     Graph *g = p ? program_graph(p, "grad", d) : NULL;
     int bad = 1;
-    if (g) bad = one_plan(a, g, true, seed) + one_plan(a, g, false, seed);
-    else printf("seed %llu: no graph\n", seed);
+    if (g)
+        bad = one_plan(a, g, true, seed) + one_plan(a, g, false, seed);
+    else
+        printf("seed %llu: no graph\n", seed);
     arena_free(a);
     return bad;
 }

@@ -42,12 +42,15 @@ static bool reads_back(Arena *a, Graph *g, const char **why) {
 
 /* ---- running ------------------------------------------------------------------------------------- */
 
-static Array array_of(World *w, const Interp *in_, Interp *in, const Graph *g, Value v, void *items) {
+static Array array_of(World *w, const Interp *in_, Interp *in, const Graph *g, Value v,
+                      void *items) {
     (void)in_;
     Array x = {.type = g->values.data[v].type, .rank = g->values.data[v].rank};
     for (uint32_t i = 0; i < x.rank; i++) interp_size(in, g->values.data[v].dims[i], &x.dims[i]);
-    if (x.type == T_REAL) x.real = items;
-    else x.ints = items;
+    if (x.type == T_REAL)
+        x.real = items;
+    else
+        x.ints = items;
     (void)w;
     return x;
 }
@@ -96,15 +99,18 @@ static const char *bind_params(World *w, Interp *in, Graph *g, double step) {
             w->n[i] = n;
             w->values[i] = NEWN(w->a, double, n);
             w->direction[i] = NEWN(w->a, double, n);
-            for (size_t k = 0; k < n; k++) w->values[i][k] = uniform(w), w->direction[i][k] = uniform(w);
+            for (size_t k = 0; k < n; k++)
+                w->values[i][k] = uniform(w), w->direction[i][k] = uniform(w);
         }
         double *items = NEWN(w->a, double, n);
-        for (size_t k = 0; k < n; k++) items[k] = w->values[i][k] + (g->params.data[i].frozen ? 0 : step * w->direction[i][k]);
+        for (size_t k = 0; k < n; k++)
+            items[k] = w->values[i][k] + (g->params.data[i].frozen ? 0 : step * w->direction[i][k]);
         Array x = array_of(w, in, in, g, v, items);
         const char *e = interp_bind(in, v, &x);
         if (e) return e;
         for (uint32_t k = 0; k < g->inputs.n; k++) /* the tangent's inputs */
-            if (strncmp(g->inputs.data[k].name, "d.", 2) == 0 && strcmp(g->inputs.data[k].name + 2, g->params.data[i].members.data[0].name) == 0) {
+            if (strncmp(g->inputs.data[k].name, "d.", 2) == 0 &&
+                strcmp(g->inputs.data[k].name + 2, g->params.data[i].members.data[0].name) == 0) {
                 Array d = array_of(w, in, in, g, g->inputs.data[k].value, w->direction[i]);
                 if ((e = interp_bind(in, g->inputs.data[k].value, &d))) return e;
             }
@@ -128,7 +134,8 @@ static const char *run(World *w, Graph *g, double step, Interp **out) {
 
 static double output(Interp *in, const Graph *g, OutputKind kind, const char *name) {
     for (uint32_t i = 0; i < g->outputs.n; i++)
-        if (g->outputs.data[i].kind == kind && (!name || strcmp(g->outputs.data[i].name, name) == 0)) {
+        if (g->outputs.data[i].kind == kind &&
+            (!name || strcmp(g->outputs.data[i].name, name) == 0)) {
             const Array *x = interp_get(in, g->outputs.data[i].value);
             return x ? x->real[0] : NAN;
         }
@@ -138,8 +145,10 @@ static double output(Interp *in, const Graph *g, OutputKind kind, const char *na
 static const char *total(World *w, Graph *g, double step, double *out) {
     Interp *in;
     const char *e = run(w, g, step, &in);
-    if (e) e = arena_str(w->a, e);
-    else *out = output(in, g, OUT_LOSS, NULL) + output(in, g, OUT_PENALTY, NULL);
+    if (e)
+        e = arena_str(w->a, e);
+    else
+        *out = output(in, g, OUT_LOSS, NULL) + output(in, g, OUT_PENALTY, NULL);
     interp_free(in);
     return e;
 }
@@ -153,13 +162,16 @@ static const char *reverse(World *w, Graph *g, double *out) {
         const OutputInfo *o = &g->outputs.data[i];
         if (o->kind != OUT_GRAD) continue;
         const Array *x = interp_get(in, o->value);
-        for (size_t k = 0; x && k < w->n[o->index]; k++) *out += x->real[k] * w->direction[o->index][k];
+        for (size_t k = 0; x && k < w->n[o->index]; k++)
+            *out += x->real[k] * w->direction[o->index][k];
     }
     interp_free(in);
     return e;
 }
 
-static bool near(double a, double b, double bar) { return fabs(a - b) <= bar * (1 + fabs(a) + fabs(b)); }
+static bool near(double a, double b, double bar) {
+    return fabs(a - b) <= bar * (1 + fabs(a) + fabs(b));
+}
 
 /* A kink (max, select, abs) between the two points spoils a difference: smaller steps meet fewer. */
 static bool differences_agree(World *w, Graph *g, double d, const char **why) {
@@ -194,7 +206,8 @@ static int gradients(World *w, Program *p, Diag *d) {
     if ((why = run(w, t, 0, &in))) return fail(w, "forward mode", why);
     fwd = output(in, t, OUT_METRIC, "d.loss");
     interp_free(in);
-    if (!near(rev, fwd, 1e-9)) return fail(w, "gradient", arena_printf(w->a, "reverse %.15g, forward %.15g", rev, fwd));
+    if (!near(rev, fwd, 1e-9))
+        return fail(w, "gradient", arena_printf(w->a, "reverse %.15g, forward %.15g", rev, fwd));
     if (!differences_agree(w, g, rev, &why)) return fail(w, "gradient", why);
     return 0;
 }
@@ -229,12 +242,14 @@ int main(int argc, char **argv) {
         arena_free(a);
         return 0;
     }
-    uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 0, count = argc > 2 ? strtoull(argv[2], NULL, 10) : 200;
+    uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 0,
+             count = argc > 2 ? strtoull(argv[2], NULL, 10) : 200;
     uint64_t bad = 0;
     for (uint64_t s = first; s < first + count && bad < 20; s++) {
         bad += (uint64_t)one(s);
         fflush(stdout);
     }
-    printf("%llu random programs, %llu wrong\n", (unsigned long long)count, (unsigned long long)bad);
+    printf("%llu random programs, %llu wrong\n", (unsigned long long)count,
+           (unsigned long long)bad);
     return bad != 0;
 }
