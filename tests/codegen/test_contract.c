@@ -1,6 +1,7 @@
 /* Compiled matrix products against the float64 interpreter: layouts, odd sizes, run-time axes, batches,
  * what follows the sum, storage types; the same bits however the grid is cut; nothing touched that is
  * not ours. Every target this machine can run. */
+#define _DEFAULT_SOURCE /* mmap of anonymous memory, syscall */
 #include "contract_world.h"
 
 #include "compiler/interp.h"
