@@ -208,8 +208,7 @@ static int extra_axes(Check *c, const Call *k, uint32_t i) {
                 dims_say(c, &t->dims), t->name, val_shape(c, &v));
     note_shape(c, &v, "the argument");
     diag_note(c->diag, t->loc, "'%s' is declared here", t->name);
-    diag_help(c->diag, "more axes in front are mapped over; fewer than %u cannot be",
-              t->dims.axes.n);
+    diag_help(c->diag, "more axes in front are mapped over, fewer cannot be");
     return -1;
 }
 

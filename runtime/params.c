@@ -82,17 +82,46 @@ rw_status params_place(rw_session *s, const rw_session_options *o, rw_message *m
 
 /* ---- from the master to the others --------------------------------------------------------------------- */
 
+typedef struct refresh {
+    rw_session *s;
+    const lane_entry *x;
+} refresh;
+
+/* The variant of parameter buffer i that is older than its master, or NULL. */
+static store *stale(const refresh *r, uint32_t i) {
+    const buffer *b = &r->x->e->buffers[i];
+    if (b->role != RW_ROLE_PARAM) return NULL;
+    session_param *p = &r->s->params[b->index];
+    store *v = &p->by_dtype[b->dtype];
+    return v->is_used && v->version != p->version && b->dtype != p->master ? v : NULL;
+}
+
+/* Thread k's part of every stale variant. */
+static void refresh_part(void *user, unsigned k) {
+    const refresh *r = user;
+    size_t n = r->s->n_lanes;
+    for (uint32_t i = 0; i < r->x->e->n_buffers; i++) {
+        const store *v = stale(r, i);
+        if (v == NULL) continue;
+        const buffer *b = &r->x->e->buffers[i];
+        const param *p = &r->s->p->params[b->index];
+        const session_param *x = &r->s->params[b->index];
+        size_t begin = p->count / n * k, end = k + 1 == n ? p->count : p->count / n * (k + 1);
+        size_t to = file_dtype_bytes(b->dtype), from = file_dtype_bytes(x->master);
+        for (uint32_t j = 0; j < p->n_members; j++)
+            elements_convert(b->dtype, v->member[j] + begin * to, x->master,
+                             x->by_dtype[x->master].member[j] + begin * from, end - begin);
+    }
+}
+
 void params_refresh(rw_session *s, const lane_entry *x) {
-    for (uint32_t i = 0; i < x->e->n_buffers; i++) {
-        const buffer *b = &x->e->buffers[i];
-        if (b->role != RW_ROLE_PARAM) continue;
-        session_param *p = &s->params[b->index];
-        store *v = &p->by_dtype[b->dtype], *master = &p->by_dtype[p->master];
-        if (!v->is_used || v->version == p->version || v == master) continue;
-        for (uint32_t k = 0; k < s->p->params[b->index].n_members; k++)
-            elements_convert(b->dtype, v->member[k], p->master, master->member[k],
-                             s->p->params[b->index].count);
-        v->version = p->version;
+    refresh r = {s, x};
+    bool any = false;
+    for (uint32_t i = 0; i < x->e->n_buffers; i++) any = any || stale(&r, i) != NULL;
+    if (any) threads_run(s->c->threads, refresh_part, &r);
+    for (uint32_t i = 0; any && i < x->e->n_buffers; i++) {
+        store *v = stale(&r, i);
+        if (v != NULL) v->version = s->params[x->e->buffers[i].index].version;
     }
 }
 

@@ -74,6 +74,7 @@ endforeach()
 py_test(cli/learning "")
 
 py_test(docs/examples "")
+py_test(docs/errors "")
 py_test(errors/run sanitize) # every diagnostic, word for word
 
 # ---- programs --------------------------------------------------------------------------------

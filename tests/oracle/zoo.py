@@ -66,7 +66,7 @@ def in_pieces(b, path, P, ins, whole, pieces, once):
             joined[k].append(r.outs[k])
     what = " " + "+".join(map(str, pieces)) + "+rest"
     for k in outs:
-        b.close(what + " " + k, np.concatenate(joined[k], 1), whole.outs[k], 1e-12)
+        b.close(what + " " + k, np.concatenate(joined[k], 1), whole.outs[k], 1e-12, True)
     b.all_close(what + " states", state, whole.state, 1e-12, zeros=False)
 
 
@@ -84,8 +84,8 @@ def streams(b, path, P, ins, whole, once):
             got[k].append(r.outs[k])
     last = b.tool.call(path, "prefill", None, P, ins, outs, state_out=True)
     for k in outs:
-        b.close(" one by one " + k, np.stack(got[k], 1), whole.outs[k], 1e-12)
-        b.close(" prefill " + k, last.outs[k], whole.outs[k][:, -1], 1e-12)
+        b.close(" one by one " + k, np.stack(got[k], 1), whole.outs[k], 1e-12, True)
+        b.close(" prefill " + k, last.outs[k], whole.outs[k][:, -1], 1e-12, True)
     b.all_close(" one by one, states", state, whole.state, 1e-12, zeros=False)
     b.all_close(" prefill, states", last.state, whole.state, 1e-12, zeros=False)
 
@@ -96,9 +96,9 @@ def compare(b, name, ref, ins, targets, states=False, once=(), prefix=""):
     want, loss = ref(P, dict(ins, **targets))
     r = b.tool.call(path, prefix + "forward", None, P, ins, sorted(want), state_out=states)
     for k in sorted(want):
-        b.close(" " + k, r.outs[k], want[k], 1e-12*max(1, np.abs(want[k]).max()))
+        b.close(" " + k, r.outs[k], want[k], 1e-12, True)
     g = b.tool.call(path, prefix + "grad", None, P, dict(ins, **targets), ["loss"], grads=True)
-    b.close(" loss", g.outs["loss"], loss, 1e-12*max(1, abs(loss)))
+    b.close(" loss", g.outs["loss"], loss, 1e-12, True)
     differences(b, ref, P, dict(ins, **targets), g.grads)
     if states:
         streams(b, path, P, ins, r, once)
