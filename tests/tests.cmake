@@ -79,17 +79,29 @@ py_test(errors/run sanitize) # every diagnostic, word for word
 
 # ---- programs --------------------------------------------------------------------------------
 
-# How many: enough for a minute. More by hand: build/bin/test_fuzz_mutate FIRST COUNT.
+# How many of each part: all parts together take a minute or two. More by hand:
+# build/bin/test_random_run -c FIRST COUNT, build/bin/test_fuzz_mutate FIRST COUNT.
 if(RWKVC_SANITIZE)
-    set(n_random 300)
-    set(n_mutations 500)
+    set(n_random 200)
+    set(n_composed 50)
+    set(n_mutations 100)
 else()
-    set(n_random 10000)
-    set(n_mutations 1000)
+    set(n_random 2500)
+    set(n_composed 2000)
+    set(n_mutations 2500)
 endif()
-c_test(random run rwkvc_dsl SOURCES tests/random/generate.c ARGS 0 ${n_random})
+c_test(random run rwkvc_dsl SOURCES tests/random/generate.c tests/random/compose.c
+    ARGS 0 ${n_random})
 c_test(random plans rwkvc_dsl SOURCES tests/random/generate.c ARGS 0 1000)
 c_test(fuzz mutate rwkvc_dsl ARGS 1 ${n_mutations})
+foreach(part 1 2 3 4)
+    math(EXPR first "(${part} - 1)*${n_composed}")
+    a_test(random/composed_${part} sanitize $<TARGET_FILE:test_random_run> -c ${first} ${n_composed})
+endforeach()
+foreach(part 2 3 4)
+    math(EXPR first "1 + (${part} - 1)*${n_mutations}")
+    a_test(fuzz/mutate_${part} sanitize $<TARGET_FILE:test_fuzz_mutate> ${first} ${n_mutations})
+endforeach()
 
 # Comparisons with independent programs in numpy, a test each.
 execute_process(COMMAND "${PYTHON}" tests/oracle/run.py --list WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}"

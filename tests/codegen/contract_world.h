@@ -125,9 +125,9 @@ static inline const char *image_open(const void *image, size_t n, const char *pa
     return *so ? NULL : dlerror();
 }
 
-/* Compiles products for a target into one shared object and finds their functions. It stays loaded. */
-static inline const char *products_make(Product *p, uint32_t n, const TargetInfo *t) {
-    Arena *a = arena_new();
+/* Compiles products for a target into one shared object and finds their functions. It stays loaded;
+ * their symbols live in a. */
+static inline const char *products_make(Arena *a, Product *p, uint32_t n, const TargetInfo *t) {
     Codegen *cg = codegen_new(a, t);
     const char *error = NULL;
     for (uint32_t i = 0; i < n && !error; i++) error = codegen_add(cg, p[i].plan, &p[i].code);
@@ -151,7 +151,7 @@ static inline const char *products_make(Product *p, uint32_t n, const TargetInfo
     }
     if (error) fprintf(stderr, "%s: %s\n", t->name, error);
     codegen_free(cg);
-    return error; /* the arena stays: it holds symbols */
+    return error;
 }
 
 /* ---- memory ---------------------------------------------------------------------------------------- */

@@ -8,5 +8,8 @@
  * reductions, gathers, recurrences, delays, masks, layer loops and calls mapped over axes. Equal
  * seeds, equal texts. Every value stays within a few units, so that differences are meaningful. */
 const char *generate_text(Arena *a, uint64_t seed);
+/* The same of a richer language: the library, functions in functions, cells in cells, runs along any
+ * axis, loops in loops, parts of the parameters (compose.c). */
+const char *compose_text(Arena *a, uint64_t seed);
 
 #endif

@@ -1,7 +1,8 @@
 /* Random programs: checked without complaint, graphs verified and read back, gradients by reverse mode
  * equal to forward mode and to finite differences.
  *
- * run [FIRST [COUNT]]: seeds FIRST .. FIRST+COUNT-1. With -p SEED prints the text. */
+ * run [-c] [FIRST [COUNT]]: seeds FIRST .. FIRST+COUNT-1; -c: those of compose.c. With -p prints the
+ * text of FIRST. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -212,7 +213,9 @@ static int gradients(World *w, Program *p, Diag *d) {
     return 0;
 }
 
-static int one(uint64_t seed) {
+typedef const char *Maker(Arena *a, uint64_t seed);
+
+static int one(Maker *make, uint64_t seed) {
     World *w = calloc(1, sizeof *w);
     if (!w) return 1;
     w->a = arena_new();
@@ -220,7 +223,7 @@ static int one(uint64_t seed) {
     w->rng = seed + 99;
     w->B = 1 + (int64_t)(seed % 2);
     w->T = 1 + (int64_t)(seed / 2 % 6);
-    w->text = generate_text(w->a, seed);
+    w->text = make(w->a, seed);
     Diag *d = diag_new(w->a, 0);
     Program *p = check_text(w->a, d, "random.rwkv", w->text, strlen(w->text), NULL);
     int bad;
@@ -236,17 +239,22 @@ static int one(uint64_t seed) {
 }
 
 int main(int argc, char **argv) {
-    if (argc == 3 && strcmp(argv[1], "-p") == 0) {
+    Maker *make = generate_text;
+    bool print = false;
+    for (; argc > 1 && argv[1][0] == '-'; argc--, argv++) {
+        if (strcmp(argv[1], "-c") == 0) make = compose_text;
+        print = print || strcmp(argv[1], "-p") == 0;
+    }
+    uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 0,
+             count = argc > 2 ? strtoull(argv[2], NULL, 10) : 200, bad = 0;
+    if (print) {
         Arena *a = arena_new();
-        fputs(generate_text(a, strtoull(argv[2], NULL, 10)), stdout);
+        fputs(make(a, first), stdout);
         arena_free(a);
         return 0;
     }
-    uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 0,
-             count = argc > 2 ? strtoull(argv[2], NULL, 10) : 200;
-    uint64_t bad = 0;
     for (uint64_t s = first; s < first + count && bad < 20; s++) {
-        bad += (uint64_t)one(s);
+        bad += (uint64_t)one(make, s);
         fflush(stdout);
     }
     printf("%llu random programs, %llu wrong\n", (unsigned long long)count,

@@ -98,6 +98,8 @@ static void utf8(void) {
     CHECK(rw_utf8_whole("\xe2\x28", 2) == 2, "a character that broke off");
     CHECK(rw_utf8_whole("\xed\xa0", 2) == 2, "half a surrogate pair");
     CHECK(rw_utf8_whole("\xe2\x82", 2) == 0, "two of three");
+    CHECK(rw_utf8_whole("\xe0\x80", 2) == 2, "longer than it need be");
+    CHECK(rw_utf8_whole("\xf4\x90", 2) == 2, "beyond the last code point");
     CHECK(rw_utf8_whole("\xc3\xc3", 2) == 1, "one that broke off, one that may go on");
 }
 

@@ -263,7 +263,7 @@ int main(int argc, char **argv) {
         p[i].code = (KernelCode){0};
         product_plan(&p[i], names[i], 1);
     }
-    if (products_make(p, SHAPES, t)) return 1;
+    if (products_make(arena_new(), p, SHAPES, t)) return 1;
     _mm_setcsr(_mm_getcsr() | 0x8040); /* as the runtime does: no subnormals */
     Peaks peaks = measure(t);
     for (int i = 0; i < SHAPES; i++) {
