@@ -3,8 +3,8 @@
 
 typedef struct Copy {
     Work *w;
-    uint32_t from, to; /* local + 1; 0: the argument */
-    uint32_t arg, rank;
+    uint32_t from, to;        /* local + 1; 0: the argument */
+    uint32_t arg, rank, lead; /* lead: axes of the argument before the extra one */
     int extra_axis;
     Val extra;
     Val idx[MAX_RANK];
@@ -13,8 +13,9 @@ typedef struct Copy {
 static void one(Copy *c, uint32_t width, V tail) {
     Emit *e = c->w->e;
     At at = {.width = width, .tail = tail};
-    Val subs[MAX_RANK + 1];
-    for (uint32_t i = 0, k = 0; k < c->rank || (int)i == c->extra_axis; i++)
+    Val subs[MAX_RANK + 4];
+    for (uint32_t i = 0; i < c->lead; i++) subs[i] = val_int(emit_const(e, 0));
+    for (uint32_t i = c->lead, k = 0; k < c->rank || (int)i == c->extra_axis; i++)
         subs[i] = (int)i == c->extra_axis ? c->extra : c->idx[k++];
     emit_fresh(e);
     Val v = c->from ? emit_read_local(e, &at, &e->locals.data[c->from - 1], c->idx)
@@ -79,6 +80,13 @@ static void copy(Copy *c, Value v, const uint8_t *par) {
 
 void copy_in(Work *w, uint32_t arg, uint32_t local, const uint8_t *par) {
     Copy c = {.w = w, .arg = arg, .to = local + 1, .extra_axis = -1};
+    copy(&c, w->e->locals.data[local].value, par);
+}
+
+void copy_in_item(Work *w, uint32_t arg, uint32_t lead, Val at, uint32_t local,
+                  const uint8_t *par) {
+    Copy c = {
+        .w = w, .arg = arg, .to = local + 1, .lead = lead, .extra_axis = (int)lead, .extra = at};
     copy(&c, w->e->locals.data[local].value, par);
 }
 

@@ -64,7 +64,22 @@ static void carry(Key *k, const PlanCarry *c) {
     put(k, "", c->final_arg);
     put(k, "", c->also);
     put(k, "", c->also_axis);
+    put(k, "", c->kept);
+    put(k, "", (uint64_t)c->every << 8 | c->kept_axis);
     for (uint32_t j = 0; j < k->e->k->n_par; j++) put(k, "", c->par[j]);
+}
+
+/* Which value of the steps run again stands behind each of their results. */
+static void again(Key *k) {
+    const Kernel *p = k->e->k;
+    const Recur *r = graph_node(k->e->g, p->again)->recur;
+    const RecurClass *c = &r->classes.data[0];
+    put(k, "A", (uint64_t)p->n_again << 32 | (uint64_t)p->n_again_carries << 16 | r->every);
+    for (uint32_t i = 0; i < p->n_again_carries; i++) put(k, "", r->carry.data[i].lead);
+    for (uint32_t i = 0; i < c->outs.n; i++) {
+        put(k, "", k->role[c->outs.data[i].body]);
+        k->role[c->outs.data[i].result] |= 0x40000000u + ((i + 1) << 10);
+    }
 }
 
 static void contract(Key *k, const PlanContract *c) {
@@ -113,6 +128,7 @@ Text kernel_key(Arena *a, const Emit *e) {
         const Recur *r = graph_node(e->g, p->recur)->recur;
         put(&k, "R", (uint64_t)r->level << 1 | r->reverse);
         dims(&k, &r->length, 1);
+        if (p->again) again(&k);
     }
     for (uint32_t i = 0; i < p->carries.n; i++) carry(&k, &p->carries.data[i]);
     for (uint32_t i = 0; i < p->members.n; i++) member(&k, &p->members.data[i]);

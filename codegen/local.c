@@ -55,14 +55,21 @@ static V set_strides(Work *w, EmitLocal *l, uint32_t inner, Size *count) {
     return stride;
 }
 
-static void place(Work *w, EmitLocal *l, uint32_t inner, Room *room) {
+static void place(Work *w, uint32_t at, Room *room) {
     Emit *e = w->e;
+    EmitLocal *l = &e->locals.data[at];
     Sizes *s = e->g->sizes;
     Size count;
-    V items = set_strides(w, l, inner, &count);
+    V items = set_strides(w, l, w->inner[at], &count);
     bool ints = graph_value(e->g, l->value)->type == T_INT;
     int64_t n;
-    if (size_is_num(s, size_ground(s, count), &n) && n <= (int64_t)w->tile) {
+    w->slot_items[at] = items;
+    if (w->slots[at]) {
+        count = size_mul(s, count, size_num(s, w->slots[at]));
+        LLVMBasicBlockRef back = emit_entry_begin(e);
+        items = LLVMBuildMul(e->b, items, emit_const(e, w->slots[at]), "");
+        emit_entry_end(e, back);
+    } else if (size_is_num(s, size_ground(s, count), &n) && n <= (int64_t)w->tile) {
         l->ptr = emit_var(e, LLVMArrayType2(ints ? e->i32 : e->f32, w->tile), NULL);
         return;
     }
@@ -85,7 +92,7 @@ void locals_place(Work *w) {
         EmitLocal *l = &e->locals.data[i];
         if (w->same_as[i] != i) continue;
         l->scope = e->n_fixed_scopes + i;
-        place(w, l, w->inner[i], &room);
+        place(w, i, &room);
     }
     for (uint32_t i = 0; i < e->locals.n; i++) {
         if (w->same_as[i] == i) continue;

@@ -15,9 +15,11 @@ Work *work_new(Emit *e, const Size *par, uint32_t n_par) {
     w->n_par = n_par;
     memcpy(w->par, par, n_par * sizeof *par);
     w->nest_of = NEWN(e->arena, uint32_t, e->g->values.n + 1);
-    uint32_t n = e->k->members.n + 3 * e->k->carries.n + 1;
+    uint32_t n = 2 * e->k->members.n + 6 * e->k->carries.n + 1;
     w->inner = NEWN(e->arena, uint32_t, n);
     w->same_as = NEWN(e->arena, uint32_t, n);
+    w->slots = NEWN(e->arena, uint32_t, n);
+    w->slot_items = NEWN(e->arena, V, n);
     w->tile = 1;
     return w;
 }
@@ -173,7 +175,9 @@ static void keep_what_is_read(Work *w) {
 void nests_make(Work *w) {
     for (uint32_t i = 0; i < w->e->k->members.n; i++) {
         NestMember m = member_of(w, i);
-        if (!join(w, m)) open_nest(w, m);
+        bool first = i && i == w->e->k->n_again; /* no nest is of both recurrences */
+        if (first) w->n_again_nests = w->nests.n;
+        if (first || !join(w, m)) open_nest(w, m);
     }
     keep_what_is_read(w);
 }

@@ -41,6 +41,9 @@ struct Work {
     uint32_t *nest_of;         /* by Value: the nest that makes it + 1, or 0 */
     uint32_t *inner;           /* by local: axis of the value that lies innermost */
     uint32_t *same_as;         /* by local: shares the memory of this local, or itself */
+    uint32_t *slots;           /* by local: as often in a row in memory (0: once) */
+    V *slot_items;             /* by local: numbers of one slot */
+    uint32_t n_again_nests;    /* scan: the first nests are of the steps run again */
     Val grid[MAX_RANK];        /* indices of the point at hand */
     uint32_t tile;             /* points in the lanes at once (grid_lane), else 1 */
     V tail;                    /* mask of the points at hand, or NULL */
@@ -48,6 +51,8 @@ struct Work {
     V base;                    /* first index of the tile along the last axis of the grid */
     V step;                    /* scan: the iteration */
     uint32_t *shadow;          /* scan, by carry: a local + 1 */
+    struct Again *again;       /* scan: steps run again (scan.c) */
+    V *window_base;            /* and where their slots begin */
     const Node *node;          /* scatter */
     uint8_t axis_of[MAX_RANK]; /* scatter, by iteration axis: axis of the grid, or none */
     Val idx[MAX_RANK];         /* scatter: indices of the iteration, or of the result */
@@ -69,6 +74,8 @@ void locals_place(Work *w);
 void nest_emit(Work *w, const Nest *n);
 /* copy.c: one point's part of a value; out through an argument that has one axis more (extra_axis >= 0). */
 void copy_in(Work *w, uint32_t arg, uint32_t local, const uint8_t *par);
+/* from item `at` of an argument that has `lead` axes that the launch chose, then one more, before its own */
+void copy_in_item(Work *w, uint32_t arg, uint32_t lead, Val at, uint32_t local, const uint8_t *par);
 void copy_out(Work *w, uint32_t local, uint32_t arg, const uint8_t *par, int extra_axis, Val extra);
 void copy_locals(Work *w, uint32_t from, uint32_t to, const uint8_t *par);
 /* grid.c: begin..end, point by point or tile by tile; body builds one of them. */

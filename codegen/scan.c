@@ -39,7 +39,7 @@ static bool in_place(Work *w, const PlanCarry *c) {
     Emit *e = w->e;
     Kernel *k = e->k;
     if (is_carried(k, c->next) || !w->nest_of[c->next]) return false;
-    for (uint32_t i = 0; i < k->carries.n; i++) {
+    for (uint32_t i = k->n_again_carries; i < k->carries.n; i++) {
         const PlanCarry *o = &k->carries.data[i];
         if (o == c) continue;
         if (o->next == c->next || o->next == c->arg_value) return false; /* it is wanted twice */
@@ -73,9 +73,9 @@ static void keep_next(Work *w, Value v, const uint8_t *par) {
 
 static void carries_place(Work *w) {
     Kernel *k = w->e->k;
-    for (uint32_t i = 0; i < k->carries.n; i++)
+    for (uint32_t i = k->n_again_carries; i < k->carries.n; i++)
         local_add(w, k->carries.data[i].arg_value, k->carries.data[i].par);
-    for (uint32_t i = 0; i < k->carries.n; i++) {
+    for (uint32_t i = k->n_again_carries; i < k->carries.n; i++) {
         const PlanCarry *c = &k->carries.data[i];
         keep_next(w, c->next, c->par);
         if (in_place(w, c)) {
@@ -83,6 +83,93 @@ static void carries_place(Work *w) {
             w->same_as[from] = to;
         }
     }
+}
+
+/* ---- steps run again --------------------------------------------------------------------------------
+ *
+ * A value of theirs that the backward steps read lies in a row of slots, one a step of the piece at hand.
+ * Its local, and that of the result as which it is read, point at the slot of the step. A carried value has
+ * one slot more: what a step makes of it is what the next step finds. */
+
+typedef struct Window {
+    uint32_t local, shift; /* slot of the step + shift */
+} Window;
+
+typedef struct Again {
+    const Recur *r;
+    uint32_t steps; /* of a piece, at most */
+    VEC(Window) windows;
+} Again;
+
+static uint32_t window_add(Work *w, Again *x, uint32_t local, uint32_t root, uint32_t shift) {
+    w->same_as[local] = root;
+    *PUSH(w->e->arena, &x->windows) = (Window){local, shift};
+    return local;
+}
+
+static const PlanMember *member_of_value(const Kernel *k, const Graph *g, Value v) {
+    for (uint32_t i = 0; i < k->n_again; i++)
+        if (g->nodes.data[k->members.data[i].node].out == v) return &k->members.data[i];
+    return NULL;
+}
+
+/* The root of the slots that hold body value v, and the shift to it. */
+static uint32_t window_of(Work *w, Again *x, Value v, uint32_t *shift, const uint8_t **par) {
+    Kernel *k = w->e->k;
+    *shift = 0;
+    for (uint32_t i = 0; i < k->n_again_carries; i++) {
+        const PlanCarry *c = &k->carries.data[i];
+        *shift = v == c->next;
+        *par = c->par;
+        if (v == c->next || v == c->arg_value) return w->e->local_of[c->arg_value] - 1;
+    }
+    const PlanMember *m = member_of_value(k, w->e->g, v);
+    if (!m) return UINT32_MAX;
+    *par = m->par;
+    keep_next(w, v, m->par);
+    uint32_t root = w->e->local_of[v] - 1;
+    w->slots[root] = x->steps;
+    return window_add(w, x, root, root, 0);
+}
+
+static void again_place(Work *w, Again *x) {
+    Emit *e = w->e;
+    Kernel *k = e->k;
+    x->r = graph_node(e->g, k->again)->recur;
+    x->steps = x->r->every;
+    for (uint32_t i = 0; i < k->n_again_carries; i++) {
+        const PlanCarry *c = &k->carries.data[i];
+        uint32_t root = local_add(w, c->arg_value, c->par);
+        w->slots[root] = x->steps + 1;
+        window_add(w, x, root, root, 0);
+        keep_next(w, c->next, c->par);
+        window_add(w, x, e->local_of[c->next] - 1, root, 1);
+    }
+    const RecurClass *c = &x->r->classes.data[0];
+    for (uint32_t i = 0; i < c->outs.n; i++) {
+        uint32_t shift;
+        const uint8_t *par = NULL;
+        uint32_t root = window_of(w, x, c->outs.data[i].body, &shift, &par);
+        if (root == UINT32_MAX) {
+            e->error = "a result of steps run again that they do not make";
+            return;
+        }
+        Value v = c->outs.data[i].result;
+        uint32_t l = local_add(w, v, par);
+        e->locals.data[l].stride[c->outs.data[i].axis] = emit_const(e, 0);
+        window_add(w, x, l, root, shift);
+    }
+}
+
+static void windows_at(Work *w, const Again *x, const V *base, V slot) {
+    Emit *e = w->e;
+    for (uint32_t i = 0; i < x->windows.n; i++) {
+        const Window *at = &x->windows.data[i];
+        V n = LLVMBuildAdd(e->b, slot, emit_const(e, at->shift), "");
+        n = LLVMBuildMul(e->b, n, w->slot_items[w->same_as[at->local]], "");
+        e->locals.data[at->local].ptr = LLVMBuildGEP2(e->b, e->f32, base[i], &n, 1, "");
+    }
+    emit_fresh(e);
 }
 
 /* ---- code --------------------------------------------------------------------------------------------- */
@@ -105,12 +192,13 @@ static void next_from_outside(Work *w, const PlanCarry *c) {
 
 static void carry_on(Work *w) {
     Kernel *k = w->e->k;
-    for (uint32_t i = 0; i < k->carries.n; i++) { /* old values that others take over */
+    uint32_t first = k->n_again_carries;
+    for (uint32_t i = first; i < k->carries.n; i++) { /* old values that others take over */
         const PlanCarry *c = &k->carries.data[i];
         if (is_carried(k, c->next) && c->next != c->arg_value)
             copy_locals(w, place_of(w, c->next), w->shadow[i] - 1, c->par);
     }
-    for (uint32_t i = 0; i < k->carries.n; i++) {
+    for (uint32_t i = first; i < k->carries.n; i++) {
         const PlanCarry *c = &k->carries.data[i];
         if (shares(w, c->next, c->arg_value)) continue;
         if (is_carried(k, c->next))
@@ -122,38 +210,106 @@ static void carry_on(Work *w) {
     }
 }
 
+/* What is kept of a carried value at some steps only. */
+static void keep_some(Work *w, const PlanCarry *c) {
+    Emit *e = w->e;
+    V every = emit_const(e, c->every), zero = emit_const(e, 0);
+    V here = LLVMBuildICmp(e->b, LLVMIntEQ, LLVMBuildURem(e->b, w->step, every, ""), zero, "");
+    Loop l = loop_begin(e, zero, LLVMBuildZExt(e->b, here, e->i64, ""), 1);
+    V item = LLVMBuildUDiv(e->b, w->step, every, "");
+    copy_out(w, place_of(w, c->arg_value), c->kept, c->par, c->kept_axis, val_int(item));
+    loop_end(e, &l);
+    emit_fresh(e);
+}
+
+static void set_step(Work *w, V step) {
+    Emit *e = w->e;
+    w->step = step;
+    e->lvl[level_of(e)] = e->pos[level_of(e)] = val_int(step);
+}
+
 static void one_step(Work *w) {
     Kernel *k = w->e->k;
-    for (uint32_t i = 0; i < k->carries.n; i++) {
+    for (uint32_t i = k->n_again_carries; i < k->carries.n; i++) {
         const PlanCarry *c = &k->carries.data[i];
         if (c->also != LOCAL)
             copy_out(w, place_of(w, c->arg_value), c->also, c->par, c->also_axis, val_int(w->step));
+        if (c->kept != LOCAL) keep_some(w, c);
     }
-    for (uint32_t i = 0; i < w->nests.n; i++) nest_emit(w, &w->nests.data[i]);
+    for (uint32_t i = w->n_again_nests; i < w->nests.n; i++) nest_emit(w, &w->nests.data[i]);
     carry_on(w);
 }
 
-static void all_steps(Work *w) {
-    Emit *e = w->e;
-    Kernel *k = e->k;
-    const Recur *r = graph_node(e->g, k->recur)->recur;
-    for (uint32_t i = 0; i < k->carries.n; i++) {
+static void begin(Work *w) {
+    Kernel *k = w->e->k;
+    for (uint32_t i = k->n_again_carries; i < k->carries.n; i++) {
         const PlanCarry *c = &k->carries.data[i];
         copy_in(w, c->init_arg, place_of(w, c->arg_value), c->par);
     }
-    V n = emit_size(e, r->length);
-    Loop l = loop_begin(e, emit_const(e, 0), n, 1);
-    w->step = l.i;
-    if (r->reverse)
-        w->step = LLVMBuildSub(e->b, LLVMBuildSub(e->b, n, emit_const(e, 1), ""), l.i, "");
-    e->lvl[level_of(e)] = e->pos[level_of(e)] = val_int(w->step);
-    one_step(w);
-    loop_end(e, &l);
-    for (uint32_t i = 0; i < k->carries.n; i++) {
+}
+
+static void end(Work *w) {
+    Kernel *k = w->e->k;
+    for (uint32_t i = k->n_again_carries; i < k->carries.n; i++) {
         const PlanCarry *c = &k->carries.data[i];
         if (c->final_arg != LOCAL)
             copy_out(w, place_of(w, c->arg_value), c->final_arg, c->par, -1, (Val){0});
     }
+}
+
+static void all_steps(Work *w) {
+    Emit *e = w->e;
+    const Recur *r = graph_node(e->g, e->k->recur)->recur;
+    begin(w);
+    V n = emit_size(e, r->length);
+    Loop l = loop_begin(e, emit_const(e, 0), n, 1);
+    V step = l.i;
+    if (r->reverse) step = LLVMBuildSub(e->b, LLVMBuildSub(e->b, n, emit_const(e, 1), ""), l.i, "");
+    set_step(w, step);
+    one_step(w);
+    loop_end(e, &l);
+    end(w);
+}
+
+/* Steps first..last-1 again, from what was kept before them, then backward. */
+static void one_piece(Work *w, const Again *x, const V *base, V piece, V first, V last) {
+    Emit *e = w->e;
+    Kernel *k = e->k;
+    windows_at(w, x, base, emit_const(e, 0));
+    for (uint32_t i = 0; i < k->n_again_carries; i++) {
+        const PlanCarry *c = &k->carries.data[i];
+        copy_in_item(w, c->init_arg, x->r->carry.data[i].lead, val_int(piece),
+                     place_of(w, c->arg_value), c->par);
+    }
+    Loop l = loop_begin(e, first, last, 1);
+    windows_at(w, x, base, LLVMBuildSub(e->b, l.i, first, ""));
+    set_step(w, l.i);
+    for (uint32_t i = 0; i < w->n_again_nests; i++) nest_emit(w, &w->nests.data[i]);
+    loop_end(e, &l);
+    V n = LLVMBuildSub(e->b, last, first, "");
+    l = loop_begin(e, emit_const(e, 0), n, 1);
+    V slot = LLVMBuildSub(e->b, LLVMBuildSub(e->b, n, emit_const(e, 1), ""), l.i, "");
+    windows_at(w, x, base, slot);
+    set_step(w, LLVMBuildAdd(e->b, first, slot, ""));
+    one_step(w);
+    loop_end(e, &l);
+}
+
+static void all_pieces(Work *w) {
+    Emit *e = w->e;
+    Again *x = w->again;
+    const Recur *r = graph_node(e->g, e->k->recur)->recur;
+    begin(w);
+    V n = emit_size(e, r->length), by = emit_const(e, x->steps), one = emit_const(e, 1);
+    V pieces = LLVMBuildAdd(e->b, n, emit_const(e, (int64_t)x->steps - 1), "");
+    pieces = LLVMBuildUDiv(e->b, pieces, by, "");
+    Loop l = loop_begin(e, emit_const(e, 0), pieces, 1);
+    V piece = LLVMBuildSub(e->b, LLVMBuildSub(e->b, pieces, one, ""), l.i, "");
+    V first = LLVMBuildMul(e->b, piece, by, ""), last = LLVMBuildAdd(e->b, first, by, "");
+    last = LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, last, n, ""), last, n, "");
+    one_piece(w, x, w->window_base, piece, first, last);
+    loop_end(e, &l);
+    end(w);
 }
 
 /* Places for old values that become those of another carry. */
@@ -161,7 +317,7 @@ static void shadows_add(Work *w) {
     Emit *e = w->e;
     Kernel *k = e->k;
     w->shadow = NEWN(e->arena, uint32_t, k->carries.n + 1);
-    for (uint32_t i = 0; i < k->carries.n; i++) {
+    for (uint32_t i = k->n_again_carries; i < k->carries.n; i++) {
         const PlanCarry *c = &k->carries.data[i];
         if (is_carried(k, c->next) && c->next != c->arg_value)
             w->shadow[i] = local_more(w, c->arg_value, c->par) + 1;
@@ -170,11 +326,17 @@ static void shadows_add(Work *w) {
 
 const char *scan_emit(Emit *e) {
     Work *w = work_new(e, e->k->par, e->k->n_par);
+    Again again = {0};
     nests_make(w);
+    if (e->k->again) again_place(w, &again);
     carries_place(w);
     shadows_add(w);
     lanes_choose(w);
     locals_place(w);
-    grid_emit(w, all_steps);
+    w->again = &again;
+    w->window_base = NEWN(e->arena, V, again.windows.n + 1);
+    for (uint32_t i = 0; i < again.windows.n; i++)
+        w->window_base[i] = e->locals.data[again.windows.data[i].local].ptr;
+    grid_emit(w, e->k->again ? all_pieces : all_steps);
     return e->error;
 }

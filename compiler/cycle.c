@@ -384,7 +384,8 @@ static void stack_value(Value v, void *user) {
         p = (Place){
             .kind = PL_AXIS, .axis = (uint8_t)at, .value = value_with_axis(g, v, d->r->length, at)};
         graph_value(g, p.value)->node = s->id;
-        *PUSH(g->arena, &r->classes.data[0].outs) = (RecurOut){v, (uint8_t)at, p.value};
+        *PUSH(g->arena, &r->classes.data[0].outs) =
+            (RecurOut){.body = v, .axis = (uint8_t)at, .result = p.value};
     }
     d->place[v] = p;
 }

@@ -39,8 +39,8 @@ static const struct Row {
     DiagLevel level;
     const char *title, *text;
 } rows[] = {
-#define ERROR DIAG_ERROR
-#define WARNING DIAG_WARNING
+#define ERROR                         DIAG_ERROR
+#define WARNING                       DIAG_WARNING
 #define ERR(code, level, title, text) {1##code - 10000, level, title, text},
 #include "errors.def"
 #undef ERR
@@ -126,8 +126,10 @@ uint32_t diag_mark(const Diag *d) { return d->messages.n; }
 void diag_rewind(Diag *d, uint32_t mark) {
     while (d->messages.n > mark) {
         const Message *m = &d->messages.data[--d->messages.n];
-        if (m->level == DIAG_ERROR) d->errors--;
-        else d->warnings--;
+        if (m->level == DIAG_ERROR)
+            d->errors--;
+        else
+            d->warnings--;
     }
 }
 
@@ -162,8 +164,10 @@ static bool printable(const char *s, size_t len) {
 static void put_safe(FILE *f, const char *s, size_t n) {
     for (size_t i = 0; i < n;) {
         size_t len = utf8_length(s + i, n - i);
-        if (printable(s + i, len)) fwrite(s + i, 1, len, f);
-        else fputc('?', f);
+        if (printable(s + i, len))
+            fwrite(s + i, 1, len, f);
+        else
+            fputc('?', f);
         i += len ? len : 1;
     }
 }
@@ -177,8 +181,8 @@ typedef struct Colours {
 } Colours;
 
 static const Colours no_colours = {"", "", "", "", "", ""};
-static const Colours colours = {"\033[1m", "\033[1;31m", "\033[1;35m", "\033[1;36m", "\033[1;32m",
-                                "\033[0m"};
+static const Colours colours = {"\033[1m",    "\033[1;31m", "\033[1;35m",
+                                "\033[1;36m", "\033[1;32m", "\033[0m"};
 
 /* Line `line` of a source without its end; false when there is none. */
 static bool find_line(const Source *s, uint32_t line, const char **start, size_t *n) {
@@ -215,8 +219,10 @@ static void put_window(FILE *f, const char *s, size_t n, size_t from, size_t to)
         size_t wide = s[i] == '\t' ? TAB - w % TAB : 1;
         for (size_t k = 0; k < wide; k++) {
             if (w + k < from || w + k >= to) continue;
-            if (s[i] == '\t') fputc(' ', f);
-            else put_safe(f, s + i, len ? len : 1);
+            if (s[i] == '\t')
+                fputc(' ', f);
+            else
+                put_safe(f, s + i, len ? len : 1);
         }
         w += wide;
         i += len ? len : 1;
@@ -285,10 +291,14 @@ static void json_string(FILE *f, const char *s) {
     for (size_t i = 0; i < n;) {
         unsigned char c = (unsigned char)s[i];
         size_t len = utf8_length(s + i, n - i);
-        if (c == '"' || c == '\\') fprintf(f, "\\%c", c);
-        else if (c < 0x20 || c == 0x7f) fprintf(f, "\\u%04x", c);
-        else if (!len) fputs("\\ufffd", f);
-        else fwrite(s + i, 1, len, f);
+        if (c == '"' || c == '\\')
+            fprintf(f, "\\%c", c);
+        else if (c < 0x20 || c == 0x7f)
+            fprintf(f, "\\u%04x", c);
+        else if (!len)
+            fputs("\\ufffd", f);
+        else
+            fwrite(s + i, 1, len, f);
         i += len ? len : 1;
     }
     fputc('"', f);
@@ -318,8 +328,8 @@ static void json_message(const Diag *d, FILE *f, const Message *m) {
     fputs("], \"help\": ", f);
     if (!m->helps.n) fputs("null", f);
     Text all = text_new(d->arena);
-    for (uint32_t i = 0; i < m->helps.n; i++) text_printf(&all, "%s%s", i ? "\n" : "",
-                                                          m->helps.data[i]);
+    for (uint32_t i = 0; i < m->helps.n; i++)
+        text_printf(&all, "%s%s", i ? "\n" : "", m->helps.data[i]);
     if (m->helps.n) json_string(f, all.data);
     fputc('}', f);
 }

@@ -107,6 +107,8 @@ static void use_read(Walk *w, ExprId e, void *user) {
 
 static void walk_recur_uses(Walk *w, Recur *r, UseFn fn, void *user) {
     for (uint32_t k = 0; k < r->carry.n; k++) fn(r->carry.data[k].init, user);
+    for (uint32_t k = 0; k < r->carry.n; k++)
+        if (r->carry.data[k].kept) fn(r->carry.data[k].kept, user);
     for (uint32_t c = 0; c < r->classes.n; c++) {
         RecurClass *cls = &r->classes.data[c];
         for (uint32_t i = 0; i < cls->body.nodes.n; i++)

@@ -78,6 +78,19 @@ Value value_with_axis(Graph *g, Value v, Size s, uint32_t at);
  * reduced. */
 NodeId eq_for(Graph *g, Value out, Red red, const Size *extra, uint32_t n_extra, ExprId expr,
               uint32_t level, Loc loc);
+/* A recurrence along an axis whose body value `body` is what a value has at each step. */
+typedef struct Maker {
+    NodeId recur;
+    NodeId
+        loop; /* the layer loop that stacked its result (axis 0 is that of the layers); 0: none */
+    uint32_t cls; /* and the class of it */
+    Value body;
+    uint8_t axis; /* of steps, in the value asked for */
+} Maker;
+bool graph_maker(Graph *g, Value v, Maker *m); /* maker.c; false: none */
+
+/* By value: how many nodes read it, and one more for each use as a start, result or output. In scratch. */
+uint32_t *graph_uses(Graph *g, Arena *scratch);
 /* Product of the dims of v, 0 on overflow. */
 Size value_size(Graph *g, Value v);
 Size sizes_product(Graph *g, const Size *dims, uint32_t n);

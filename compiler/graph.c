@@ -189,14 +189,27 @@ void graph_recur_next(Graph *g, NodeId n, uint32_t cls, uint32_t carry, Value ne
     graph_node(g, n)->recur->classes.data[cls].next[carry] = next;
 }
 
+Size graph_out_length(Graph *g, const Recur *r, const RecurClass *c, uint32_t every) {
+    Size n = c->iters.n ? size_num(g->sizes, c->iters.n) : r->length;
+    if (every < 2) return n;
+    Size up = size_add(g->sizes, n, size_num(g->sizes, (int64_t)every - 1));
+    return size_floordiv(g->sizes, up, size_num(g->sizes, every));
+}
+
 Value graph_recur_out(Graph *g, NodeId n, uint32_t cls, Value body, uint32_t axis) {
+    return graph_recur_out_every(g, n, cls, body, axis, 0);
+}
+
+Value graph_recur_out_every(Graph *g, NodeId n, uint32_t cls, Value body, uint32_t axis,
+                            uint32_t every) {
     Recur *r = graph_node(g, n)->recur;
     RecurClass *c = &r->classes.data[cls];
     const ValueInfo x = *graph_value(g, body);
     if (x.rank >= MAX_RANK || axis > x.rank) return 0;
     Size dims[MAX_RANK];
     for (uint32_t i = 0; i < axis; i++) dims[i] = x.dims[i];
-    dims[axis] = c->iters.n ? size_num(g->sizes, c->iters.n) : r->length;
+    dims[axis] = graph_out_length(g, r, c, every);
+    if (!dims[axis]) return 0;
     for (uint32_t i = axis; i < x.rank; i++) dims[i + 1] = x.dims[i];
     Value v = new_value(g, n, (Type)x.type, dims, x.rank + 1u, x.name);
     graph_value(g, v)->store = x.store;
@@ -204,6 +217,7 @@ Value graph_recur_out(Graph *g, NodeId n, uint32_t cls, Value body, uint32_t axi
     RecurOut *o = PUSH(g->arena, &c->outs);
     o->body = body;
     o->axis = (uint8_t)axis;
+    o->every = every;
     o->result = v;
     return v;
 }

@@ -102,9 +102,11 @@ typedef struct Block {
  * them (iters.n = 0). A layer loop has one class for each distinct body; iters lists its layers in
  * rising order, and tensors with one item an iteration have a leading axis of that length. */
 typedef struct RecurOut {
-    Value body;   /* value of the body, one an iteration                                 */
-    uint8_t axis; /* where the axis of iterations stands in result                        */
-    Value result; /* defined by the recurrence: dims of body with length inserted         */
+    Value body;     /* value of the body, one an iteration                                 */
+    uint8_t axis;   /* where the axis of iterations stands in result                        */
+    uint32_t every; /* 0: all iterations; else those whose counter is a multiple of it      */
+    Value result;   /* defined by the recurrence: dims of body with length inserted (rounded
+                       up: length/every)                                                    */
 } RecurOut;
 
 typedef struct RecurClass {
@@ -119,6 +121,10 @@ typedef struct Carry {
     Value init;       /* visible outside, dims and type of the carried value     */
     Value final;      /* defined by the recurrence: after the last iteration     */
     const char *name; /* for people */
+    Value kept;       /* Recur.every: the carried value on entry to iterations 0, every, 2 every ...
+                         where it was kept when these steps ran before; 0 else    */
+    uint8_t lead;     /* leading axes of kept, the last 0 or 1 of the loops around: its position
+                         (X_POS) chooses                                          */
 } Carry;
 
 typedef struct Recur {
@@ -127,6 +133,8 @@ typedef struct Recur {
     bool reverse;    /* runs from the last position to the first; counters are true positions */
     bool layers;     /* repeated layers: stays a loop, bodies hold whole tensors      */
     uint8_t level;   /* number of recurrences around it                               */
+    uint32_t every;  /* > 0: a recurrence run again; it may start at any multiple of `every` from
+                        what its carries kept                                         */
     VEC(Carry) carry;
     VEC(RecurClass) classes;
 } Recur;
@@ -323,6 +331,9 @@ uint32_t graph_recur_carry(Graph *g, NodeId r, Value init, const char *name);
 uint32_t graph_recur_class(Graph *g, NodeId r, const uint32_t *iters, uint32_t n);
 void graph_recur_next(Graph *g, NodeId r, uint32_t cls, uint32_t carry, Value next);
 Value graph_recur_out(Graph *g, NodeId r, uint32_t cls, Value body, uint32_t axis);  /* -> result */
+Value graph_recur_out_every(Graph *g, NodeId r, uint32_t cls, Value body, uint32_t axis, uint32_t every);
+/* Items along the axis of an out of class c. */
+Size graph_out_length(Graph *g, const Recur *r, const RecurClass *c, uint32_t every);
 void graph_recur_end(Graph *g, NodeId r, Block *b);                                   /* defines final values */
 Value graph_delay(Graph *g, NodeId r, uint32_t cls, Value source, Value init, uint32_t depth, const char *name,
                   Loc loc);

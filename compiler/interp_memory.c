@@ -92,7 +92,7 @@ static void place_class(Walk *w, const Recur *r, const RecurClass *c, ClassRoom 
     }
     for (uint32_t i = 0; i < c->outs.n; i++) {
         const RecurOut *o = &c->outs.data[i];
-        room->out_placed[i] = o->axis == 0 && may_place(w, o->body);
+        room->out_placed[i] = o->axis == 0 && !o->every && may_place(w, o->body);
     }
     for (uint32_t i = 0; i < c->body.nodes.n; i++)
         if (graph_node(w->g, c->body.nodes.data[i])->kind == N_DELAY)

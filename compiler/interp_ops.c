@@ -95,7 +95,7 @@ static void on_reals(Fn fn, Cell *d, const Cell *a, bool one_a, const Cell *b, b
     case F_floor: MAP1(double, double, floor(x))
     case F_real:
     case F_stop: MAP1(double, double, x)
-    default: MAP1(double, double, x * NAN) /* a row without a value is seen at once */
+    default: MAP1(double, double, x *NAN) /* a row without a value is seen at once */
     }
 }
 

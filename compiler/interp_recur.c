@@ -71,6 +71,8 @@ static void place_values(RecurRun *x, const RecurClass *c, const ClassRoom *room
 
 /* The result has one more axis than the body's value: a row of it for each point before that axis. */
 static void copy_out(RecurRun *x, const RecurOut *o, int64_t pos) {
+    if (o->every && pos % o->every) return;
+    if (o->every) pos /= o->every;
     const Room *body = &x->in->rooms->room[o->body], *result = &x->in->rooms->room[o->result];
     int64_t row = 1;
     for (uint32_t i = o->axis; i < graph_value(x->in->g, o->body)->rank; i++) row *= body->dims[i];

@@ -56,6 +56,9 @@ bool value_in(const Kernel *k, const Graph *g, Value v) {
         if (g->nodes.data[k->members.data[i].node].out == v) return true;
     for (uint32_t i = 0; i < k->carries.n; i++)
         if (k->carries.data[i].arg_value == v) return true;
+    const Recur *r = k->again ? g->nodes.data[k->again].recur : NULL;
+    for (uint32_t i = 0; r && i < r->classes.data[0].outs.n; i++)
+        if (r->classes.data[0].outs.data[i].result == v) return true;
     return false;
 }
 
@@ -96,6 +99,9 @@ void kernel_args(Planner *pl, Kernel *k) {
     }
     for (uint32_t i = 0; i < k->arg_family.n; i++)
         if (k->arg_family.data[i] == UINT8_MAX || k->arg_writes.data[i]) k->arg_family.data[i] = 0;
+    for (uint32_t i = 0; i < k->n_again_carries; i++)
+        k->arg_family.data[k->carries.data[i].init_arg] =
+            graph_node(g, k->again)->recur->carry.data[i].lead;
 }
 
 /* ---- buffers ---------------------------------------------------------------------------------------- */
@@ -171,6 +177,10 @@ static void member_levels(Planner *pl, const Kernel *k, uint32_t i, PlanArg *a) 
     LevelWalk u = {.v = k->arg_values.data[i], .n = k->arg_family.data[i]};
     for (uint32_t m = 0; u.n && m < k->members.n && !u.found; m++)
         walk_expr(&pl->walk, graph_node(pl->g, k->members.data[m].node)->expr, visit_levels, &u);
+    if (!u.found && u.n == 1) { /* what a recurrence run again kept: of the loop around it */
+        u.level[0] = (uint8_t)(k->level - 1);
+        u.found = true;
+    }
     for (uint8_t j = 0; u.found && j < u.n && a->n_level < 4; j++)
         a->level[a->n_level++] = u.level[j];
 }
@@ -472,7 +482,8 @@ static void outside_values(Planner *pl) {
 
 Plan *plan_make(Arena *a, Graph *g, const PlanOptions *o, const char **why) {
     Arena *scratch = arena_new();
-    g = graph_split_sums(graph_clone(g, g->entry));
+    g = graph_pull(graph_clone(g, g->entry));
+    g = graph_split_sums(graph_pull(graph_replay(g)));
     Planner pl = {.arena = a, .g = g, .o = o, .walk = walk_new(g, scratch)};
     pl.p = NEW(a, Plan);
     pl.p->arena = a;

@@ -8,7 +8,8 @@
  *   row       members share the grid axes; the other axes are loops inside. A member read only inside
  *             lives in scratch for one point at a time.
  *   scan      a recurrence along an axis: at each point of the grid the steps run in order, the carried
- *             values in scratch.
+ *             values in scratch. One that runs backward may hold another that is run again for it:
+ *             `every` steps at a time from what was kept, just before the backward steps that read it.
  *   contract  one sum over a product of two factors: batch, m, n and k axes; tiles of m x n.
  *   scatter   one scatter-add: the grid is over the axes of the result whose subscripts are plain
  *             iteration indices, the rest of the iteration runs in row-major order inside.
@@ -66,6 +67,9 @@ typedef struct PlanCarry {
     uint32_t final_arg;    /* argument for the final value, or LOCAL: not wanted       */
     uint32_t also; /* its value on entry to each step, stacked through this argument, or LOCAL */
     uint8_t also_axis;
+    uint32_t kept; /* the same at every `every`-th step only: or LOCAL */
+    uint8_t kept_axis;
+    uint32_t every;
     uint8_t par[MAX_RANK]; /* axis of the carried value for each grid axis              */
 } PlanCarry;
 
@@ -85,6 +89,11 @@ typedef struct Kernel {
                                         exactly its axes, each reading the one before at the same point */
     VEC(PlanCarry) carries;
     NodeId recur; /* K_SCAN */
+    NodeId
+        again; /* K_SCAN: the recurrence run again, or 0. Its members and carries come first; init_arg
+                     of these is what was kept, [.., ceil(length/every), ..]. Its results are no
+                     arguments: the backward members read them as they stand in scratch          */
+    uint32_t n_again, n_again_carries;
     PlanContract contract;
     VEC(Value) arg_values;   /* the value each argument is, as the members name it */
     VEC(uint8_t) arg_writes; /* 1: written */

@@ -11,10 +11,6 @@
 
 enum { ROW_BYTES = 1 << 18 }; /* most scratch of a row */
 
-typedef struct Maker { /* which unit makes a value of this block */
-    uint32_t *unit;    /* by Value; NOWHERE: made outside */
-} Maker;
-
 typedef struct Fuse {
     Planner *pl;
     Block *b;
@@ -27,6 +23,7 @@ typedef struct Fuse {
     bool plain;        /* what it reads of unit `skip` is read at the same row */
     bool exact;        /* and at the same point altogether */
     bool touches;
+    VEC(NodeId) again, reader; /* recurrences run again, and in which others */
 } Fuse;
 
 static Kernel *kernel_at(Fuse *f, uint32_t u) { return f->units->data[u].kernel; }
@@ -221,6 +218,13 @@ static void place_scatter(Fuse *f) {
     memcpy(k->members.data[0].par, par, sizeof par);
 }
 
+/* At most one: the last one that waits for this reader. */
+static NodeId again_for(const Fuse *f, NodeId reader) {
+    for (uint32_t i = f->again.n; i > 0; i--)
+        if (f->reader.data[i - 1] == reader) return f->again.data[i - 1];
+    return 0;
+}
+
 static bool place(Fuse *f, NodeId id) {
     Graph *g = f->pl->g;
     const Node *n = graph_node(g, id);
@@ -234,8 +238,14 @@ static bool place(Fuse *f, NodeId id) {
             u->kernel = NULL;
             u->recur = id;
         } else {
+            NodeId reader = n->recur->every ? scan_reader(f->pl, f->b, id) : 0;
+            if (reader) { /* no kernel of its own */
+                *PUSH(f->pl->arena, &f->again) = id;
+                *PUSH(f->pl->arena, &f->reader) = reader;
+                return true;
+            }
             Kernel *k = unit_new(f, K_SCAN, "scan", n->level);
-            if (!scan_make(f->pl, id, k)) return false;
+            if (!scan_make(f->pl, id, again_for(f, id), k)) return false;
         }
         walk_defs(g, id, define, f);
         return true;

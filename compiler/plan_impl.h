@@ -35,12 +35,19 @@ typedef struct Unit {
 typedef VEC(Unit) Units;
 bool fuse_block(Planner *pl, Block *b, Units *out);
 
+/* Readers of a recurrence's results, and of what it streams through, pulled into it (pull.c). */
+Graph *graph_pull(Graph *g);
+/* Recurrences run again where their states are needed, instead of kept for all steps (replay.c). */
+Graph *graph_replay(Graph *g);
 /* Long sums of few results in two steps (plan_split.c). In place. */
 Graph *graph_split_sums(Graph *g);
 /* Is this node a matrix product worth a schedule of its own? (plan_contract.c) */
 bool contract_match(Graph *g, NodeId n, PlanContract *c);
-/* A recurrence along an axis as a kernel; false and pl->why if it is not one. (plan_scan.c) */
-bool scan_make(Planner *pl, NodeId recur, Kernel *k);
+/* A recurrence along an axis as a kernel, `again` (or 0) run again inside it; false and pl->why if it is
+ * not one. (plan_scan.c) */
+bool scan_make(Planner *pl, NodeId recur, NodeId again, Kernel *k);
+/* The backward recurrence of block b that alone reads, step for step, what `again` makes; 0: none. */
+NodeId scan_reader(Planner *pl, const Block *b, NodeId again);
 
 void plan_explain(Planner *pl, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 Kernel *kernel_new(Planner *pl, KernelKind kind, const char *name, uint32_t level);

@@ -503,7 +503,9 @@ static void print_class(Printer *p, const Recur *r, const RecurClass *c, uint32_
     for (uint32_t i = 0; i < c->outs.n; i++) {
         const RecurOut o = c->outs.data[i];
         indent(p, depth + 1);
-        text_printf(t, "out %%%u axis %u -> ", p->number[o.body], o.axis);
+        text_printf(t, "out %%%u axis %u ", p->number[o.body], o.axis);
+        if (o.every) text_printf(t, "every %u ", o.every);
+        text_add(t, "-> ");
         print_value(p, o.result);
         text_add(t, "\n");
     }
@@ -518,8 +520,10 @@ static void print_recur(Printer *p, const Recur *r, uint32_t depth) {
         text_quoted(t, r->axis);
         text_add(t, " ");
     }
-    text_printf(t, "length %s%s%s {\n", size_text(p, r->length), r->reverse ? " reverse" : "",
+    text_printf(t, "length %s%s%s", size_text(p, r->length), r->reverse ? " reverse" : "",
                 r->layers ? " layers" : "");
+    if (r->every) text_printf(t, " every %u", r->every);
+    text_add(t, " {\n");
     for (uint32_t k = 0; k < r->carry.n; k++) {
         const Carry *c = &r->carry.data[k];
         indent(p, depth + 1);
@@ -528,7 +532,9 @@ static void print_recur(Printer *p, const Recur *r, uint32_t depth) {
             text_quoted(t, c->name);
             text_add(t, " ");
         }
-        text_printf(t, "%%%u -> ", p->number[c->init]);
+        text_printf(t, "%%%u ", p->number[c->init]);
+        if (c->kept) text_printf(t, "kept %%%u lead %u ", p->number[c->kept], c->lead);
+        text_add(t, "-> ");
         print_value(p, c->final);
         text_add(t, "\n");
     }

@@ -14,10 +14,10 @@
  *     node    : value '=' [RED axes] expr
  *             | value '=' 'scatter' axes 'at' '[' exprs ']' expr
  *             | value '=' 'delay' %n 'init' %n ['->' value]        in a class
- *             | 'recur' [STRING] 'length' size ['reverse'] ['layers'] '{' {carry} {class} '}'
+ *             | 'recur' [STRING] 'length' size ['reverse'] ['layers'] ['every' N] '{' {carry} {class} '}'
  *     axes    : '[' i0 ':' size {',' i1 ':' size} ']'
- *     carry   : 'carry' [STRING] %init '->' value                  the value after the last iteration
- *     class   : 'class' [N {',' N}] '{' {'arg' value} {node} {'next' %n} {'out' %n 'axis' N '->' value} '}'
+ *     carry   : 'carry' [STRING] %init ['kept' %n 'lead' N] '->' value                  the value after the last iteration
+ *     class   : 'class' [N {',' N}] '{' {'arg' value} {node} {'next' %n} {'out' %n 'axis' N ['every' N] '->' value} '}'
  *     expr    : ['let' t0 '=' e {';' t1 '=' e} 'in'] e
  *     e       : numbers, i0 (own index), l0 (counter of level 0), p0 (its rank in the class), %n[e, ...],
  *               axes, {sizes}, functions as functions.def spells them, select(c, a, b), random(place, e, ...)
@@ -345,10 +345,13 @@ static void read_outs(Parser *p, NodeId r, uint32_t cls) {
     while (parser_take(p, "out")) {
         Value body = parser_value(p);
         parser_expect(p, "axis");
-        uint64_t axis = parser_count(p, MAX_RANK);
+        uint64_t axis = parser_count(p, MAX_RANK), every = 0;
+        if (parser_take(p, "every")) every = parser_count(p, UINT32_MAX);
         parser_expect(p, "->");
         Header h = parse_header(p);
-        Value v = p->error ? 0 : graph_recur_out(p->g, r, cls, body, (uint32_t)axis);
+        Value v = p->error
+                      ? 0
+                      : graph_recur_out_every(p->g, r, cls, body, (uint32_t)axis, (uint32_t)every);
         if (!p->error && !v)
             parser_fail(p, "axis %u of a result that has no such axis", (uint32_t)axis);
         if (v) bind(p, &h, v);
@@ -392,19 +395,26 @@ static void read_recur(Parser *p, Place *to) {
     parser_expect(p, "length");
     Size length = parser_size(p);
     bool reverse = parser_take(p, "reverse"), layers = parser_take(p, "layers");
+    uint64_t every = parser_take(p, "every") ? parser_count(p, UINT32_MAX) : 0;
     parser_expect(p, "{");
     parser_line_end(p);
     if (to->level >= MAX_LEVELS) parser_fail(p, "recurrences nested more than %d deep", MAX_LEVELS);
     if (p->error) return;
     NodeId r = graph_recur_begin(p->g, length, axis, reverse, layers, to->level, nowhere);
+    graph_node(p->g, r)->recur->every = (uint32_t)every;
     VEC(Header) finals = {NULL, 0, 0};
     while (parser_take(p, "carry")) {
         const char *name = p->tok.kind == TOK_STRING ? parser_string(p) : NULL;
-        Value init = parser_value(p);
+        Value init = parser_value(p), kept = parser_take(p, "kept") ? parser_value(p) : 0;
+        uint64_t lead = 0;
+        if (kept) parser_expect(p, "lead"), lead = parser_count(p, MAX_LEVELS);
         parser_expect(p, "->");
         Header h = parse_header(p);
         *PUSH(p->arena, &finals) = h;
-        if (!p->error) graph_recur_carry(p->g, r, init, name);
+        if (p->error) return;
+        Carry *c = &graph_node(p->g, r)->recur->carry.data[graph_recur_carry(p->g, r, init, name)];
+        c->kept = kept;
+        c->lead = (uint8_t)lead;
         parser_line_end(p);
     }
     while (parser_take(p, "class")) read_class(p, r);

@@ -127,14 +127,21 @@ static bool carry_live(const Rewrite *rw, const Recur *r, uint32_t k) {
     return live;
 }
 
+static void copy_carry(Rewrite *rw, const Carry *c, NodeId copy) {
+    uint32_t k = graph_recur_carry(rw->dst, copy, rw->map[c->init], c->name);
+    Carry *made = &graph_node(rw->dst, copy)->recur->carry.data[k];
+    made->kept = c->kept ? rw->map[c->kept] : 0;
+    made->lead = c->lead;
+}
+
 NodeId rewrite_recur_begin(Rewrite *rw, NodeId n, uint32_t level) {
     const Node *x = graph_node(rw->src, n);
     const Recur *r = x->recur;
     NodeId copy =
         graph_recur_begin(rw->dst, r->length, r->axis, r->reverse, r->layers, level, x->loc);
     for (uint32_t k = 0; k < r->carry.n; k++)
-        if (carry_live(rw, r, k))
-            graph_recur_carry(rw->dst, copy, rw->map[r->carry.data[k].init], r->carry.data[k].name);
+        if (carry_live(rw, r, k)) copy_carry(rw, &r->carry.data[k], copy);
+    graph_node(rw->dst, copy)->recur->every = r->every;
     return copy;
 }
 
@@ -166,7 +173,7 @@ void rewrite_recur_class_end(Rewrite *rw, NodeId n, NodeId copy, uint32_t c, uin
     for (uint32_t i = 0; i < x->outs.n; i++) {
         const RecurOut o = x->outs.data[i];
         if (!is_live(rw, o.result)) continue;
-        Value v = graph_recur_out(rw->dst, copy, new_class, rw->map[o.body], o.axis);
+        Value v = graph_recur_out_every(rw->dst, copy, new_class, rw->map[o.body], o.axis, o.every);
         if (v) adopt(rw, o.result, v);
     }
     connect_delays(rw, &x->body);
@@ -304,6 +311,7 @@ static void mark_operands(Live *l, Value v) {
     } else if (role.recur) {
         const Recur *r = graph_node(g, role.recur)->recur;
         mark(l, r->carry.data[role.carry].init);
+        mark(l, r->carry.data[role.carry].kept);
         for (uint32_t c = 0; c < r->classes.n; c++) {
             mark(l, r->classes.data[c].args[role.carry]);
             mark(l, r->classes.data[c].next[role.carry]);

@@ -26,6 +26,7 @@ static void count_read(Walk *w, ExprId e, void *user) {
 
 static void count_recur(Simplify *s, const Recur *r) {
     for (uint32_t k = 0; k < r->carry.n; k++) s->uses[r->carry.data[k].init] += 2;
+    for (uint32_t k = 0; k < r->carry.n; k++) s->uses[r->carry.data[k].kept] += 2;
     for (uint32_t c = 0; c < r->classes.n; c++) {
         const RecurClass *x = &r->classes.data[c];
         for (uint32_t k = 0; k < r->carry.n; k++) s->uses[x->next[k]] += 2;
@@ -188,7 +189,8 @@ static void simplify_outs(Simplify *s, RecurClass *c) {
     for (uint32_t a = 0; a < c->outs.n; a++)
         for (uint32_t b = a + 1; b < c->outs.n; b++)
             if (c->outs.data[a].body == c->outs.data[b].body &&
-                c->outs.data[a].axis == c->outs.data[b].axis)
+                c->outs.data[a].axis == c->outs.data[b].axis &&
+                c->outs.data[a].every == c->outs.data[b].every)
                 replace(s, c->outs.data[b].result, c->outs.data[a].result);
 }
 
@@ -208,6 +210,8 @@ static void simplify_recur(Simplify *s, Recur *r) {
     s->level_len[r->level] = r->length;
     for (uint32_t k = 0; k < r->carry.n; k++)
         r->carry.data[k].init = simplify_value(s, r->carry.data[k].init);
+    for (uint32_t k = 0; k < r->carry.n; k++)
+        r->carry.data[k].kept = simplify_value(s, r->carry.data[k].kept);
     simplify_equal_carries(s, r);
     for (uint32_t k = 0; k < r->carry.n; k++) simplify_constant_carry(s, r, k);
     for (uint32_t c = 0; c < r->classes.n; c++) simplify_class(s, r, &r->classes.data[c]);

@@ -301,7 +301,7 @@ static bool check_out(Verify *v, NodeId id, const Recur *r, const RecurClass *c,
     if (!can_read(v, o->body, "a result of a recurrence") || !define(v, o->result, id, r->level))
         return false;
     const ValueInfo *x = graph_value(g, o->body), *y = graph_value(g, o->result);
-    Size length = c->iters.n ? size_num(g->sizes, c->iters.n) : r->length;
+    Size length = graph_out_length(g, r, c, o->every);
     bool same = x->rank + 1 == y->rank && x->type == y->type && o->axis < y->rank;
     for (uint32_t k = 0; same && k < y->rank; k++)
         same = y->dims[k] == (k == o->axis ? length : x->dims[k - (k > o->axis)]);
@@ -357,6 +357,20 @@ static bool check_class(Verify *v, NodeId id, const Recur *r, const RecurClass *
     return true;
 }
 
+/* kept: [lead axes, ceil(length/every), dims of the carried value] */
+static bool check_kept(Verify *v, const Recur *r, const Carry *c) {
+    Graph *g = v->g;
+    if (!r->every != !c->kept) return fail(v, "a recurrence run again without what it kept");
+    if (!c->kept) return true;
+    if (!can_read(v, c->kept, "what a recurrence kept")) return false;
+    const ValueInfo *x = graph_value(g, c->init), *y = graph_value(g, c->kept);
+    static const RecurClass all = {0};
+    bool same = y->rank == x->rank + c->lead + 1 && c->lead <= r->level &&
+                y->dims[c->lead] == graph_out_length(g, r, &all, r->every);
+    for (uint32_t k = 0; same && k < x->rank; k++) same = y->dims[c->lead + 1 + k] == x->dims[k];
+    return same || fail(v, "what a recurrence kept has another shape");
+}
+
 static bool check_recur(Verify *v, NodeId id, uint32_t level, uint32_t body) {
     const Node *n = graph_node(v->g, id);
     const Recur *r = n->recur;
@@ -366,7 +380,9 @@ static bool check_recur(Verify *v, NodeId id, uint32_t level, uint32_t body) {
         return fail(v, "node %u is no recurrence", id);
     if (!size_ok(v, r->length) || !check_iters(v, r)) return false;
     for (uint32_t k = 0; k < r->carry.n; k++)
-        if (!can_read(v, r->carry.data[k].init, "what a recurrence starts from")) return false;
+        if (!can_read(v, r->carry.data[k].init, "what a recurrence starts from") ||
+            !check_kept(v, r, &r->carry.data[k]))
+            return false;
     for (uint32_t c = 0; c < r->classes.n; c++)
         if (!check_class(v, id, r, &r->classes.data[c])) return false;
     for (uint32_t k = 0; k < r->carry.n; k++) {
