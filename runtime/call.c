@@ -257,9 +257,11 @@ rw_status rw_call(rw_session *s, const char *name, rw_message *m) {
     else if (r == RW_OK)
         r = check_states(s, x, m);
     if (r != RW_OK) return r;
+    profile_call_begin(s, x);
     bind_states(s, x);
     params_refresh(s, x);
     session_run(s, x);
+    profile_call_end(s, x);
     for (uint32_t i = 0; i < x->e->n_outputs; i++)
         if (x->e->outputs[i].kind == OUT_STATE) s->is_fresh = false;
     return RW_OK;

@@ -56,6 +56,22 @@ static void launch(const job *j, lane *l, const op *o, unsigned k) {
     x->fn(l->args, j->x->numbers[o->kernel], l->levels, l->scratch, begin, end);
 }
 
+/* Every thread meets the others; what the op took is noted when that was asked for. */
+static void meet(const job *j, lane *l, uint32_t line) {
+    if (l->spent == NULL) {
+        threads_barrier(j->s->c->threads);
+        return;
+    }
+    uint64_t done = profile_now();
+    threads_barrier(j->s->c->threads);
+    uint64_t met = profile_now();
+    spent *x = &l->spent[line];
+    x->launches++;
+    x->busy_ns += done - l->mark;
+    x->ns += met - l->mark;
+    l->mark = met;
+}
+
 static void run_ops(const job *j, lane *l, const ops *list, unsigned k);
 
 static void loop(const job *j, lane *l, const op *o, unsigned k) {
@@ -81,7 +97,7 @@ static void run_ops(const job *j, lane *l, const ops *list, unsigned k) {
             continue;
         }
         }
-        threads_barrier(j->s->c->threads);
+        meet(j, l, o->kind == RW_OP_LAUNCH ? o->kernel : j->x->e->n_kernels);
     }
 }
 
@@ -90,6 +106,7 @@ static void work(void *user, unsigned k) {
     lane *l = &j->s->lanes[k];
     l->levels[2 * RW_FILE_LEVELS] = (int64_t)j->s->seed;
     memcpy(l->ptr, j->x->base, j->x->e->n_buffers * sizeof *l->ptr);
+    if (l->spent != NULL) l->mark = profile_now();
     run_ops(j, l, &j->x->e->ops, k);
 }
 

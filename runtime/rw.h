@@ -173,6 +173,28 @@ rw_status rw_session_find(const rw_session *s, rw_kind kind, const char *name, r
 rw_status rw_get(rw_session *s, const char *name, rw_dtype dtype, void *dst, size_t bytes,
                  rw_message *m);
 
+/* ---- profiles --------------------------------------------------------------------------------- */
+
+/* Where the time of calls goes: one line a kernel, and behind them "copies" (between launches) and
+ * "around" (what a call does outside its launches: parameters converted, states led on, threads woken). */
+typedef struct rw_kernel_time {
+    const char *name; /* the kernel's symbol in the file */
+    uint64_t launches;
+    double
+        seconds; /* from the end of what ran before to the moment all threads were done with it */
+    double busy; /* of that, the seconds its threads were at work, added up over the threads */
+} rw_kernel_time;
+
+/* Measures the calls of one entry from now on; what was measured before is forgotten. Takes memory, so
+ * it is no part of a call. Without it a call looks at no clock. RW_NO_SUCH, RW_NO_MEMORY. */
+rw_status rw_profile_begin(rw_session *s, const char *entry, rw_message *m);
+/* Measures no more; what was measured stays, till the session goes. */
+void rw_profile_end(rw_session *s);
+uint64_t rw_profile_calls(const rw_session *s);
+size_t rw_profile_count(const rw_session *s); /* lines; 0 before rw_profile_begin */
+/* Line i, in the order of the file. RW_BAD_ARG: there is none. */
+rw_status rw_profile_line(const rw_session *s, size_t i, rw_kernel_time *out);
+
 /* ---- parameters ------------------------------------------------------------------------------- */
 
 /* First values, by the formulas and draws of the text. May take memory while it works. */

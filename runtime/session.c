@@ -445,6 +445,7 @@ void rw_session_destroy(rw_session *s) {
     memory_give(a, &s->slot_block);
     memory_give(a, &s->arena_block);
     memory_give(a, &s->scratch_block);
+    profile_free(s);
     pool last = s->pool; /* s itself lies in it */
     pool_free(&last);
 }

@@ -57,6 +57,11 @@ struct lane_entry {
     size_t arena;                        /* bytes */
 };
 
+/* Time of one kernel, by one thread. */
+typedef struct spent {
+    uint64_t launches, ns, busy_ns;
+} spent;
+
 /* What a thread has of its own. */
 typedef struct lane {
     uint8_t **ptr; /* by buffer: where it is now */
@@ -64,6 +69,8 @@ typedef struct lane {
     uint8_t *scratch;
     /* Counter and position of each loop around, and the seed of random numbers behind them. */
     int64_t levels[2 * RW_FILE_LEVELS + 1];
+    spent *spent;  /* by kernel, copies behind them; NULL: nothing is measured */
+    uint64_t mark; /* when the last launch was over */
 } lane;
 
 /* Bytes that move when the ops are done. */
@@ -72,6 +79,14 @@ typedef struct move {
     const uint8_t *from;
     size_t bytes;
 } move;
+
+/* What is measured of an entry. */
+typedef struct profile {
+    const lane_entry *x; /* NULL: nothing was asked for */
+    bool is_on;
+    uint64_t calls, ns; /* ns: of the calls, whole */
+    memory_block block; /* a table a thread */
+} profile;
 
 struct rw_session {
     rw_program *p;
@@ -92,7 +107,8 @@ struct rw_session {
     uint32_t n_moves, max_moves;
     uint64_t shapes; /* grows when a shape changes */
     uint64_t last_shapes;
-    uint64_t seed;  /* of random numbers */
+    uint64_t seed; /* of random numbers */
+    profile profile;
     bool is_fresh;  /* states are to start a sequence */
     size_t scratch; /* bytes a thread */
     memory_block param_block, state_block, slot_block, arena_block, scratch_block;
@@ -118,6 +134,13 @@ lane_entry *session_entry(rw_session *s, const char *name);
 /* "start" for "forward", "teacher.start" for "teacher.grad", or NULL. */
 lane_entry *session_start_of(rw_session *s, const entry *e);
 const char *start_name(const rw_program *p, const entry *e);
+
+/* profile.c */
+uint64_t profile_now(void);
+/* Around a call of x. */
+void profile_call_begin(rw_session *s, const lane_entry *x);
+void profile_call_end(rw_session *s, const lane_entry *x);
+void profile_free(rw_session *s);
 
 /* params.c */
 /* All variants of x's parameters are those of the masters. */

@@ -27,7 +27,7 @@ FORMAT = {"runtime/format.h"}  # shared by codegen and runtime
 OF_RWKV = {
     "rwkv.c", "cmd_bench.c", "cmd_convert.c", "cmd_dump.c", "cmd_generate.c", "cmd_info.c", "cmd_init.c",
     "cmd_run.c", "cmd_train.c", "commands.h", "compiled.c", "compiled.h", "measure.c", "measure.h",
-    "options.c", "options.h", "progress.c", "progress.h",
+    "options.c", "options.h", "profile.c", "profile.h", "progress.c", "progress.h",
 }
 C_LIBRARY = {
     "assert.h", "ctype.h", "errno.h", "float.h", "inttypes.h", "limits.h", "math.h", "stdarg.h",

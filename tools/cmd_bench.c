@@ -13,6 +13,7 @@
 #include "commands.h"
 #include "compiled.h"
 #include "measure.h"
+#include "profile.h"
 
 static const char help[] =
     "usage: rwkv bench FILE [--decode N] [--prefill T] [--train T] [--peer COMMAND] ...\n"
@@ -27,7 +28,7 @@ static const char help[] =
     "  --rounds N       of all of it (default 7)\n"
     "  --params P       parameters, where random ones will not do\n"
     "  --peer COMMAND   run in every round; the last number it prints is its tokens a second\n"
-    MACHINE_HELP
+    "  --profile        behind the rounds: the time of every kernel, for each thing measured\n" MACHINE_HELP
     "  --help\n"
     "\n"
     "GFLOP/s counts the products with parameters alone, twice a parameter and token, three times\n"
@@ -41,6 +42,7 @@ enum {
     ROUNDS,
     PARAMS,
     PEER,
+    PROFILE,
     THREADS,
     DEVICE,
     HELP
@@ -56,13 +58,13 @@ typedef struct Bench {
     const char *params, *peer;
     uint64_t size[KINDS]; /* tokens of one sample; 0: not asked for */
     uint64_t batch, rounds;
-    bool help;
+    bool profile, help;
     rw_session *session[KINDS]; /* the first two are one */
     double products, bytes;     /* a token: operations; bytes read in decoding */
     bool is_half;               /* the parameters are 16-bit numbers */
     int64_t below;              /* tokens are 0..below-1 */
     int32_t *tokens;
-    size_t steps;               /* of training so far */
+    size_t steps; /* of training so far */
     Measure *measure;
     Series limit[LIMITS], rate[KINDS], peer_rate;
 } Bench;
@@ -79,6 +81,7 @@ static int take_option(Bench *b, int c) {
     switch (c) {
     case PARAMS: b->params = optarg; return EXIT_DONE;
     case PEER: b->peer = optarg; return EXIT_DONE;
+    case PROFILE: b->profile = true; return EXIT_DONE;
     case THREADS: return set_threads(&b->machine, command, optarg);
     case DEVICE: b->machine.device = optarg; return EXIT_DONE;
     case HELP: b->help = true; return EXIT_DONE;
@@ -103,6 +106,7 @@ static int read_options(Bench *b, int argc, char **argv) {
                                           {"rounds", required_argument, NULL, ROUNDS},
                                           {"params", required_argument, NULL, PARAMS},
                                           {"peer", required_argument, NULL, PEER},
+                                          {"profile", no_argument, NULL, PROFILE},
                                           {"threads", required_argument, NULL, THREADS},
                                           {"device", required_argument, NULL, DEVICE},
                                           {"help", no_argument, NULL, HELP},
@@ -192,8 +196,12 @@ static int one_session(Bench *b, const char *const *entries, size_t n, int64_t b
     if (sized_by && compiled_find(&b->c, RW_INPUT, sized_by, "token", &info))
         lengths_claim(&l, &info, shape, 2);
     rw_message m = {""};
-    rw_session_options o = {.dims = l.dim, .n_dims = l.n, .entries = entries, .n_entries = n,
-                            .weights = b->c.weights, .allow_missing = true};
+    rw_session_options o = {.dims = l.dim,
+                            .n_dims = l.n,
+                            .entries = entries,
+                            .n_entries = n,
+                            .weights = b->c.weights,
+                            .allow_missing = true};
     rw_status s = rw_session_create(b->c.program, &o, out, &m);
     if (s == RW_OK && !b->c.weights) s = fill_params(*out, &m);
     return s == RW_OK ? EXIT_DONE : compiled_failed(&b->c, s, &m);
@@ -244,8 +252,12 @@ static int open_sessions(Bench *b) {
 
 static rw_status put(Bench *b, rw_session *s, const char *name, int64_t batch, int64_t n,
                      rw_message *m) {
-    rw_tensor t = {.name = name, .dtype = RW_I32, .rank = n ? 2 : 1, .data = b->tokens,
-                   .shape = {batch, n}, .bytes = (size_t)(batch * (n ? n : 1)) * 4};
+    rw_tensor t = {.name = name,
+                   .dtype = RW_I32,
+                   .rank = n ? 2 : 1,
+                   .data = b->tokens,
+                   .shape = {batch, n},
+                   .bytes = (size_t)(batch * (n ? n : 1)) * 4};
     return rw_put(s, name, &t, m);
 }
 
@@ -384,8 +396,8 @@ static void print_rate(const Bench *b, Kind k) {
     double peak = series_spread(&b->limit[by_tiles ? LIMIT_AMX : LIMIT_FMA]).median;
     double read = series_spread(&b->limit[LIMIT_READ]).median;
     printf("  %.1f GFLOP/s", flops / 1e9);
-    if (peak > 0) printf(" = %.0f %% of multiplying %s", 100 * flops / peak,
-                         by_tiles ? "bf16" : "f32");
+    if (peak > 0)
+        printf(" = %.0f %% of multiplying %s", 100 * flops / peak, by_tiles ? "bf16" : "f32");
     if (k == K_DECODE)
         printf("; %.1f GB/s = %.0f %% of reading", b->bytes * s.median / 1e9,
                100 * b->bytes * s.median / read);
@@ -408,6 +420,22 @@ static void print_all(const Bench *b) {
            peer.median > 0 ? series_spread(&b->rate[first]).median / peer.median : 0);
 }
 
+/* Behind the rounds, so that no clock disturbs what they measure. */
+static int print_profiles(Bench *b) {
+    rw_message m = {""};
+    for (int k = 0; k < KINDS; k++) {
+        if (!b->size[k]) continue;
+        rw_status s = rw_profile_begin(b->session[k], entry_of[k], &m);
+        if (s == RW_OK) s = sample(b, (Kind)k, false, &m);
+        if (s != RW_OK) return compiled_failed(&b->c, s, &m);
+        putchar('\n');
+        if (!profile_print(b->session[k], entry_of[k], rw_context_threads(b->c.context)))
+            return failed(b->c.command, EXIT_INTERNAL, "out of memory");
+        rw_profile_end(b->session[k]);
+    }
+    return EXIT_DONE;
+}
+
 int cmd_bench(const char *command, int argc, char **argv) {
     Bench b = {.c = {.command = command}};
     int code = read_options(&b, argc, argv);
@@ -417,6 +445,7 @@ int cmd_bench(const char *command, int argc, char **argv) {
         if (code == EXIT_DONE) code = open_sessions(&b);
         if (code == EXIT_DONE) code = run_rounds(&b);
         if (code == EXIT_DONE) print_all(&b);
+        if (code == EXIT_DONE && b.profile) code = print_profiles(&b);
     }
     rw_session_destroy(b.session[K_DECODE]);
     rw_session_destroy(b.session[K_TRAIN]);

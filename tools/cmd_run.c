@@ -6,6 +6,7 @@
 #include "../runtime/npy.h"
 #include "commands.h"
 #include "compiled.h"
+#include "profile.h"
 
 static const char help[] =
     "usage: rwkv run FILE ENTRY [--params P] [--in NAME=A.npy]... [--out NAME=B.npy]...\n"
@@ -25,6 +26,7 @@ static const char help[] =
     "  --params-out P, -o P writes all parameters (init, train)\n"
     "  --opt-in S           state of the optimizer (default: zeros)\n"
     "  --opt-out S          writes it after the update (train)\n"
+    "  --profile            where the time of this call went, kernel by kernel\n"
     "  --seed N             of first values and of random() (default 0)\n" MACHINE_HELP
     "  --help\n";
 
@@ -41,6 +43,7 @@ enum {
     OPT_IN,
     OPT_OUT,
     SEED,
+    PROFILE,
     THREADS,
     DEVICE,
     HELP
@@ -52,14 +55,14 @@ typedef struct RunOptions {
     const char *params, *params_out, *state_in, *state_out, *opt_in, *opt_out, *grads;
     uint64_t seed;
     Machine machine;
-    bool help;
+    bool profile, help;
 } RunOptions;
 
 typedef struct Run {
     Compiled c;
     RunOptions o;
-    rw_array *arrays;         /* by o.in */
-    rw_weights *state, *opt;  /* --state-in, --opt-in */
+    rw_array *arrays;        /* by o.in */
+    rw_weights *state, *opt; /* --state-in, --opt-in */
     Lengths lengths;
 } Run;
 
@@ -102,6 +105,7 @@ static int take_option(Run *r, int c) {
     case SEED:
         if (parse_u64(optarg, &o->seed)) break;
         return usage_error(command, "--seed %s: a whole number from 0", optarg);
+    case PROFILE: o->profile = true; break;
     case THREADS: return set_threads(&o->machine, command, optarg);
     case DEVICE: o->machine.device = optarg; break;
     case HELP: o->help = true; break;
@@ -128,6 +132,7 @@ static int read_options(Run *r, int argc, char **argv) {
                                           {"opt-in", required_argument, NULL, OPT_IN},
                                           {"opt-out", required_argument, NULL, OPT_OUT},
                                           {"seed", required_argument, NULL, SEED},
+                                          {"profile", no_argument, NULL, PROFILE},
                                           {"threads", required_argument, NULL, THREADS},
                                           {"device", required_argument, NULL, DEVICE},
                                           {"help", no_argument, NULL, HELP},
@@ -278,9 +283,8 @@ static int read_axes(Run *r) {
         const Pair *p = &r->o.axis.data[i];
         int64_t n;
         if (!parse_int(p->value, &n) || n < 1)
-            return usage_error(r->c.command,
-                               "--axis %s=%s: a length is a whole number from 1", p->name,
-                               p->value);
+            return usage_error(r->c.command, "--axis %s=%s: a length is a whole number from 1",
+                               p->name, p->value);
         if (lengths_need(&r->lengths, p->name, n)) continue;
         char all[400] = "none";
         size_t at = 0;
@@ -395,8 +399,8 @@ static int run_init(Run *r) {
     const RunOptions *o = &r->o;
     if (!o->params_out)
         return usage_error(r->c.command, "init writes parameters: -o P.safetensors or -o P.pth");
-    if (o->params || o->in.n || o->out.n || o->state_in || o->state_out || o->grads || o->opt_in ||
-        o->opt_out)
+    if (o->profile || o->params || o->in.n || o->out.n || o->state_in || o->state_out || o->grads ||
+        o->opt_in || o->opt_out)
         return usage_error(r->c.command, "init takes a file, --seed and -o, and nothing else");
     return compiled_init(&r->c, o->params_out, o->seed);
 }
@@ -414,18 +418,25 @@ static int run(Run *r) {
     if (code == EXIT_DONE) code = open_states(r, RW_OPTIMIZER, r->o.opt_in, &r->opt);
     if (code == EXIT_DONE && r->o.params) code = compiled_weights(&r->c, r->o.params);
     if (code != EXIT_DONE) return code;
-    rw_session_options o = {.dims = r->lengths.dim, .n_dims = r->lengths.n,
-                            .entries = &r->o.entry, .n_entries = 1, .seed = r->o.seed};
+    rw_session_options o = {.dims = r->lengths.dim,
+                            .n_dims = r->lengths.n,
+                            .entries = &r->o.entry,
+                            .n_entries = 1,
+                            .seed = r->o.seed};
     rw_message m = {""};
     code = compiled_session(&r->c, &o);
     if (code == EXIT_DONE) code = put_all(r);
     if (code != EXIT_DONE) return code;
-    rw_status s = rw_call(r->c.session, r->o.entry, &m);
+    rw_status s = r->o.profile ? rw_profile_begin(r->c.session, r->o.entry, &m) : RW_OK;
+    if (s == RW_OK) s = rw_call(r->c.session, r->o.entry, &m);
     if (s != RW_OK) return put_failed(r, s, &m);
     code = save_outputs(r);
     if (code == EXIT_DONE) code = save_files(r);
-    if (code == EXIT_DONE) print_outputs(r);
-    return code;
+    if (code != EXIT_DONE) return code;
+    print_outputs(r);
+    if (r->o.profile && !profile_print(r->c.session, r->o.entry, rw_context_threads(r->c.context)))
+        return failed(r->c.command, EXIT_INTERNAL, "out of memory");
+    return EXIT_DONE;
 }
 
 int cmd_run(const char *command, int argc, char **argv) {

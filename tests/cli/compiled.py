@@ -421,6 +421,26 @@ def benchmarking(b):
     b.expect(base + ["--decode", "0"], 2, "", "a whole number from 1")
 
 
+@case
+def profiles(b):
+    """what each kernel takes: the lines are sorted and add up to the whole"""
+    base = given(b)
+    small_model(b)
+    done = b.expect(["rwkv", "bench", "r.so", "--rounds", "1", "--threads", "2", "--decode", "4", "--prefill", "17",
+                     "--train", "9", "--profile"], 0, None, "")
+    parts = done.out.split("\nprofile of ")[1:]
+    b.same("profiles", [p.split(",")[0] for p in parts], ["step", "prefill", "train"])
+    for part in parts:
+        table = [line.split() for line in part.split("\n")[2:] if line.strip()]
+        each, share = [float(r[2]) for r in table], [float(r[3]) for r in table]
+        b.check(f"shares {sum(share)}", abs(sum(share) - 100) < 0.06*len(share) and len(share) > 10)
+        b.check("the longest first", each == sorted(each, reverse=True))
+        b.check("of each kernel, and around", {"around"} < {r[0] for r in table})
+    b.check("layers", {r.split()[1] for r in parts[0].split("\n")[2:] if r.strip()} == {"1.0", "2.0"})
+    b.expect(base + RUN + ["--profile"], 0, ["logits [2,4,5]\n", "profile of forward, 1 call:", "around"], "")
+    b.expect(["rwkv", "run", "m.so", "init", "-o", "a.pth", "--profile"], 2, "", "init takes a file")
+
+
 def compiles():
     """Whether this build of rwkvc makes code."""
     out = subprocess.run([os.path.join(BIN, "rwkvc"), os.path.join(MODELS, "revtrain.rwkv"), "-o", os.devnull + "/x.so"],

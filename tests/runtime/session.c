@@ -502,6 +502,47 @@ static void test_calls_take_none(void) {
     rw_context_destroy(c);
 }
 
+/* Lines of a profile add up to the calls measured, of that entry alone; measuring takes no memory. */
+static void test_profile(void) {
+    rw_context *c = NULL;
+    rw_program *p = NULL;
+    rw_kernel_time x = {0}, around = {0};
+    GOOD(rw_context_create(&(rw_context_options){.threads = 2, .alloc = &counting}, &c, &m));
+    GOOD(rw_program_load(c, so_path, &p, &m));
+    rw_session *s = session(p, 2, 8, NULL);
+    CHECK(rw_profile_count(s) == 0 && rw_profile_line(s, 0, &x) == RW_BAD_ARG, "lines of nothing");
+    CHECK(rw_profile_begin(s, "dance", &m) == RW_NO_SUCH, "a profile of no entry");
+    run(s, "forward", tokens, 2, 8);
+    GOOD(rw_profile_begin(s, "step", &m));
+    left = 0;
+    for (int k = 0; k < 3; k++) {
+        GOOD(rw_states_start(s)); /* the entry that begins a sequence runs unmeasured */
+        run(s, "step", tokens, 2, 0);
+        run(s, "forward", tokens, 2, 8);
+    }
+    left = -1;
+    rw_profile_end(s);
+    run(s, "step", tokens, 2, 0);
+    size_t n = rw_profile_count(s);
+    CHECK(rw_profile_calls(s) == 3 && n > 3, "%zu lines of %d calls", n, (int)rw_profile_calls(s));
+    for (size_t i = 0; i + 2 < n; i++) {
+        GOOD(rw_profile_line(s, i, &x));
+        bool layers = x.launches == 3 * TINY_L, once = x.launches == 3;
+        CHECK(layers || once, "%s: %d launches", x.name, (int)x.launches);
+        CHECK(x.seconds > 0 && x.busy >= 0 && x.busy <= 2 * x.seconds, "%s: %g s, %g s at work",
+              x.name, x.seconds, x.busy);
+    }
+    GOOD(rw_profile_line(s, n - 1, &around));
+    CHECK(strcmp(around.name, "around") == 0 && around.seconds > 0 && around.launches == 3,
+          "'%s': %g s", around.name, around.seconds);
+    CHECK(rw_profile_line(s, n, &x) == RW_BAD_ARG, "a line too many");
+    GOOD(rw_profile_begin(s, "forward", &m));
+    CHECK(rw_profile_calls(s) == 0, "what was measured is not forgotten");
+    rw_session_destroy(s);
+    rw_program_destroy(p);
+    rw_context_destroy(c);
+}
+
 int main(void) {
     char path[300];
     rw_context *c = NULL;
@@ -523,6 +564,7 @@ int main(void) {
         test_mistakes(p);
         test_no_memory();
         test_calls_take_none();
+        test_profile();
     }
     rw_program_destroy(p);
     rw_context_destroy(c);
