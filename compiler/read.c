@@ -16,7 +16,7 @@
  *             | value '=' 'delay' %n 'init' %n ['->' value]        in a class
  *             | 'recur' [STRING] 'length' size ['reverse'] ['layers'] ['every' N] '{' {carry} {class} '}'
  *     axes    : '[' i0 ':' size {',' i1 ':' size} ']'
- *     carry   : 'carry' [STRING] %init ['kept' %n 'lead' N] '->' value                  the value after the last iteration
+ *     carry   : 'carry' [STRING] %init ['kept' %n 'lead' N] '->' value        the value after the last one
  *     class   : 'class' [N {',' N}] '{' {'arg' value} {node} {'next' %n} {'out' %n 'axis' N ['every' N] '->' value} '}'
  *     expr    : ['let' t0 '=' e {';' t1 '=' e} 'in'] e
  *     e       : numbers, i0 (own index), l0 (counter of level 0), p0 (its rank in the class), %n[e, ...],
@@ -412,7 +412,8 @@ static void read_recur(Parser *p, Place *to) {
         Header h = parse_header(p);
         *PUSH(p->arena, &finals) = h;
         if (p->error) return;
-        Carry *c = &graph_node(p->g, r)->recur->carry.data[graph_recur_carry(p->g, r, init, name)];
+        uint32_t k = graph_recur_carry(p->g, r, init, name);
+        Carry *c = &graph_node(p->g, r)->recur->carry.data[k];
         c->kept = kept;
         c->lead = (uint8_t)lead;
         parser_line_end(p);
