@@ -4,12 +4,16 @@
  *   epilogue  a pointwise node over exactly the axes of a matrix product, its only reader, joins it
  *   row       nodes that share their leading run-time axes and read each other at the same point of
  *             those run row by row; what only the row needs stays in scratch
+ *   siblings  nodes over the same rows that read the same tensor run together, and read it once
  * Every decision is told to PlanOptions.explain. */
 #include "plan_impl.h"
 
 #include <string.h>
 
-enum { ROW_BYTES = 1 << 18 }; /* most scratch of a row */
+enum {
+    ROW_BYTES = 1 << 18, /* most scratch of a row */
+    MOST_SIBLINGS = 16   /* members of a kernel that siblings may join */
+};
 
 typedef struct Fuse {
     Planner *pl;
@@ -61,6 +65,23 @@ static void read_against(Fuse *f, uint32_t unit, uint32_t par) {
     walk_expr(&f->pl->walk, graph_node(f->pl->g, f->node)->expr, visit_latest, f);
 }
 
+typedef struct Readers {
+    Value v;
+    bool reads;
+} Readers;
+
+static void visit_reader(Graph *g, ExprId e, void *user) {
+    Readers *r = user;
+    const Expr *x = graph_expr(g, e);
+    if (x->op == X_READ && x->value == r->v) r->reads = true;
+}
+
+static bool node_reads(Planner *pl, NodeId n, Value v) {
+    Readers r = {v, false};
+    expr_walk(pl->g, graph_node(pl->g, n)->expr, visit_reader, &r);
+    return r.reads;
+}
+
 /* ---- rows ---------------------------------------------------------------------------------------- */
 
 static bool is_fixed(Graph *g, Size s) {
@@ -109,6 +130,64 @@ static void member_add(Fuse *f, uint32_t unit) {
     m->arg = m->also = LOCAL;
     for (uint32_t j = 0; j < k->n_par; j++) m->par[j] = (uint8_t)j;
     f->unit_of[graph_node(f->pl->g, f->node)->out] = unit;
+}
+
+/* ---- siblings -------------------------------------------------------------------------------------- */
+
+typedef struct Shared {
+    Fuse *f;
+    const Kernel *k;
+    bool found;
+} Shared;
+
+static bool member_reads(Fuse *f, const Kernel *k, Value v) {
+    for (uint32_t i = 0; i < k->members.n; i++)
+        if (node_reads(f->pl, k->members.data[i].node, v)) return true;
+    return false;
+}
+
+/* Tensors as long as the rows are many; parameters stay in caches by themselves. */
+static void visit_shared(Graph *g, ExprId e, void *user) {
+    Shared *s = user;
+    const Expr *x = graph_expr(g, e);
+    if (x->op != X_READ || s->found) return;
+    const ValueInfo *v = graph_value(g, x->value);
+    bool runs = false;
+    for (uint32_t a = 0; a < v->rank; a++) runs |= !is_fixed(g, v->dims[a]);
+    s->found = runs && member_reads(s->f, s->k, x->value);
+}
+
+static bool are_siblings(Fuse *f, const Kernel *k) {
+    Shared s = {f, k, false};
+    if (k->members.n < MOST_SIBLINGS)
+        expr_walk(f->pl->g, graph_node(f->pl->g, f->node)->expr, visit_shared, &s);
+    return s.found;
+}
+
+static const char *label(const Fuse *f) {
+    const char *name = graph_value(f->pl->g, graph_node(f->pl->g, f->node)->out)->name;
+    return name ? name : "a value";
+}
+
+/* After join_row has found no kernel that makes what the node reads. */
+static bool join_siblings(Fuse *f) {
+    Graph *g = f->pl->g;
+    Value v = graph_node(g, f->node)->out;
+    uint32_t par = row_axes(g, v);
+    if (!par || is_fixed(g, graph_value(g, v)->dims[par - 1])) return false;
+    for (uint32_t u = f->units->n; u > 0; u--) {
+        Kernel *k = kernel_at(f, u - 1);
+        if (!k) return false;
+        if (k->kind != K_ROW || !same_rows(g, k, v, par)) continue;
+        read_against(f, u - 1, par);
+        if (f->latest >= (int64_t)u - 1) return false;
+        if (f->touches || !are_siblings(f, k)) continue;
+        if (kernel_bytes(g, k) + row_bytes(g, v, par) > ROW_BYTES) continue;
+        member_add(f, u - 1);
+        plan_explain(f->pl, "%s: + %s (sibling)", k->name, label(f));
+        return true;
+    }
+    return false;
 }
 
 static bool join_row(Fuse *f) {
@@ -193,7 +272,7 @@ static void place_eq(Fuse *f) {
         for (uint32_t i = 0; i < c.n_batch; i++) k->members.data[0].par[i] = c.batch[i];
         return;
     }
-    if (f->pl->o->fuse && (join_epilogue(f) || join_row(f))) return;
+    if (f->pl->o->fuse && (join_epilogue(f) || join_row(f) || join_siblings(f))) return;
     Kernel *k = unit_new(f, K_ROW, name, n->level);
     k->n_par = (uint8_t)row_axes(g, n->out);
     for (uint32_t i = 0; i < k->n_par; i++) k->par[i] = graph_value(g, n->out)->dims[i];
@@ -256,24 +335,9 @@ static bool place(Fuse *f, NodeId id) {
 
 /* ---- what stays inside ------------------------------------------------------------------------------ */
 
-typedef struct Readers {
-    Value v;
-    bool reads;
-} Readers;
-
-static void visit_reader(Walk *w, ExprId e, void *user) {
-    Readers *r = user;
-    const Expr *x = graph_expr(w->g, e);
-    if (x->op == X_READ && x->value == r->v) r->reads = true;
-}
-
 static uint32_t readers_inside(Planner *pl, const Kernel *k, Value v) {
     uint32_t n = 0;
-    for (uint32_t i = 0; i < k->members.n; i++) {
-        Readers r = {v, false};
-        walk_expr(&pl->walk, graph_node(pl->g, k->members.data[i].node)->expr, visit_reader, &r);
-        n += r.reads;
-    }
+    for (uint32_t i = 0; i < k->members.n; i++) n += node_reads(pl, k->members.data[i].node, v);
     return n;
 }
 
