@@ -26,16 +26,40 @@ static bool plain_read(Graph *g, ExprId e) {
     return true;
 }
 
-/* Short sums and thin matrices are faster as rows. */
-static bool worth_it(Graph *g, const Node *n, const PlanContract *c) {
-    int64_t k = 1, one;
-    for (uint32_t i = 0; i < c->n_k; i++) {
-        if (!size_is_num(g->sizes, n->extra[c->k[i] - graph_value(g, n->out)->rank], &one))
-            one = 64; /* run-time axis */
-        k *= one;
-        if (k > 1 << 20) break;
+enum {
+    SHORT_SUM = 16,     /* fewer terms than these are a row's business */
+    SMALL_MATRIX = 3072 /* numbers: a matrix that stays in the nearest cache besides what a row has there */
+};
+
+static Size index_size(Graph *g, const Node *n, uint32_t i) {
+    const ValueInfo *v = graph_value(g, n->out);
+    return i < v->rank ? v->dims[i] : n->extra[i - v->rank];
+}
+
+/* Product of the fixed sizes of some axes; *runs: one is known at run time only. */
+static int64_t fixed_items(Graph *g, const Node *n, const uint8_t *axis, uint32_t count, bool *runs) {
+    int64_t items = 1, one;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!size_is_num(g->sizes, index_size(g, n, axis[i]), &one)) {
+            *runs = true;
+            continue;
+        }
+        items = items < 1 << 20 && one < 1 << 20 ? items * one : 1 << 20;
     }
-    return c->n_m && c->n_n && c->n_k && k >= 16;
+    return items;
+}
+
+/* Short sums are faster as rows; so are many rows times a small matrix, because all a row needs stays at
+ * hand from one product to the next, and nothing between them is kept. */
+static bool worth_it(Graph *g, const Node *n, const PlanContract *c) {
+    if (!c->n_m || !c->n_n || !c->n_k) return false;
+    bool k_runs = false, m_runs = false, n_runs = false;
+    int64_t k = fixed_items(g, n, c->k, c->n_k, &k_runs);
+    int64_t rows = fixed_items(g, n, c->m, c->n_m, &m_runs);
+    int64_t cols = fixed_items(g, n, c->n, c->n_n, &n_runs);
+    if (!k_runs && k < SHORT_SUM) return false;
+    if (k_runs || m_runs == n_runs) return true;
+    return k * (m_runs ? cols : rows) > SMALL_MATRIX;
 }
 
 bool contract_match(Graph *g, NodeId id, PlanContract *c) {
