@@ -271,14 +271,20 @@ static void carry_on(Planner *pl, Recur *r, RecurClass *c, const Home *slot, Ops
             op_pair(pl, ops, OP_SWAP, whole(slot[i]), (PlanArg){.buf = other[i]});
 }
 
-static bool plan_class(Planner *pl, Recur *r, RecurClass *c, const Home *slot, Ops *ops) {
+/* Without slots (once): the one iteration finds what the loop starts from where it is. */
+static bool plan_class(Planner *pl, Recur *r, RecurClass *c, const Home *slot, bool once, Ops *ops) {
     Copies later = {0};
     for (uint32_t i = 0; i < r->carry.n; i++) pl->home[c->args[i]] = slot[i];
     place_outs(pl, c, r->level, &later);
     if (!plan_block(pl, &c->body, ops)) return false;
     for (uint32_t i = 0; i < later.src.n; i++)
         op_pair(pl, ops, OP_COPY, later.dst.data[i], arg_of(pl, later.src.data[i]));
-    carry_on(pl, r, c, slot, ops);
+    if (!once) {
+        carry_on(pl, r, c, slot, ops);
+        return true;
+    }
+    for (uint32_t i = 0; i < r->carry.n; i++)
+        if (r->carry.data[i].final) pl->home[r->carry.data[i].final] = *home_of(pl, c->next[i]);
     return true;
 }
 
@@ -287,7 +293,12 @@ static bool plan_loop(Planner *pl, NodeId id, Ops *ops) {
     Home *slot = NEWN(pl->arena, Home, r->carry.n + 1);
     int64_t count = 0;
     size_is_num(pl->g->sizes, r->length, &count);
+    bool once = count == 1;
     for (uint32_t i = 0; i < r->carry.n; i++) {
+        if (once) {
+            slot[i] = *home_of(pl, r->carry.data[i].init);
+            continue;
+        }
         slot[i] = slot_new(pl, r->carry.data[i].init);
         op_pair(pl, ops, OP_COPY, whole(slot[i]), arg_of(pl, r->carry.data[i].init));
         if (r->carry.data[i].final) pl->home[r->carry.data[i].final] = slot[i];
@@ -309,7 +320,7 @@ static bool plan_loop(Planner *pl, NodeId id, Ops *ops) {
             class_of[c->iters.data[i]] = k;
             pos_of[c->iters.data[i]] = i;
         }
-        if (!plan_class(pl, r, c, slot, &bodies[k])) return false;
+        if (!plan_class(pl, r, c, slot, once, &bodies[k])) return false;
     }
     return true;
 }
@@ -358,6 +369,10 @@ static void live_ops(Life *l, Ops *ops, Touch *out);
 /* A buffer that one body writes first and no other op touches lives in that body; any other lives all
  * through the loop, because the next iteration finds it as the last one left it. */
 static void live_loop(Life *l, Op *o, uint32_t at, Touch *out) {
+    if (o->count == 1) { /* its ops run once, in their place */
+        for (uint32_t k = 0; k < o->n_classes; k++) live_ops(l, &o->bodies[k], out);
+        return;
+    }
     Touch **in = NEWN(l->pl->arena, Touch *, o->n_classes + 1);
     for (uint32_t k = 0; k < o->n_classes; k++) {
         in[k] = NEWN(l->pl->arena, Touch, l->n + 1);

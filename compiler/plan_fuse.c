@@ -5,6 +5,8 @@
  *   row       nodes that share their leading run-time axes and read each other at the same point of
  *             those run row by row; what only the row needs stays in scratch
  *   siblings  nodes over the same rows that read the same tensor run together, and read it once
+ *   points    where fixed axes stand between run-time ones (the channels of a picture), a kernel is cut at
+ *             the run-time axes alone when its value is then needed inside only
  * Every decision is told to PlanOptions.explain. */
 #include "plan_impl.h"
 
@@ -23,14 +25,24 @@ typedef struct Fuse {
     NodeId node;       /* being placed */
     int64_t latest;    /* unit that makes the last of what it reads, -1 none */
     uint32_t skip;     /* unit not counted in latest */
-    uint32_t par;      /* leading axes that make its row */
+    uint32_t par;      /* axes of the grid it is held against */
+    uint8_t map[MAX_RANK]; /* and which of its own axes these are */
     bool plain;        /* what it reads of unit `skip` is read at the same row */
     bool exact;        /* and at the same point altogether */
     bool touches;
     VEC(NodeId) again, reader; /* recurrences run again, and in which others */
 } Fuse;
 
-static Kernel *kernel_at(Fuse *f, uint32_t u) { return f->units->data[u].kernel; }
+static Kernel *kernel_at(const Fuse *f, uint32_t u) { return f->units->data[u].kernel; }
+
+/* The axes of a value that are the grid of the kernel that makes it. */
+static const uint8_t *grid_of(const Fuse *f, uint32_t unit, Value v) {
+    static const uint8_t leading[MAX_RANK] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
+    const Kernel *k = kernel_at(f, unit);
+    for (uint32_t i = 0; k && i < k->members.n; i++)
+        if (graph_node(f->pl->g, k->members.data[i].node)->out == v) return k->members.data[i].par;
+    return leading;
+}
 
 /* ---- what a node reads ------------------------------------------------------------------------- */
 
@@ -46,16 +58,16 @@ static void visit_latest(Walk *w, ExprId e, void *user) {
     }
     f->touches = true;
     uint32_t rank = graph_value(w->g, graph_node(w->g, f->node)->out)->rank;
-    for (uint32_t a = 0; a < x->n_args; a++) {
-        const Expr *s = graph_expr(w->g, expr_arg(w->g, e, a));
-        bool same = s->op == X_IDX && s->i == a;
-        if (!same && a < f->par) f->plain = false;
-        if (!same) f->exact = false;
-    }
-    if (x->n_args < f->par) f->plain = false;
+    const uint8_t *at = grid_of(f, u, x->value);
+    for (uint32_t a = 0; a < x->n_args; a++)
+        if (!is_index(w->g, expr_arg(w->g, e, a), a)) f->exact = false;
     if (x->n_args != rank) f->exact = false;
+    for (uint32_t j = 0; j < f->par; j++)
+        if (at[j] >= x->n_args || !is_index(w->g, expr_arg(w->g, e, at[j]), f->map[j]))
+            f->plain = false;
 }
 
+/* Sets latest, plain, exact, touches; f->map says which axes of the node the par axes of the grid are. */
 static void read_against(Fuse *f, uint32_t unit, uint32_t par) {
     f->skip = unit;
     f->par = par;
@@ -99,16 +111,42 @@ static uint32_t row_axes(Graph *g, Value v) {
     return n;
 }
 
-static bool same_rows(Graph *g, const Kernel *k, Value v, uint32_t par) {
-    if (k->n_par != par) return false;
-    for (uint32_t a = 0; a < par; a++)
-        if (k->par[a] != graph_value(g, v)->dims[a]) return false;
+/* The axes with run-time lengths. */
+static uint32_t run_axes(Graph *g, Value v, uint8_t *axis) {
+    const ValueInfo *i = graph_value(g, v);
+    uint32_t n = 0;
+    for (uint32_t a = 0; a < i->rank; a++)
+        if (!is_fixed(g, i->dims[a])) axis[n++] = (uint8_t)a;
+    return n;
+}
+
+static bool grid_fits(Graph *g, const Kernel *k, Value v, const uint8_t *axis, uint32_t n) {
+    if (k->n_par != n) return false;
+    for (uint32_t j = 0; j < n; j++)
+        if (k->par[j] != graph_value(g, v)->dims[axis[j]]) return false;
     return true;
 }
 
-static int64_t row_bytes(Graph *g, Value v, uint32_t par) {
+static void map_plainly(Fuse *f) {
+    for (uint32_t j = 0; j < MAX_RANK; j++) f->map[j] = (uint8_t)j;
+}
+
+/* May v be made row by row on the grid of k? Sets f->map. */
+static bool same_rows(Fuse *f, const Kernel *k, Value v) {
+    Graph *g = f->pl->g;
+    map_plainly(f);
+    if (grid_fits(g, k, v, f->map, row_axes(g, v))) return true;
+    uint32_t n = run_axes(g, v, f->map);
+    return n && grid_fits(g, k, v, f->map, n);
+}
+
+/* Scratch of one point: all axes of v but the n of the grid. */
+static int64_t row_bytes(Graph *g, Value v, const uint8_t *grid, uint32_t n_par) {
     int64_t n = 8, one;
-    for (uint32_t a = par; a < graph_value(g, v)->rank; a++) {
+    for (uint32_t a = 0; a < graph_value(g, v)->rank; a++) {
+        bool of_grid = false;
+        for (uint32_t j = 0; j < n_par; j++) of_grid |= grid[j] == a;
+        if (of_grid) continue;
         if (!size_is_num(g->sizes, graph_value(g, v)->dims[a], &one)) return ROW_BYTES + 1;
         n *= one;
         if (n > ROW_BYTES) return n;
@@ -119,7 +157,8 @@ static int64_t row_bytes(Graph *g, Value v, uint32_t par) {
 static int64_t kernel_bytes(Graph *g, const Kernel *k) {
     int64_t n = 0;
     for (uint32_t i = 0; i < k->members.n; i++)
-        n += row_bytes(g, graph_node(g, k->members.data[i].node)->out, k->n_par);
+        n += row_bytes(g, graph_node(g, k->members.data[i].node)->out, k->members.data[i].par,
+                       k->n_par);
     return n;
 }
 
@@ -128,7 +167,7 @@ static void member_add(Fuse *f, uint32_t unit) {
     PlanMember *m = PUSH(f->pl->arena, &k->members);
     m->node = f->node;
     m->arg = m->also = LOCAL;
-    for (uint32_t j = 0; j < k->n_par; j++) m->par[j] = (uint8_t)j;
+    memcpy(m->par, f->map, sizeof m->par);
     f->unit_of[graph_node(f->pl->g, f->node)->out] = unit;
 }
 
@@ -178,11 +217,11 @@ static bool join_siblings(Fuse *f) {
     for (uint32_t u = f->units->n; u > 0; u--) {
         Kernel *k = kernel_at(f, u - 1);
         if (!k) return false;
-        if (k->kind != K_ROW || !same_rows(g, k, v, par)) continue;
-        read_against(f, u - 1, par);
+        if (k->kind != K_ROW || !same_rows(f, k, v)) continue;
+        read_against(f, u - 1, k->n_par);
         if (f->latest >= (int64_t)u - 1) return false;
         if (f->touches || !are_siblings(f, k)) continue;
-        if (kernel_bytes(g, k) + row_bytes(g, v, par) > ROW_BYTES) continue;
+        if (kernel_bytes(g, k) + row_bytes(g, v, f->map, k->n_par) > ROW_BYTES) continue;
         member_add(f, u - 1);
         plan_explain(f->pl, "%s: + %s (sibling)", k->name, label(f));
         return true;
@@ -193,20 +232,19 @@ static bool join_siblings(Fuse *f) {
 static bool join_row(Fuse *f) {
     Graph *g = f->pl->g;
     Value v = graph_node(g, f->node)->out;
-    uint32_t par = row_axes(g, v);
     for (uint32_t u = f->units->n; u > 0; u--) {
         Kernel *k = kernel_at(f, u - 1);
         if (!k) return false; /* nothing moves across a layer loop */
-        if (k->kind != K_ROW || !same_rows(g, k, v, par)) continue;
-        read_against(f, u - 1, par);
-        if (f->latest > (int64_t)u - 1 || f->latest == (int64_t)u - 1) return false;
+        if (k->kind != K_ROW || !same_rows(f, k, v)) continue;
+        read_against(f, u - 1, k->n_par);
+        if (f->latest >= (int64_t)u - 1) return false;
         if (!f->touches) continue;
         if (!f->plain) {
             plan_explain(f->pl, "%s not with %s: it reads other rows of it",
                          graph_value(g, v)->name ? graph_value(g, v)->name : "a value", k->name);
             return false;
         }
-        if (kernel_bytes(g, k) + row_bytes(g, v, par) > ROW_BYTES) {
+        if (kernel_bytes(g, k) + row_bytes(g, v, f->map, k->n_par) > ROW_BYTES) {
             plan_explain(f->pl, "%s not with %s: a row would need too much scratch",
                          graph_value(g, v)->name ? graph_value(g, v)->name : "a value", k->name);
             return false;
@@ -215,6 +253,66 @@ static bool join_row(Fuse *f) {
         plan_explain(f->pl, "%s: + %s (row)", k->name,
                      graph_value(g, v)->name ? graph_value(g, v)->name : "a value");
         return true;
+    }
+    return false;
+}
+
+/* ---- points ------------------------------------------------------------------------------------------- */
+
+/* Every member of k over the run-time axes alone: sets grid to their lengths; false if they differ. */
+static bool run_grid(Fuse *f, const Kernel *k, uint32_t n, Size *grid) {
+    Graph *g = f->pl->g;
+    for (uint32_t i = 0; i < k->members.n; i++) {
+        Value v = graph_node(g, k->members.data[i].node)->out;
+        uint8_t axis[MAX_RANK];
+        if (run_axes(g, v, axis) != n) return false;
+        for (uint32_t j = 0; j < n; j++) {
+            if (i && grid[j] != graph_value(g, v)->dims[axis[j]]) return false;
+            grid[j] = graph_value(g, v)->dims[axis[j]];
+        }
+    }
+    return n && n < k->n_par;
+}
+
+static void cut_at_runs(Fuse *f, Kernel *k, uint32_t n, const Size *grid) {
+    for (uint32_t i = 0; i < k->members.n; i++)
+        run_axes(f->pl->g, graph_node(f->pl->g, k->members.data[i].node)->out, k->members.data[i].par);
+    memcpy(k->par, grid, n * sizeof *grid);
+    k->n_par = (uint8_t)n;
+}
+
+/* Does the node alone read some value of k? */
+static bool last_reader(Fuse *f, const Kernel *k) {
+    for (uint32_t i = 0; i < k->members.n; i++) {
+        Value v = graph_node(f->pl->g, k->members.data[i].node)->out;
+        if (f->pl->uses[v] == 1 && node_reads(f->pl, f->node, v)) return true;
+    }
+    return false;
+}
+
+static bool join_points(Fuse *f) {
+    Graph *g = f->pl->g;
+    Value v = graph_node(g, f->node)->out;
+    Size grid[MAX_RANK];
+    for (uint32_t u = f->units->n; u > 0; u--) {
+        Kernel *k = kernel_at(f, u - 1);
+        if (!k) return false;
+        uint32_t n = run_axes(g, v, f->map);
+        if (k->kind != K_ROW || !last_reader(f, k) || !run_grid(f, k, n, grid)) continue;
+        const Kernel before = *k;
+        PlanMember *members = NEWN(f->pl->arena, PlanMember, k->members.n);
+        memcpy(members, k->members.data, k->members.n * sizeof *members);
+        cut_at_runs(f, k, n, grid);
+        read_against(f, u - 1, n);
+        bool fits = grid_fits(g, k, v, f->map, n) &&
+                    kernel_bytes(g, k) + row_bytes(g, v, f->map, n) <= ROW_BYTES;
+        if (fits && f->plain && f->latest < (int64_t)u - 1) {
+            member_add(f, u - 1);
+            plan_explain(f->pl, "%s: + %s (points)", k->name, label(f));
+            return true;
+        }
+        *k = before;
+        memcpy(k->members.data, members, k->members.n * sizeof *members);
     }
     return false;
 }
@@ -233,7 +331,8 @@ static bool join_epilogue(Fuse *f) {
         if (k->kind != K_CONTRACT) continue;
         Value last = graph_node(g, k->members.data[k->members.n - 1].node)->out;
         if (!same_shape(g, last, n->out) || f->pl->uses[last] != 1) continue;
-        read_against(f, u - 1, graph_value(g, last)->rank);
+        map_plainly(f);
+        read_against(f, u - 1, 0);
         if (!f->touches || !f->exact || f->latest >= (int64_t)u - 1) continue;
         member_add(f, u - 1);
         plan_explain(f->pl, "%s: + %s (epilogue)", k->name,
@@ -268,14 +367,16 @@ static void place_eq(Fuse *f) {
         k->n_par = c.n_batch;
         for (uint32_t i = 0; i < c.n_batch; i++)
             k->par[i] = graph_value(g, n->out)->dims[c.batch[i]];
+        map_plainly(f);
         member_add(f, f->units->n - 1);
         for (uint32_t i = 0; i < c.n_batch; i++) k->members.data[0].par[i] = c.batch[i];
         return;
     }
-    if (f->pl->o->fuse && (join_epilogue(f) || join_row(f) || join_siblings(f))) return;
+    if (f->pl->o->fuse && (join_epilogue(f) || join_row(f) || join_points(f) || join_siblings(f))) return;
     Kernel *k = unit_new(f, K_ROW, name, n->level);
     k->n_par = (uint8_t)row_axes(g, n->out);
     for (uint32_t i = 0; i < k->n_par; i++) k->par[i] = graph_value(g, n->out)->dims[i];
+    map_plainly(f);
     member_add(f, f->units->n - 1);
 }
 
@@ -293,6 +394,7 @@ static void place_scatter(Fuse *f) {
         par[k->n_par] = (uint8_t)a;
         k->par[k->n_par++] = graph_value(g, n->out)->dims[a];
     }
+    map_plainly(f);
     member_add(f, f->units->n - 1);
     memcpy(k->members.data[0].par, par, sizeof par);
 }

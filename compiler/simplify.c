@@ -111,9 +111,42 @@ static void replace(Simplify *s, Value v, Value by) {
     s->changed = true;
 }
 
+static ExprId renumber_leaf(ExprMap *m, ExprId e, const ExprId *subs) {
+    (void)subs;
+    const Expr *x = graph_expr(m->src, e);
+    return x->op == X_IDX ? ((const ExprId *)m->user)[x->i] : 0;
+}
+
+/* Reduced axes of one item are no axes. */
+static void drop_unit_axes(Simplify *s, NodeId id) {
+    Graph *g = s->g;
+    Node n = *graph_node(g, id);
+    uint32_t rank = n.kind == N_EQ ? graph_value(g, n.out)->rank : 0, left = 0;
+    ExprId to[2 * MAX_RANK];
+    for (uint32_t k = 0; k < rank; k++) to[k] = expr_idx(g, k);
+    for (uint32_t k = 0; k < n.n_extra; k++) {
+        int64_t one = 0;
+        bool unit = size_is_num(g->sizes, n.extra[k], &one) && one == 1;
+        to[rank + k] = unit ? expr_int(g, 0) : expr_idx(g, rank + left);
+        if (!unit) n.extra[left++] = n.extra[k];
+    }
+    bool keeps = n.red != RED_ARGMAX || left; /* argmax is no copy of its item */
+    if (n.kind != N_EQ || left == n.n_extra || !keeps) return;
+    Arena *scratch = arena_new();
+    ExprMap m = {.src = g, .dst = g, .leaf = renumber_leaf, .user = to};
+    expr_map_begin(&m, scratch);
+    n.expr = expr_map(&m, n.expr);
+    arena_free(scratch);
+    n.n_extra = (uint8_t)left;
+    if (!left) n.red = RED_NONE;
+    *graph_node(g, id) = n;
+    s->changed = true;
+}
+
 /* True if the node stays. */
 static bool simplify_eq(Simplify *s, NodeId id) {
     Graph *g = s->g;
+    drop_unit_axes(s, id);
     Node n = *graph_node(g, id);
     Size sizes[2 * MAX_RANK];
     Ranges r = {.idx = sizes, .level = s->level_len, .n_level = n.level};
