@@ -498,7 +498,7 @@ static void outside_values(Planner *pl) {
 Plan *plan_make(Arena *a, Graph *g, const PlanOptions *o, const char **why) {
     Arena *scratch = arena_new();
     g = graph_pull(graph_clone(g, g->entry));
-    g = graph_split_sums(graph_pull(graph_replay(g)));
+    g = graph_split_sums(graph_neighbours(graph_pull(graph_replay(g))));
     Planner pl = {.arena = a, .g = g, .o = o, .walk = walk_new(g, scratch)};
     pl.p = NEW(a, Plan);
     pl.p->arena = a;

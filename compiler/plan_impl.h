@@ -37,6 +37,9 @@ bool fuse_block(Planner *pl, Block *b, Units *out);
 
 /* Readers of a recurrence's results, and of what it streams through, pulled into it (pull.c). */
 Graph *graph_pull(Graph *g);
+/* Pointwise equations and sums around a recurrence that stay within a point of its grid, in its body
+ * (neighbour.c). */
+Graph *graph_neighbours(Graph *g);
 /* Recurrences run again where their states are needed, instead of kept for all steps (replay.c). */
 Graph *graph_replay(Graph *g);
 /* Long sums of few results in two steps (plan_split.c). In place. */
@@ -46,6 +49,12 @@ bool contract_match(Graph *g, NodeId n, PlanContract *c);
 /* A recurrence along an axis as a kernel, `again` (or 0) run again inside it; false and pl->why if it is
  * not one. (plan_scan.c) */
 bool scan_make(Planner *pl, NodeId recur, NodeId again, Kernel *k);
+/* Which axes of a body's values belong together, and which of these classes are the grid (axes of one item
+ * left out); for values of the body as it is. NULL: it is no scan. In scratch. */
+typedef struct ScanAxes ScanAxes;
+ScanAxes *scan_axes(Graph *g, NodeId recur, Arena *scratch);
+uint32_t scan_axes_grid(const ScanAxes *x, const uint32_t **cls);
+uint32_t scan_axes_class(ScanAxes *x, Value v, uint32_t axis);
 /* The backward recurrence of block b that alone reads, step for step, what `again` makes; 0: none. */
 NodeId scan_reader(Planner *pl, const Block *b, NodeId again);
 

@@ -234,6 +234,42 @@ bool scan_make(Planner *pl, NodeId recur, NodeId again, Kernel *k) {
     return true;
 }
 
+/* ---- for those who move equations into a recurrence -------------------------------------------------- */
+
+struct ScanAxes {
+    Planner pl;
+    Scan s;
+    uint32_t cls[MAX_RANK], n;
+};
+
+ScanAxes *scan_axes(Graph *g, NodeId recur, Arena *scratch) {
+    ScanAxes *x = NEW(scratch, ScanAxes);
+    Recur *r = graph_node(g, recur)->recur;
+    RecurClass *c = &r->classes.data[0];
+    x->pl = (Planner){.arena = scratch, .g = g, .walk = walk_new(g, scratch)};
+    x->pl.block_of = NEWN(scratch, Block *, g->nodes.n);
+    for (uint32_t i = 0; i < c->body.nodes.n; i++) x->pl.block_of[c->body.nodes.data[i]] = &c->body;
+    x->s = (Scan){.pl = &x->pl, .r = r, .c = c};
+    if (!class_axes(&x->s)) return NULL;
+    uint32_t cls[MAX_RANK], n = choose_grid(&x->s, cls);
+    Value v = r->carry.n ? c->args[0] : graph_node(g, c->body.nodes.data[0])->out;
+    for (uint32_t i = 0; i < n; i++) {
+        int64_t items;
+        Size d = graph_value(g, v)->dims[axis_in(&x->s, v, cls[i])];
+        if (!size_is_num(g->sizes, d, &items) || items > 1) x->cls[x->n++] = cls[i];
+    }
+    return x;
+}
+
+uint32_t scan_axes_grid(const ScanAxes *x, const uint32_t **cls) {
+    *cls = x->cls;
+    return x->n;
+}
+
+uint32_t scan_axes_class(ScanAxes *x, Value v, uint32_t axis) {
+    return find(&x->s.axes, axis_id(v, axis));
+}
+
 /* ---- who reads a recurrence run again ---------------------------------------------------------------- */
 
 typedef struct Reader {

@@ -13,39 +13,11 @@
  * a block times recurrences in it. */
 #include <string.h>
 
-#include "edit.h"
+#include "pull.h"
 
 enum { MUCH = 4 };
-static const uint32_t NO_AXIS = UINT32_MAX;
 
-typedef VEC(NodeId) Nodes;
-
-typedef struct Pull {
-    Graph *g;
-    Arena *scratch;
-    Walk walk, inner; /* inner: for walks made while walk is at work */
-    Edit edit;
-    uint32_t *uses; /* by Value: nodes of any block that read it, and other uses */
-    uint32_t
-        *pos; /* by Value: place in the block of the node that defines it, from 1; 0: outside */
-    uint32_t n_values;
-    Block *b;
-    NodeId recur;
-    Recur *r;
-    uint32_t at; /* place of the recurrence, from 1 */
-    uint8_t
-        *stream; /* by Value: 1 + the axis along which the body reads it at the counter itself, or a
-                        value made along with it is read so; 0: not */
-    /* of the equation at hand */
-    const Node *node;
-    uint32_t rank, axis;
-    bool ok, streams, results;
-    Size largest;              /* slice of a streamed value it reads */
-    int64_t cut[2 * MAX_RANK]; /* by X_IDX: constant c of k//c and k%c, or 0 */
-    uint32_t to[2 * MAX_RANK]; /* by X_IDX: index in the body */
-} Pull;
-
-static const RecurOut *out_of(const Pull *p, Value v) {
+const RecurOut *pull_out_of(const Pull *p, Value v) {
     const RecurClass *c = &p->r->classes.data[0];
     for (uint32_t i = 0; i < c->outs.n; i++)
         if (c->outs.data[i].result == v) return &c->outs.data[i];
@@ -61,10 +33,10 @@ static bool is_counter(Graph *g, ExprId e, uint32_t level) {
 
 /* The one axis at which a read has the counter of `level`, nothing else depending on it. */
 static uint32_t counter_axis(Graph *g, ExprId e, uint32_t level) {
-    uint32_t at = NO_AXIS;
+    uint32_t at = PULL_NONE;
     for (uint32_t k = 0; k < graph_expr(g, e)->n_args; k++)
-        if (is_counter(g, expr_arg(g, e, k), level)) at = at == NO_AXIS ? k : NO_AXIS - 1;
-    return at >= NO_AXIS - 1 ? NO_AXIS : at;
+        if (is_counter(g, expr_arg(g, e, k), level)) at = at == PULL_NONE ? k : PULL_NONE - 1;
+    return at >= PULL_NONE - 1 ? PULL_NONE : at;
 }
 
 /* What the same recurrence made at the same steps. */
@@ -89,7 +61,7 @@ static void note_stream(Walk *w, ExprId e, void *user) {
     if (x->op != X_READ || x->value >= p->n_values) return;
     uint32_t q = counter_axis(w->g, e, p->r->level);
     Maker m;
-    if (q == NO_AXIS) return;
+    if (q == PULL_NONE) return;
     p->stream[x->value] = (uint8_t)(q + 1);
     if (graph_maker(w->g, x->value, &m) && m.axis == q) note_siblings(p, &m);
 }
@@ -127,14 +99,14 @@ static bool has_index(Pull *p, ExprId e, uint32_t k) {
 /* The output axis of the equation that stands at argument q of the read, and nowhere else in it. */
 static uint32_t axis_at(Pull *p, ExprId e, uint32_t q) {
     const Expr *s = graph_expr(p->g, expr_arg(p->g, e, q));
-    if (s->op != X_IDX || (uint64_t)s->i >= p->rank) return NO_AXIS;
+    if (s->op != X_IDX || (uint64_t)s->i >= p->rank) return PULL_NONE;
     for (uint32_t k = 0; k < graph_expr(p->g, e)->n_args; k++)
-        if (k != q && has_index(p, expr_arg(p->g, e, k), (uint32_t)s->i)) return NO_AXIS;
+        if (k != q && has_index(p, expr_arg(p->g, e, k), (uint32_t)s->i)) return PULL_NONE;
     return (uint32_t)s->i;
 }
 
 static void set_axis(Pull *p, uint32_t a) {
-    if (a == NO_AXIS || (p->axis != NO_AXIS && p->axis != a))
+    if (a == PULL_NONE || (p->axis != PULL_NONE && p->axis != a))
         p->ok = false;
     else
         p->axis = a;
@@ -144,7 +116,7 @@ static void look_at_result(Walk *w, ExprId e, void *user) {
     Pull *p = user;
     const Expr x = *graph_expr(w->g, e);
     if (x.op != X_READ || !p->ok) return;
-    const RecurOut *o = out_of(p, x.value);
+    const RecurOut *o = pull_out_of(p, x.value);
     if (!o) {
         if (x.value >= p->n_values || p->pos[x.value] >= p->at) p->ok = false;
         return;
@@ -158,9 +130,9 @@ static void look_at_stream(Walk *w, ExprId e, void *user) {
     Pull *p = user;
     const Expr x = *graph_expr(w->g, e);
     if (x.op != X_READ || !p->ok || x.value >= p->n_values || !p->stream[x.value]) return;
-    if (out_of(p, x.value)) return;
+    if (pull_out_of(p, x.value)) return;
     uint32_t q = p->stream[x.value] - 1u, a = axis_at(p, e, q);
-    if (a == NO_AXIS || (p->axis != NO_AXIS && p->axis != a)) return;
+    if (a == PULL_NONE || (p->axis != PULL_NONE && p->axis != a)) return;
     Size s = slice(p, x.value, q);
     if (!s) return;
     if (p->largest && !size_positive(p->g->sizes, size_sub(p->g->sizes, s, p->largest))) return;
@@ -170,17 +142,17 @@ static void look_at_stream(Walk *w, ExprId e, void *user) {
 }
 
 /* Looks at equation n: may it run inside, along which of its axes? */
-static bool may_move(Pull *p, const Node *n) {
+bool pull_may_move(Pull *p, const Node *n) {
     if (n->kind != N_EQ || n->level != p->r->level) return false;
     p->node = n;
     p->rank = graph_value(p->g, n->out)->rank;
-    p->axis = NO_AXIS;
+    p->axis = PULL_NONE;
     p->ok = true;
     p->streams = p->results = false;
     p->largest = 0;
     walk_expr(&p->walk, n->expr, look_at_result, p);
     if (p->ok) walk_expr(&p->walk, n->expr, look_at_stream, p);
-    return p->ok && p->axis != NO_AXIS && graph_value(p->g, n->out)->dims[p->axis] == p->r->length;
+    return p->ok && p->axis != PULL_NONE && graph_value(p->g, n->out)->dims[p->axis] == p->r->length;
 }
 
 /* Worth reading inside: as large as what is carried, and much larger than what is made of it. */
@@ -258,7 +230,7 @@ static ExprId moved(Edit *ed, ExprId e, const ExprId *args) {
             c->i == p->cut[k->i])
             return expr_idx(g, p->to[k->i] + (x.fn == F_imod));
     }
-    const RecurOut *o = x.op == X_READ ? out_of(p, x.value) : NULL;
+    const RecurOut *o = x.op == X_READ ? pull_out_of(p, x.value) : NULL;
     if (!o) return 0;
     ExprId subs[MAX_RANK];
     for (uint32_t k = 0, at = 0; k < x.n_args; k++)
@@ -289,7 +261,7 @@ static void make_view(Pull *p, NodeId id, Value made, uint32_t axis, uint32_t ra
 }
 
 /* Moves equation `id`; a view stays in its place. */
-static bool move(Pull *p, NodeId id) {
+bool pull_move(Pull *p, NodeId id) {
     Graph *g = p->g;
     const Node n = *graph_node(g, id);
     Size dims[2 * MAX_RANK], extra[2 * MAX_RANK];
@@ -320,7 +292,7 @@ static bool is_read_of(Graph *g, ExprId e, void *user) {
     return x->op == X_READ && x->value == ((Reads *)user)->v;
 }
 
-static bool node_reads(Pull *p, const Node *n, Value v) {
+bool pull_node_reads(Pull *p, const Node *n, Value v) {
     Reads r = {v};
     return n->kind == N_EQ && walk_any(&p->walk, n->expr, is_read_of, &r);
 }
@@ -332,8 +304,8 @@ static bool all_readers(Pull *p, const RecurOut *o, Nodes *take) {
     take->n = 0;
     for (uint32_t i = p->at; i < p->b->nodes.n && left; i++) {
         const Node *n = graph_node(g, p->b->nodes.data[i]);
-        if (!node_reads(p, n, o->result)) continue;
-        if (!may_move(p, n) || !p->results) return false;
+        if (!pull_node_reads(p, n, o->result)) continue;
+        if (!pull_may_move(p, n) || !p->results) return false;
         Size made = slice(p, n->out, p->axis);
         left = made ? size_sub(g->sizes, left, made) : 0;
         *PUSH(p->scratch, take) = p->b->nodes.data[i];
@@ -349,8 +321,8 @@ static bool pull_results(Pull *p) {
         const RecurOut out = c->outs.data[o];
         if (out.every || out.result >= p->n_values || !all_readers(p, &out, &take)) continue;
         for (uint32_t i = 0; i < take.n; i++) {
-            may_move(p, graph_node(p->g, take.data[i]));
-            any |= move(p, take.data[i]);
+            pull_may_move(p, graph_node(p->g, take.data[i]));
+            any |= pull_move(p, take.data[i]);
         }
     }
     return any;
@@ -361,8 +333,8 @@ static bool pull_streams(Pull *p) {
     for (uint32_t i = p->at; i < p->b->nodes.n; i++) {
         NodeId id = p->b->nodes.data[i];
         const Node *n = graph_node(p->g, id);
-        if (!may_move(p, n) || !p->streams) continue;
-        if (worth_streaming(p, p->largest, slice(p, n->out, p->axis))) any |= move(p, id);
+        if (!pull_may_move(p, n) || !p->streams) continue;
+        if (worth_streaming(p, p->largest, slice(p, n->out, p->axis))) any |= pull_move(p, id);
     }
     return any;
 }
@@ -386,10 +358,19 @@ static void number_block(Pull *p) {
     }
 }
 
-static bool only_equations(Graph *g, const Block *b) {
+bool pull_only_equations(Graph *g, const Block *b) {
     for (uint32_t i = 0; i < b->nodes.n; i++)
         if (graph_node(g, b->nodes.data[i])->kind != N_EQ) return false;
     return true;
+}
+
+void pull_at(Pull *p, Block *b, uint32_t i) {
+    p->b = b;
+    p->recur = b->nodes.data[i];
+    p->r = graph_node(p->g, p->recur)->recur;
+    p->at = i + 1;
+    number_block(p);
+    find_streams(p);
 }
 
 static bool pull_block(Pull *p, Block *b) {
@@ -399,13 +380,8 @@ static bool pull_block(Pull *p, Block *b) {
         if (!r) continue;
         for (uint32_t c = 0; r->layers && c < r->classes.n; c++)
             any |= pull_block(p, &r->classes.data[c].body);
-        if (r->layers || !only_equations(p->g, &r->classes.data[0].body)) continue;
-        p->b = b;
-        p->recur = b->nodes.data[i];
-        p->r = r;
-        p->at = i + 1;
-        number_block(p);
-        find_streams(p);
+        if (r->layers || !pull_only_equations(p->g, &r->classes.data[0].body)) continue;
+        pull_at(p, b, i);
         any |= pull_results(p);
         any |= pull_streams(p);
     }
@@ -458,18 +434,22 @@ uint32_t *graph_uses(Graph *g, Arena *scratch) {
     return u.uses;
 }
 
+Pull *pull_new(Graph *g, Arena *scratch) {
+    Pull *p = NEW(scratch, Pull);
+    *p = (Pull){.g = g, .scratch = scratch, .walk = walk_new(g, scratch), .n_values = g->values.n};
+    p->inner = walk_new(g, scratch);
+    p->edit = edit_new(g, scratch, moved, p);
+    p->uses = graph_uses(g, scratch);
+    p->pos = NEWN(scratch, uint32_t, p->n_values);
+    p->stream = NEWN(scratch, uint8_t, p->n_values);
+    return p;
+}
+
 Graph *graph_pull(Graph *g) {
     bool any = true;
     for (int round = 0; any && round < 4; round++) {
         Arena *scratch = arena_new();
-        Pull p = {.g = g, .scratch = scratch, .walk = walk_new(g, scratch)};
-        p.inner = walk_new(g, scratch);
-        p.n_values = g->values.n;
-        p.edit = edit_new(g, scratch, moved, &p);
-        p.uses = graph_uses(g, scratch);
-        p.pos = NEWN(scratch, uint32_t, p.n_values);
-        p.stream = NEWN(scratch, uint8_t, p.n_values);
-        any = pull_block(&p, &g->top);
+        any = pull_block(pull_new(g, scratch), &g->top);
         arena_free(scratch);
         if (any) g = graph_simplify(g);
     }
