@@ -52,4 +52,7 @@ Work copy_work(Plan *p, const Op *o);
 typedef void LaunchFn(Plan *p, const Op *o, int64_t times, uint32_t level, void *user);
 void plan_each(Plan *p, LaunchFn *fn, void *user);
 
+/* plan_report.c: launches and bytes, outside the layers and in a layer of each class. */
+void plan_report(Plan *p, Text *out);
+
 #endif
