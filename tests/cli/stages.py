@@ -10,7 +10,7 @@ import sys
 from tool import BIN, case, main
 
 # A product that is worth a kernel of its own, what follows it, a recurrence, a loss.
-TEXT = """const V = 32, D = 32, L = 3
+TEXT = """const V = 128, D = 128, L = 3
 axis T
 cell keep(x[D]) -> y[D] {
     state S[D] = 0
@@ -39,14 +39,16 @@ def rwkvc(*words):
 @case
 def plan(b):
     b.write("m.rwkv", TEXT)
-    text = b.expect(rwkvc("--emit=plan"), 0, ["plan of forward:", " param f32 [32, 32]", "contract grid", "scan grid",
+    text = b.expect(rwkvc("--emit=plan"), 0, ["plan of forward:", " param f32 [128, 128]", "contract grid", "scan grid",
                                               "loop p0 3 {", "  class 0: 0 1 2"], "").out
     kernels = re.findall(r"^kernel (\S+) ", text, re.M)
     b.check("every kernel has another name", len(kernels) == len(set(kernels)) > 3)
+    b.check(f"names that say something: {kernels}", {k.rsplit("_", 1)[0] for k in kernels} >=
+            {"x", "mix_weight", "head_weight", "scan_S"})
     b.check("and is launched once", all(len(re.findall(rf"^ *{k}\(", text, re.M)) == 1 for k in kernels))
-    b.check("what is computed", re.search(r"inside %\d+.*: real \[B, T, 32\] = sum\[i3: 32\] %\d+\[p0, i2, i3\]\*", text))
+    b.check("what is computed", re.search(r"inside %\d+.*: real \[B, T, 128\] = sum\[i3: 128\] %\d+\[p0, i2, i3\]\*", text))
     b.expect(rwkvc("--emit=plan", "--entry=step"), 0, "plan of step:", "")
-    b.expect(rwkvc("--emit=plan", "--dtype=bf16"), 0, " param bf16 [32, 32]", "")
+    b.expect(rwkvc("--emit=plan", "--dtype=bf16"), 0, " param bf16 [128, 128]", "")
     b.expect(rwkvc("--emit=plan", "--entry=dance"), 1, "", "dance")
     b.expect(rwkvc("--emit=plan", "-o", "m.plan"), 0, "", "")
     b.same("in a file", open(b.path("m.plan"), encoding="utf-8").read(), text)
@@ -112,7 +114,7 @@ def the_same_anywhere(b):
 @case
 def report(b):
     b.write("m.rwkv", TEXT)
-    text = b.expect(rwkvc("--report", "--target=x86-64-v3"), 0, ["parameters: 5120", "compiled for x86-64-v3: ",
+    text = b.expect(rwkvc("--report", "--target=x86-64-v3"), 0, ["parameters: 81920", "compiled for x86-64-v3: ",
                                                                  "launches of forward\n", "launches of grad\n"], "").out
     rows = {r.split()[0]: r.split() for r in text.split("scratch bytes of a thread\n")[1].split("\n") if r}
     b.check(f"entries {list(rows)}", {"step", "forward", "prefill", "grad"} <= set(rows))
@@ -126,13 +128,13 @@ def report(b):
     outside = forward.split("a layer")[0]
     count = lambda t: sum(int(n) for n in re.findall(r"^.*?(\d+) launches.*?(?:(\d+) copies)?$", t, re.M)[0] if n)
     b.same("3 layers and what is around them", count(outside) + 3*count(layer), info["forward"])
-    # emb.weight is read by rows, head.weight whole: 32*32*4 bytes and 32*4 a token of x; logits are written
-    b.check("bytes outside", "bytes of products    read 128*B*T + 4096; written 128*B*T" in outside)
+    # emb.weight is read by rows, head.weight whole: 128*128*4 bytes and 128*4 a token of x; logits are written
+    b.check("bytes outside", "bytes of products    read 512*B*T + 65536; written 512*B*T" in outside)
     one = b.expect(rwkvc("--report", "--entry=step", "--target=x86-64-v3"), 0, ["launches of step\n", "function; operations"], "").out
     kernels = [r.split() for r in one.split("of a launch\n")[1].split("compiled for")[0].split("\n") if r]
     b.same("kernels", len(kernels), int(rows["step"][1]))
     b.check("code of each", all(int(k[3]) > 0 for k in kernels))
-    b.expect(rwkvc("--report", "--entry=init"), 0, "parameters: 5120", "")
+    b.expect(rwkvc("--report", "--entry=init"), 0, "parameters: 81920", "")
 
 
 if __name__ == "__main__":
