@@ -44,10 +44,7 @@ static void pack_term(Writer *w, Text *t, Sizes *s, const SizeTerm *x) {
     }
 }
 
-uint32_t write_size(Writer *w, Sizes *s, Size a) {
-    if (!a) fail(w, "a size of the plan is none");
-    a = a ? size_ground(s, a) : size_num(s, 0);
-    if (!a) return fail(w, "a size of the plan is too large"), 0;
+static Bytes pack_size(Writer *w, Sizes *s, Size a) {
     Text t = text_new(w->arena);
     uint32_t n = size_terms(s, a);
     pack_array(&t, n);
@@ -56,10 +53,26 @@ uint32_t write_size(Writer *w, Sizes *s, Size a) {
         if (!size_term(s, a, i, &x)) fail(w, "a size of the plan is not ground");
         pack_term(w, &t, s, &x);
     }
-    for (uint32_t i = 0; i < w->sizes.n; i++)
-        if (w->sizes.data[i].n == t.n && memcmp(w->sizes.data[i].data, t.data, t.n) == 0) return i;
-    *PUSH(w->arena, &w->sizes) = (Bytes){t.data, t.n};
-    return w->sizes.n - 1;
+    return (Bytes){t.data, t.n};
+}
+
+static uint32_t number_in(Arena *a, Formulas *table, Bytes b) {
+    for (uint32_t i = 0; i < table->n; i++)
+        if (table->data[i].n == b.n && memcmp(table->data[i].data, b.data, b.n) == 0) return i;
+    *PUSH(a, table) = b;
+    return table->n - 1;
+}
+
+uint32_t write_size(Writer *w, Sizes *s, Size a) {
+    if (!a) fail(w, "a size of the plan is none");
+    a = a ? size_ground(s, a) : size_num(s, 0);
+    if (!a) return fail(w, "a size of the plan is too large"), 0;
+    return number_in(w->arena, &w->sizes, pack_size(w, s, a));
+}
+
+uint32_t write_count(Writer *w, Sizes *s, Size a) {
+    a = a ? size_ground(s, a) : 0;
+    return number_in(w->arena, &w->counts, pack_size(w, s, a ? a : size_num(s, 0)));
 }
 
 static int64_t number_of(Writer *w, Sizes *s, Size a) {
@@ -120,7 +133,7 @@ static uint8_t state_dtype(const Plan *p, Value v) {
 
 static void gather_entry(Writer *w, uint32_t e) {
     const Plan *p = w->entries[e].plan;
-    Graph *g = w->entries[e].graph;
+    Graph *g = p ? p->g : w->entries[e].graph;
     bool trains = false;
     for (uint32_t i = 0; i < g->outputs.n; i++)
         trains =
@@ -244,19 +257,22 @@ static void check_limits(Writer *w) {
     if (w->axes.n > RW_FILE_AXES) fail(w, "a file holds at most 64 run-time axes");
     for (uint32_t i = 0; i < w->params.n; i++) {
         const ParamInfo *p = &w->params.data[i].g->params.data[w->params.data[i].index];
-        uint32_t rank = p->stored_rank ? p->stored_rank
-                                       : (uint32_t)graph_value(w->params.data[i].g, p->value)->rank - p->family;
+        uint32_t rank =
+            p->stored_rank ? p->stored_rank
+                           : (uint32_t)graph_value(w->params.data[i].g, p->value)->rank - p->family;
         if (rank > RW_FILE_OUTER) fail(w, "a parameter has more than 8 axes");
     }
     for (uint32_t i = 0; i < w->states.n; i++) {
         Graph *g = w->states.data[i].g;
         const StateInfo *s = &g->states.data[w->states.data[i].index];
-        if (graph_value(g, s->value)->rank - s->family > RW_FILE_OUTER) fail(w, "a state has more than 8 axes");
+        if (graph_value(g, s->value)->rank - s->family > RW_FILE_OUTER)
+            fail(w, "a state has more than 8 axes");
     }
     for (uint32_t e = 0; e < w->n_entries; e++) {
         Graph *g = w->entries[e].graph;
         for (uint32_t i = 0; w->entries[e].plan && i < g->inputs.n; i++)
-            if (graph_value(g, g->inputs.data[i].value)->rank > RW_FILE_OUTER) fail(w, "an input has more than 8 axes");
+            if (graph_value(g, g->inputs.data[i].value)->rank > RW_FILE_OUTER)
+                fail(w, "an input has more than 8 axes");
     }
 }
 
@@ -280,6 +296,12 @@ static void write_target(Writer *w, Text *t) {
     pack_bool(t, x->amx);
 }
 
+static void write_formulas(Text *t, const char *key, const Formulas *all) {
+    pack_str(t, key);
+    pack_array(t, all->n);
+    for (uint32_t i = 0; i < all->n; i++) text_addn(t, all->data[i].data, all->data[i].n);
+}
+
 static void write_tables(Writer *w, Text *t) {
     pack_str(t, "axes");
     pack_array(t, w->axes.n);
@@ -295,10 +317,8 @@ static void write_tables(Writer *w, Text *t) {
         pack_int(t, w->quotients.data[i].p);
         pack_int(t, w->quotients.data[i].q);
     }
-    pack_str(t, "sizes");
-    pack_array(t, w->sizes.n);
-    for (uint32_t i = 0; i < w->sizes.n; i++)
-        text_addn(t, w->sizes.data[i].data, w->sizes.data[i].n);
+    write_formulas(t, "sizes", &w->sizes);
+    write_formulas(t, "counts", &w->counts);
 }
 
 const char *manifest_write(Arena *a, const FileEntry *entries, uint32_t n, const TargetInfo *target,
@@ -323,7 +343,7 @@ const char *manifest_write(Arena *a, const FileEntry *entries, uint32_t n, const
     for (uint32_t i = 0; i < n; i++)
         if (entries[i].plan) write_entry(&w, &rest, i);
     Text t = text_new(a);
-    pack_map(&t, 9);
+    pack_map(&t, 10);
     pack_str(&t, "format");
     pack_int(&t, RW_FORMAT_VERSION);
     pack_str(&t, "program");

@@ -20,6 +20,8 @@ typedef struct Bytes { /* packed */
     size_t n;
 } Bytes;
 
+typedef VEC(Bytes) Formulas;
+
 typedef struct Quotient {
     uint32_t p, q; /* numbers of sizes */
 } Quotient;
@@ -32,7 +34,7 @@ typedef struct Writer {
     const char *error;
     VEC(const char *) axes;
     VEC(int64_t) multiples;
-    VEC(Bytes) sizes;
+    Formulas sizes, counts;
     VEC(Quotient) quotients;
     VEC(Tensor) params, states;
     uint32_t **param_of, **state_of; /* by entry, by index in its graph */
@@ -40,6 +42,8 @@ typedef struct Writer {
 
 /* The number of a size in the file's table. */
 uint32_t write_size(Writer *w, Sizes *s, Size a);
+/* The number of a formula that nothing but reports needs, in a table of their own; 0 (none) is written as 0. */
+uint32_t write_count(Writer *w, Sizes *s, Size a);
 /* manifest_formula.c: the nodes of a formula of initial values, operands first. */
 void write_formula(Writer *w, Text *t, Graph *g, ExprId e);
 /* manifest_entry.c */

@@ -1,12 +1,14 @@
 /* One entry in the manifest: what it is given, its buffers, kernels, ops and outputs. */
+#include "../compiler/work.h"
 #include "manifest.h"
 
 typedef struct EntryWriter {
     Writer *w;
     Text *t;
     uint32_t e;
-    const Plan *p;
-    Graph *g;
+    Plan *p;
+    Graph *g; /* of the plan: it has nodes that the graph it was made from has not */
+    PlanWork work;
 } EntryWriter;
 
 static void write_sizes(EntryWriter *x, const Size *dims, uint32_t n) {
@@ -64,6 +66,15 @@ static void write_buffers(EntryWriter *x) {
     }
 }
 
+/* ---- work --------------------------------------------------------------------------------------- */
+
+_Static_assert((int)WORK_PARTS == (int)RW_FILE_WORKS, "the file has as many parts as the plan");
+
+static void write_work(EntryWriter *x, const Work *w) {
+    pack_array(x->t, WORK_PARTS);
+    for (int i = 0; i < WORK_PARTS; i++) pack_int(x->t, write_count(x->w, x->g->sizes, w->of[i]));
+}
+
 /* ---- kernels and ops ---------------------------------------------------------------------------- */
 
 static void write_kernels(EntryWriter *x) {
@@ -72,13 +83,15 @@ static void write_kernels(EntryWriter *x) {
     for (uint32_t i = 0; i < x->p->kernels.n; i++) {
         const Kernel *k = &x->p->kernels.data[i];
         const KernelCode *c = &codes[i];
-        pack_array(x->t, 5);
+        pack_array(x->t, 7);
         pack_str(x->t, c->symbol);
+        pack_str(x->t, k->name);
         pack_int(x->t, write_size(x->w, x->g->sizes, c->grid));
         pack_int(x->t, write_size(x->w, x->g->sizes, c->scratch));
         write_sizes(x, c->sizes.data, c->sizes.n);
         pack_array(x->t, k->arg_writes.n);
         for (uint32_t a = 0; a < k->arg_writes.n; a++) pack_bool(x->t, k->arg_writes.data[a]);
+        write_work(x, &x->work.kernel[i]);
     }
 }
 
@@ -171,9 +184,10 @@ static bool uses_random(EntryWriter *x) {
 }
 
 void write_entry(Writer *w, Text *t, uint32_t entry) {
-    const Plan *p = w->entries[entry].plan;
-    EntryWriter x = {w, t, entry, p, p->g};
-    pack_map(t, 7);
+    Plan *p = w->entries[entry].plan;
+    EntryWriter x = {.w = w, .t = t, .e = entry, .p = p, .g = p->g};
+    x.work = plan_work(p);
+    pack_map(t, 8);
     pack_str(t, "name");
     pack_str(t, w->entries[entry].name);
     pack_str(t, "random");
@@ -188,4 +202,6 @@ void write_entry(Writer *w, Text *t, uint32_t entry) {
     write_ops(&x, &p->ops);
     pack_str(t, "outputs");
     write_outputs(&x);
+    pack_str(t, "work");
+    write_work(&x, &x.work.whole);
 }

@@ -353,6 +353,8 @@ void graph_each(Graph *g, Block *b, void (*fn)(Graph *g, NodeId n, void *user), 
 /* Text of a graph; graph_read reads it back to a graph that prints the same. */
 void graph_print(Graph *g, Text *out);
 void expr_print(Graph *g, ExprId e, Text *out); /* one expression as that text has it */
+/* Equations and scatter-adds as that text has them, a line each, with before[i] in front. */
+void graph_print_nodes(Graph *g, const NodeId *nodes, uint32_t n, const char *const *before, Text *out);
 /* The number each value has in that text (%7), by Value; 0 if it is in no block. In scratch. */
 uint32_t *graph_numbers(Graph *g, Arena *scratch);
 /* NULL and *error (in arena a) with a line number when the text is no graph. */

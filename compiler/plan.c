@@ -189,6 +189,7 @@ static void launch(Planner *pl, Ops *ops, Kernel *k) {
     *PUSH(pl->arena, &pl->p->kernels) = *k;
     Op *o = op_new(pl, ops, OP_LAUNCH);
     o->kernel = pl->p->kernels.n - 1;
+    pl->p->kernels.data[o->kernel].name = plan_kernel_name(pl, k, o->kernel);
     for (uint32_t i = 0; i < k->arg_values.n; i++) {
         PlanArg a = arg_of(pl, k->arg_values.data[i]);
         member_levels(pl, k, i, &a);

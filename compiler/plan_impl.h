@@ -59,6 +59,8 @@ uint32_t scan_axes_class(ScanAxes *x, Value v, uint32_t axis);
 NodeId scan_reader(Planner *pl, const Block *b, NodeId again);
 
 void plan_explain(Planner *pl, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* plan_name.c: a name no other kernel of the plan has. */
+const char *plan_kernel_name(Planner *pl, const Kernel *k, uint32_t number);
 Kernel *kernel_new(Planner *pl, KernelKind kind, const char *name, uint32_t level);
 /* The argument of k that is v, made if new. */
 uint32_t kernel_arg(Planner *pl, Kernel *k, Value v, bool writes);

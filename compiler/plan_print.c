@@ -14,42 +14,61 @@ static void print_dims(Graph *g, Text *t, const Size *d, uint32_t n) {
     text_add(t, "]");
 }
 
-static void print_value(Graph *g, Text *t, Value v) {
-    const char *name = graph_value(g, v)->name;
-    text_printf(t, "%%%u%s%s", v, name ? " " : "", name ? name : "");
+typedef struct Print {
+    Plan *p;
+    Text *t;
+    const uint32_t *number; /* by Value: as the graph's text numbers them */
+    Arena *scratch;
+} Print;
+
+static void print_value(const Print *x, Value v) {
+    const char *name = graph_value(x->p->g, v)->name;
+    text_printf(x->t, "%%%u%s%s", x->number[v], name ? " " : "", name ? name : "");
 }
 
-static void print_kernel(Plan *p, const Kernel *k, Text *t) {
-    Graph *g = p->g;
+/* What is computed, in order. A value that nothing outside reads is "inside": in scratch. */
+static void print_members(const Print *x, const Kernel *k) {
+    NodeId *nodes = NEWN(x->scratch, NodeId, k->members.n + 1);
+    const char **before = NEWN(x->scratch, const char *, k->members.n + 1);
+    for (uint32_t i = 0; i < k->members.n; i++) {
+        const PlanMember *m = &k->members.data[i];
+        bool again = i < k->n_again;
+        nodes[i] = m->node;
+        before[i] = m->arg != LOCAL || m->also != LOCAL
+                        ? again ? "    again  stores " : "    stores "
+                    : again ? "    again  inside "
+                            : "    inside ";
+    }
+    graph_print_nodes(x->p->g, nodes, k->members.n, before, x->t);
+}
+
+static void print_kernel(const Print *x, const Kernel *k) {
+    Graph *g = x->p->g;
+    Text *t = x->t;
     text_printf(t, "kernel %s %s grid ", k->name, kind_name[k->kind]);
     print_dims(g, t, k->par, k->n_par);
     text_add(t, " (");
     for (uint32_t i = 0; i < k->arg_values.n; i++) {
         text_add(t, i ? ", " : "");
         text_add(t, k->arg_writes.data[i] ? "out " : "");
-        print_value(g, t, k->arg_values.data[i]);
+        print_value(x, k->arg_values.data[i]);
     }
     text_add(t, ")\n");
     for (uint32_t i = 0; i < k->carries.n; i++) {
-        text_add(t, "    carry ");
-        print_value(g, t, k->carries.data[i].arg_value);
+        text_add(t, i < k->n_again_carries ? "    again  carry " : "    carry ");
+        print_value(x, k->carries.data[i].arg_value);
+        text_add(t, " from ");
+        print_value(x, k->arg_values.data[k->carries.data[i].init_arg]);
+        text_add(t, " next ");
+        print_value(x, k->carries.data[i].next);
         text_add(t, "\n");
     }
-    for (uint32_t i = 0; i < k->members.n; i++) {
-        const PlanMember *m = &k->members.data[i];
-        Value v = graph_node(g, m->node)->out;
-        text_add(t, "    ");
-        print_value(g, t, v);
-        text_add(t, " ");
-        print_dims(g, t, graph_value(g, v)->dims, graph_value(g, v)->rank);
-        text_add(t, m->arg == LOCAL && m->also == LOCAL ? " inside\n" : "\n");
-    }
+    print_members(x, k);
 }
 
-static void print_arg(Plan *p, const PlanArg *a, Text *t) {
+static void print_arg(const PlanArg *a, Text *t) {
     text_printf(t, "b%u", a->buf);
     for (uint32_t i = 0; i < a->n_level; i++) text_printf(t, "[p%u]", a->level[i]);
-    (void)p;
 }
 
 static void print_ops(Plan *p, const Ops *ops, uint32_t indent, Text *t) {
@@ -57,10 +76,13 @@ static void print_ops(Plan *p, const Ops *ops, uint32_t indent, Text *t) {
         const Op *o = &ops->list.data[i];
         for (uint32_t k = 0; k < indent; k++) text_add(t, "    ");
         if (o->kind == OP_LOOP) {
-            text_printf(t, "loop %u%s {\n", o->count, o->reverse ? " reverse" : "");
+            text_printf(t, "loop p%u %u%s {\n", o->level, o->count, o->reverse ? " reverse" : "");
             for (uint32_t k = 0; k < o->n_classes; k++) {
                 for (uint32_t j = 0; j < indent; j++) text_add(t, "    ");
-                text_printf(t, "  class %u:\n", k);
+                text_printf(t, "  class %u:", k);
+                for (uint32_t j = 0; j < o->count; j++)
+                    if (o->class_of[j] == k) text_printf(t, " %u", j);
+                text_add(t, "\n");
                 print_ops(p, &o->bodies[k], indent + 1, t);
             }
             for (uint32_t k = 0; k < indent; k++) text_add(t, "    ");
@@ -73,7 +95,7 @@ static void print_ops(Plan *p, const Ops *ops, uint32_t indent, Text *t) {
         text_add(t, "(");
         for (uint32_t k = 0; k < o->args.n; k++) {
             text_add(t, k ? ", " : "");
-            print_arg(p, &o->args.data[k], t);
+            print_arg(&o->args.data[k], t);
         }
         text_add(t, ")\n");
     }
@@ -98,6 +120,8 @@ static uint32_t count_launches(const Ops *ops, bool inside) {
 }
 
 void plan_print(Plan *p, Text *out) {
+    Print x = {.p = p, .t = out, .scratch = arena_new()};
+    x.number = graph_numbers(p->g, x.scratch);
     text_printf(out, "plan of %s: %u kernels, %u ops, loops at one iteration\n", p->g->entry,
                 p->kernels.n, count_launches(&p->ops, true));
     for (uint32_t i = 0; i < p->bufs.n; i++) {
@@ -106,11 +130,12 @@ void plan_print(Plan *p, Text *out) {
         print_dims(p->g, out, b->dims, b->rank);
         text_printf(out, " family %u lives %u..%u%s  ", b->family, b->born, b->dies,
                     b->carry ? " carried" : "");
-        print_value(p->g, out, b->value);
+        print_value(&x, b->value);
         text_add(out, "\n");
     }
-    for (uint32_t i = 0; i < p->kernels.n; i++) print_kernel(p, &p->kernels.data[i], out);
+    for (uint32_t i = 0; i < p->kernels.n; i++) print_kernel(&x, &p->kernels.data[i]);
     print_ops(p, &p->ops, 0, out);
+    arena_free(x.scratch);
 }
 
 /* ---- verification ------------------------------------------------------------------------------------- */

@@ -636,6 +636,15 @@ void expr_print(Graph *g, ExprId e, Text *out) {
     arena_free(p.scratch);
 }
 
+void graph_print_nodes(Graph *g, const NodeId *nodes, uint32_t n, const char *const *before, Text *out) {
+    Printer p = printer_of(g, out);
+    for (uint32_t i = 0; i < n; i++) {
+        text_add(out, before[i]);
+        print_definition(&p, graph_node(g, nodes[i]));
+    }
+    arena_free(p.scratch);
+}
+
 void graph_print(Graph *g, Text *out) {
     Printer p = printer_of(g, out);
     text_add(out, "graph ");

@@ -12,6 +12,7 @@ typedef struct FlopCount {
     Size recurrence; /* everything inside a recurrence along an axis */
     Size rest;
     Size total;
+    Size weights; /* of the first two: products with a parameter, read along what is summed */
 } FlopCount;
 
 FlopCount graph_flops(Graph *g);

@@ -3,7 +3,7 @@
 #ifndef RW_FORMAT_H
 #define RW_FORMAT_H
 
-#define RW_FORMAT_VERSION 1
+#define RW_FORMAT_VERSION 2
 
 /* Where the manifest lies in an ELF image. */
 #define RW_MANIFEST_SECTION ".rwkvc"
@@ -20,6 +20,10 @@ enum { RW_FILE_F32, RW_FILE_BF16, RW_FILE_F16, RW_FILE_I32, RW_FILE_DTYPES };
 enum { RW_ROLE_TEMP, RW_ROLE_INPUT, RW_ROLE_PARAM, RW_ROLE_STATE, RW_ROLE_OUTPUT, RW_ROLES };
 /* What is done. */
 enum { RW_OP_LAUNCH, RW_OP_LOOP, RW_OP_COPY, RW_OP_SWAP, RW_OPS };
+
+/* What is counted of a launch: operations of products with parameters, of other products, in
+ * recurrences, all others; bytes read that were given, bytes read that were made, bytes written. */
+enum { RW_FILE_WORKS = 7 };
 
 /* Limits: a file beyond them is refused by its reader, and not written. */
 enum {

@@ -95,7 +95,8 @@ static uint64_t read_factor(reader *r, factor *f, uint32_t number) {
     return 0;
 }
 
-static void read_term(reader *r, term *t, uint32_t number) {
+/* Of a size that may use the sizes before `number`; *uses: axes it depends on. */
+static void read_term(reader *r, term *t, uint32_t number, uint64_t *uses) {
     size_t n = unpack_array(&r->u);
     if (n < 2 || n % 2 != 0 || n > 2 + 2 * RW_FILE_FACTORS)
         unpack_fail(&r->u, "a term has another length");
@@ -104,7 +105,13 @@ static void read_term(reader *r, term *t, uint32_t number) {
     t->n = unpack_good(&r->u) ? (uint32_t)(n - 2) / 2 : 0;
     t->f = TAKE(r, factor, t->n);
     for (uint32_t i = 0; i < t->n && unpack_good(&r->u); i++)
-        r->p->sizes[number].uses |= read_factor(r, &t->f[i], number);
+        *uses |= read_factor(r, &t->f[i], number);
+}
+
+static void read_formula_terms(reader *r, size *s, uint32_t number) {
+    size_t terms = unpack_array(&r->u);
+    s->t = TAKE(r, term, terms);
+    for (; s->n < terms && unpack_good(&r->u); s->n++) read_term(r, &s->t[s->n], number, &s->uses);
 }
 
 static void read_sizes(reader *r) {
@@ -112,12 +119,19 @@ static void read_sizes(reader *r) {
     unpack_key(&r->u, "sizes");
     size_t n = unpack_array(&r->u);
     p->sizes = TAKE(r, size, n);
-    for (; p->n_sizes < n && unpack_good(&r->u); p->n_sizes++) {
-        size *s = &p->sizes[p->n_sizes];
-        size_t terms = unpack_array(&r->u);
-        s->t = TAKE(r, term, terms);
-        for (; s->n < terms && unpack_good(&r->u); s->n++) read_term(r, &s->t[s->n], p->n_sizes);
-    }
+    for (; p->n_sizes < n && unpack_good(&r->u); p->n_sizes++)
+        read_formula_terms(r, &p->sizes[p->n_sizes], p->n_sizes);
+    unpack_key(&r->u, "counts");
+    n = unpack_array(&r->u);
+    p->counts = TAKE(r, size, n);
+    for (; p->n_counts < n && unpack_good(&r->u); p->n_counts++)
+        read_formula_terms(r, &p->counts[p->n_counts], p->n_sizes);
+}
+
+static void read_work(reader *r, uint32_t *work) {
+    unpack_array_of(&r->u, RW_FILE_WORKS);
+    for (int i = 0; i < RW_FILE_WORKS && unpack_good(&r->u); i++)
+        work[i] = unpack_below(&r->u, r->p->n_counts);
 }
 
 static uint8_t read_dims(reader *r, uint32_t *dims) {
@@ -304,8 +318,9 @@ static void read_kernels(reader *r) {
     r->e->kernels = TAKE(r, kernel, n);
     for (; r->e->n_kernels < n && unpack_good(&r->u); r->e->n_kernels++) {
         kernel *k = &r->e->kernels[r->e->n_kernels];
-        unpack_array_of(&r->u, 5);
+        unpack_array_of(&r->u, 7);
         k->symbol = text(r);
+        k->name = text(r);
         k->grid = unpack_below(&r->u, r->p->n_sizes);
         k->scratch = unpack_below(&r->u, r->p->n_sizes);
         size_t m = unpack_array(&r->u);
@@ -316,6 +331,7 @@ static void read_kernels(reader *r) {
         k->writes = TAKE(r, bool, m);
         for (; k->n_args < m && unpack_good(&r->u); k->n_args++)
             k->writes[k->n_args] = unpack_bool(&r->u);
+        read_work(r, k->work);
         if (k->n_args > r->e->max_args) r->e->max_args = k->n_args;
     }
 }
@@ -456,7 +472,7 @@ static void read_outputs(reader *r) {
 }
 
 static void read_entry(reader *r) {
-    unpack_map_of(&r->u, 7);
+    unpack_map_of(&r->u, 8);
     unpack_key(&r->u, "name");
     r->e->name = text(r);
     unpack_key(&r->u, "random");
@@ -467,6 +483,8 @@ static void read_entry(reader *r) {
     unpack_key(&r->u, "ops");
     read_ops(r, &r->e->ops);
     read_outputs(r);
+    unpack_key(&r->u, "work");
+    read_work(r, r->e->work);
 }
 
 /* ---- the whole --------------------------------------------------------------------------------- */
@@ -518,7 +536,7 @@ static void name_slots(reader *r) {
 rw_status manifest_read(rw_program *p, const void *data, size_t bytes, rw_message *m) {
     reader r = {.p = p};
     unpack_begin(&r.u, data, bytes);
-    unpack_map_of(&r.u, 9);
+    unpack_map_of(&r.u, 10);
     unpack_key(&r.u, "format");
     int64_t version = unpack_int(&r.u, 0, INT64_MAX);
     if (unpack_good(&r.u) && version != RW_FORMAT_VERSION)

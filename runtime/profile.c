@@ -1,5 +1,6 @@
 /* Where the time of an entry goes. Every thread notes its own part of every launch in a table of its own;
  * thread 0's marks, taken when all have met, cut the time of a call without a gap. */
+#include <string.h>
 #include <time.h>
 
 #include "session.h"
@@ -26,13 +27,18 @@ static spent *table(const rw_session *s, unsigned k) {
     return (spent *)(void *)s->profile.block.data + k * table_lines(s->profile.x->e);
 }
 
+/* Numbers of the program's sizes. */
+static int64_t *numbers(const rw_session *s) { return (int64_t *)(void *)table(s, s->n_lanes); }
+
 rw_status rw_profile_begin(rw_session *s, const char *name, rw_message *m) {
     const lane_entry *x = session_entry(s, name);
     if (x == NULL)
         return rw_fail(m, RW_NO_SUCH, "entry '%s' is none of those this session was created for",
                        name);
     profile_free(s);
-    if (!memory_take(&s->c->alloc, s->n_lanes * table_lines(x->e) * sizeof(spent),
+    if (!memory_take(&s->c->alloc,
+                     s->n_lanes * table_lines(x->e) * sizeof(spent) +
+                         (s->p->n_sizes + 1u) * sizeof(int64_t),
                      &s->profile.block))
         return rw_fail(m, RW_NO_MEMORY, "no memory for a profile of entry %s", name);
     s->profile.x = x;
@@ -50,6 +56,7 @@ void profile_call_end(rw_session *s, const lane_entry *x) {
     if (!s->profile.is_on || s->profile.x != x) return;
     s->profile.ns += profile_now();
     s->profile.calls++;
+    memcpy(numbers(s), s->value, s->p->n_sizes * sizeof(int64_t));
     for (unsigned k = 0; k < s->n_lanes; k++) s->lanes[k].spent = NULL; /* other entries run too */
 }
 
@@ -60,16 +67,20 @@ size_t rw_profile_count(const rw_session *s) {
 }
 
 rw_status rw_profile_line(const rw_session *s, size_t i, rw_kernel_time *out) {
-    *out = (rw_kernel_time){.name = ""};
+    *out = (rw_kernel_time){.name = "", .symbol = ""};
     if (i >= rw_profile_count(s)) return RW_BAD_ARG;
     const entry *e = s->profile.x->e;
     if (i <= e->n_kernels) {
         const spent *first = &table(s, 0)[i];
-        out->name = i < e->n_kernels ? e->kernels[i].symbol : "copies";
+        out->name = i < e->n_kernels ? e->kernels[i].name : "copies";
+        out->symbol = i < e->n_kernels ? e->kernels[i].symbol : "";
         out->launches = first->launches;
         out->seconds = 1e-9 * (double)first->ns;
         for (unsigned k = 0; k < s->n_lanes; k++)
             out->busy += 1e-9 * (double)table(s, k)[i].busy_ns;
+        if (i < e->n_kernels && first->launches > 0)
+            work_eval(s->p, e->kernels[i].work, s->profile.x->axes, numbers(s),
+                      (double)first->launches, &out->work);
         return RW_OK;
     }
     uint64_t inside = 0;

@@ -107,8 +107,10 @@ typedef struct buffer {
 
 typedef struct kernel {
     const char *symbol;
-    kernel_fn *fn; /* NULL when no code is loaded */
+    kernel_fn *fn;    /* NULL when no code is loaded */
+    const char *name; /* for people; one symbol may stand for several kernels */
     uint32_t grid, scratch;
+    uint32_t work[RW_FILE_WORKS]; /* of a launch; counts */
     uint32_t n_sizes, n_args;
     uint32_t *sizes;
     bool *writes;
@@ -163,8 +165,9 @@ typedef struct entry {
     kernel *kernels;
     output *outputs;
     ops ops;
-    bool has_random;   /* kernels draw random numbers: they are given a seed */
-    uint32_t max_args; /* of a launch */
+    uint32_t work[RW_FILE_WORKS]; /* of a call; counts */
+    bool has_random;              /* kernels draw random numbers: they are given a seed */
+    uint32_t max_args;            /* of a launch */
 } entry;
 
 /* ---- programs ------------------------------------------------------------------------------- */
@@ -176,10 +179,11 @@ struct rw_program {
     const char *name, *target, *triple;
     const char **needs;
     bool amx;
-    uint32_t n_needs, n_axes, n_quotients, n_sizes, n_params, n_states, n_entries, n_slots;
+    uint32_t n_needs, n_axes, n_quotients, n_sizes, n_counts, n_params, n_states, n_entries,
+        n_slots;
     axis *axes;
     quotient *quotients;
-    size *sizes;
+    size *sizes, *counts;
     param *params;
     state *states;
     entry *entries;
@@ -205,14 +209,22 @@ rw_status cpu_check(const rw_program *p, rw_message *m);
 void sizes_eval(const rw_program *p, const int64_t *axes, int64_t *value);
 /* One of them; SIZE_NONE too. value: numbers of all sizes before it. */
 int64_t rw_size_eval(const rw_program *p, uint32_t size, const int64_t *axes, const int64_t *value);
+/* A count as a real number, so that none is too large; value: numbers of all sizes. NAN where there is
+ * none. */
+double count_eval(const rw_program *p, uint32_t count, const int64_t *axes, const int64_t *value);
 bool size_uses(const rw_program *p, uint32_t size, uint32_t axis);
 /* "B*T", into text. */
 void rw_size_text(const rw_program *p, uint32_t size, char *text, size_t cap);
+void rw_count_text(const rw_program *p, uint32_t count, char *text, size_t cap);
 void rw_dims_text(const rw_program *p, const uint32_t *dims, uint32_t rank, char *text, size_t cap);
 
 const entry *rw_find_entry(const rw_program *p, const char *name); /* NULL if there is none */
 rw_dtype file_dtype(uint8_t dtype);
 size_t file_dtype_bytes(uint8_t dtype);
+
+/* work.c: adds times what the counts say; what has no number adds nothing. */
+void work_eval(const rw_program *p, const uint32_t *counts, const int64_t *axes,
+               const int64_t *value, double times, rw_work *to);
 
 /* init.c */
 rw_status formula_fill(const param *p, uint32_t member, float *out, rw_message *m);

@@ -112,12 +112,43 @@ size_t rw_program_count(const rw_program *p, rw_kind kind, const char *entry);
 rw_status rw_program_info(const rw_program *p, rw_kind kind, const char *entry, size_t i,
                           rw_info *out);
 
-/* ---- sessions --------------------------------------------------------------------------------- */
+/* ---- what is computed --------------------------------------------------------------------------- */
+
+/* Counted by the compiler. Operations: a multiply-add counts 2. Bytes: what the launches touch of their
+ * arguments, each once a launch; what of that a cache holds is not known to it. */
+typedef enum rw_work_part {
+    RW_WORK_WEIGHTS,    /* operations of products with parameters           */
+    RW_WORK_PRODUCTS,   /* of matrix products without one, and convolutions */
+    RW_WORK_RECURRENCE, /* inside recurrences along an axis                 */
+    RW_WORK_REST,       /* all other operations                             */
+    RW_WORK_GIVEN,      /* bytes read of parameters, states and inputs      */
+    RW_WORK_MADE,       /* bytes read of what launches before have made     */
+    RW_WORK_WRITTEN,    /* bytes written                                    */
+    RW_WORKS
+} rw_work_part;
+typedef struct rw_work {
+    double of[RW_WORKS];
+} rw_work;
+const char *rw_work_name(rw_work_part part); /* "products with parameters" */
 
 typedef struct rw_dim {
     const char *name;
     int64_t value;
 } rw_dim;
+
+/* Of one call, for lengths of axes (default 1). RW_NO_SUCH: an entry or axis; RW_BAD_ARG: a length;
+ * RW_NO_MEMORY. */
+rw_status rw_program_work(const rw_program *p, const char *entry, const rw_dim *dims, size_t n_dims,
+                          rw_work *out);
+/* One part as a formula in the axes: "2359296*B*T". RW_NO_SUCH. */
+rw_status rw_program_work_text(const rw_program *p, const char *entry, rw_work_part part,
+                               char *text, size_t cap);
+/* What its matrices are multiplied as: RW_BF16 if any entry keeps one so. */
+rw_dtype rw_program_weights(const rw_program *p);
+/* How many launches and copies a call makes; 0 if there is no such entry. */
+uint64_t rw_program_launches(const rw_program *p, const char *entry);
+
+/* ---- sessions --------------------------------------------------------------------------------- */
 
 /* All zero: every entry, axes of length 1. */
 typedef struct rw_session_options {
@@ -178,11 +209,13 @@ rw_status rw_get(rw_session *s, const char *name, rw_dtype dtype, void *dst, siz
 /* Where the time of calls goes: one line a kernel, and behind them "copies" (between launches) and
  * "around" (what a call does outside its launches: parameters converted, states led on, threads woken). */
 typedef struct rw_kernel_time {
-    const char *name; /* the kernel's symbol in the file */
+    const char *name;   /* in the plan of the entry          */
+    const char *symbol; /* the function; "" of the two others */
     uint64_t launches;
     double
-        seconds; /* from the end of what ran before to the moment all threads were done with it */
-    double busy; /* of that, the seconds its threads were at work, added up over the threads */
+        seconds;  /* from the end of what ran before to the moment all threads were done with it */
+    double busy;  /* of that, the seconds its threads were at work, added up over the threads */
+    rw_work work; /* of all the launches, for the shapes of the last call; 0 of the two others */
 } rw_kernel_time;
 
 /* Measures the calls of one entry from now on; what was measured before is forgotten. Takes memory, so

@@ -85,7 +85,7 @@ typedef struct profile {
     const lane_entry *x; /* NULL: nothing was asked for */
     bool is_on;
     uint64_t calls, ns; /* ns: of the calls, whole */
-    memory_block block; /* a table a thread */
+    memory_block block; /* a table a thread, and the numbers of sizes in the last call */
 } profile;
 
 struct rw_session {

@@ -1,4 +1,5 @@
 /* Numbers and texts of sizes: sums of products of axes and floor quotients, exact. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +68,21 @@ int64_t rw_size_eval(const rw_program *p, uint32_t number, const int64_t *axes,
     return den == 1 ? num : SIZE_NONE;
 }
 
+double count_eval(const rw_program *p, uint32_t count, const int64_t *axes, const int64_t *value) {
+    const size *s = &p->counts[count];
+    double sum = 0;
+    for (uint32_t i = 0; i < s->n; i++) {
+        const term *t = &s->t[i];
+        double x = (double)t->num / (double)t->den;
+        for (uint32_t k = 0; k < t->n; k++) {
+            int64_t v = atom_value(p, t->f[k].atom, axes, value);
+            x *= v == SIZE_NONE ? (double)NAN : pow((double)v, t->f[k].exp);
+        }
+        sum += x;
+    }
+    return isfinite(sum) ? sum : (double)NAN;
+}
+
 void sizes_eval(const rw_program *p, const int64_t *axes, int64_t *value) {
     for (uint32_t i = 0; i < p->n_sizes; i++) value[i] = rw_size_eval(p, i, axes, value);
 }
@@ -96,7 +112,7 @@ static void add_number(text *t, int64_t n) {
     add(t, digits);
 }
 
-static void add_size(const rw_program *p, text *t, uint32_t number, int depth);
+static void add_size(const rw_program *p, text *t, const size *s, int depth);
 
 static void add_atom(const rw_program *p, text *t, int32_t atom, int depth) {
     if (atom >= 0) {
@@ -108,9 +124,9 @@ static void add_atom(const rw_program *p, text *t, int32_t atom, int depth) {
         return;
     }
     add(t, "((");
-    add_size(p, t, p->quotients[-1 - atom].p, depth + 1);
+    add_size(p, t, &p->sizes[p->quotients[-1 - atom].p], depth + 1);
     add(t, ")//(");
-    add_size(p, t, p->quotients[-1 - atom].q, depth + 1);
+    add_size(p, t, &p->sizes[p->quotients[-1 - atom].q], depth + 1);
     add(t, "))");
 }
 
@@ -133,8 +149,7 @@ static void add_term(const rw_program *p, text *t, const term *x, bool first, in
     }
 }
 
-static void add_size(const rw_program *p, text *t, uint32_t number, int depth) {
-    const size *s = &p->sizes[number];
+static void add_size(const rw_program *p, text *t, const size *s, int depth) {
     if (s->n == 0) add(t, "0");
     bool first = true;
     for (int negative = 0; negative < 2; negative++) /* "T - 1", not "-1 + T" */
@@ -148,7 +163,13 @@ static void add_size(const rw_program *p, text *t, uint32_t number, int depth) {
 void rw_size_text(const rw_program *p, uint32_t number, char *out, size_t cap) {
     text t = {out, cap, 0};
     out[0] = '\0';
-    add_size(p, &t, number, 0);
+    add_size(p, &t, &p->sizes[number], 0);
+}
+
+void rw_count_text(const rw_program *p, uint32_t count, char *out, size_t cap) {
+    text t = {out, cap, 0};
+    out[0] = '\0';
+    add_size(p, &t, &p->counts[count], 0);
 }
 
 void rw_dims_text(const rw_program *p, const uint32_t *dims, uint32_t rank, char *out, size_t cap) {
@@ -157,7 +178,7 @@ void rw_dims_text(const rw_program *p, const uint32_t *dims, uint32_t rank, char
     add(&t, "[");
     for (uint32_t i = 0; i < rank; i++) {
         if (i > 0) add(&t, ",");
-        add_size(p, &t, dims[i], 0);
+        add_size(p, &t, &p->sizes[dims[i]], 0);
     }
     add(&t, "]");
 }

@@ -67,7 +67,7 @@ c_test(codegen test_kernels rwkvc_dsl rwkvc_codegen ${CMAKE_DL_LIBS}
 
 # ---- commands --------------------------------------------------------------------------------
 
-foreach(name usage files eval compiled)
+foreach(name usage files eval compiled stages)
     py_test(cli/${name} sanitize)
 endforeach()
 

@@ -10,10 +10,8 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "bench.h"
 #include "commands.h"
-#include "compiled.h"
-#include "measure.h"
-#include "profile.h"
 
 static const char help[] =
     "usage: rwkv bench FILE [--decode N] [--prefill T] [--train T] [--peer COMMAND] ...\n"
@@ -28,11 +26,11 @@ static const char help[] =
     "  --rounds N       of all of it (default 7)\n"
     "  --params P       parameters, where random ones will not do\n"
     "  --peer COMMAND   run in every round; the last number it prints is its tokens a second\n"
-    "  --profile        behind the rounds: the time of every kernel, for each thing measured\n" MACHINE_HELP
-    "  --help\n"
+    "  --profile        behind the rounds: the time of every kernel, for each thing measured\n"
+    "  --json           one JSON object instead of lines\n" MACHINE_HELP "  --help\n"
     "\n"
-    "GFLOP/s counts the products with parameters alone, twice a parameter and token, three times\n"
-    "that in training; GB/s of decoding the parameters and states that a token has to read.\n";
+    "GFLOP/s counts the matrix products that are computed, as the compiler counts them (a multiply\n"
+    "and an add are 2); GB/s of decoding the parameters and states that a token has to read.\n";
 
 enum {
     DECODE = OPTION_LONG,
@@ -43,31 +41,18 @@ enum {
     PARAMS,
     PEER,
     PROFILE,
+    JSON,
     THREADS,
     DEVICE,
     HELP
 };
 
-/* What can be measured of a model. */
-typedef enum Kind { K_DECODE, K_PREFILL, K_TRAIN, KINDS } Kind;
-static const char *const entry_of[KINDS] = {"step", "prefill", "train"};
+const char *const bench_entry[KINDS] = {"step", "prefill", "train"};
 
-typedef struct Bench {
-    Compiled c;
-    Machine machine;
-    const char *params, *peer;
-    uint64_t size[KINDS]; /* tokens of one sample; 0: not asked for */
-    uint64_t batch, rounds;
-    bool profile, help;
-    rw_session *session[KINDS]; /* the first two are one */
-    double products, bytes;     /* a token: operations; bytes read in decoding */
-    bool is_half;               /* the parameters are 16-bit numbers */
-    int64_t below;              /* tokens are 0..below-1 */
-    int32_t *tokens;
-    size_t steps; /* of training so far */
-    Measure *measure;
-    Series limit[LIMITS], rate[KINDS], peer_rate;
-} Bench;
+double bench_tokens(const Bench *b, Kind k) {
+    if (k == K_DECODE) return 1;
+    return (double)b->size[k] * (k == K_TRAIN ? (double)b->batch : 1);
+}
 
 /* ---- the command line ---------------------------------------------------------------------- */
 
@@ -82,6 +67,7 @@ static int take_option(Bench *b, int c) {
     case PARAMS: b->params = optarg; return EXIT_DONE;
     case PEER: b->peer = optarg; return EXIT_DONE;
     case PROFILE: b->profile = true; return EXIT_DONE;
+    case JSON: b->json = true; return EXIT_DONE;
     case THREADS: return set_threads(&b->machine, command, optarg);
     case DEVICE: b->machine.device = optarg; return EXIT_DONE;
     case HELP: b->help = true; return EXIT_DONE;
@@ -107,6 +93,7 @@ static int read_options(Bench *b, int argc, char **argv) {
                                           {"params", required_argument, NULL, PARAMS},
                                           {"peer", required_argument, NULL, PEER},
                                           {"profile", no_argument, NULL, PROFILE},
+                                          {"json", no_argument, NULL, JSON},
                                           {"threads", required_argument, NULL, THREADS},
                                           {"device", required_argument, NULL, DEVICE},
                                           {"help", no_argument, NULL, HELP},
@@ -151,35 +138,18 @@ static rw_status fill_params(rw_session *s, rw_message *m) {
     return r;
 }
 
-static bool is_table(const Bench *b, const rw_tensor *t) {
-    return t->rank >= 2 && b->below > 0 && t->shape[0] == b->below;
-}
-
-/* What a token costs, from the shapes of the parameters. Of several tables with a row a token the first
- * is taken for the one that is looked up and not multiplied. */
-static void count_work(Bench *b, const rw_session *s) {
-    size_t n = rw_session_count(s, RW_PARAM), tables = 0, seen = 0;
-    rw_tensor t;
-    for (size_t i = 0; i < n; i++)
-        if (rw_session_tensor(s, RW_PARAM, i, &t) == RW_OK) tables += is_table(b, &t);
-    for (size_t i = 0; i < n; i++) {
-        if (rw_session_tensor(s, RW_PARAM, i, &t) != RW_OK) continue;
-        if (is_table(b, &t) && seen++ == 0 && tables > 1) continue;
-        int wide = 0;
-        size_t count = t.bytes / rw_dtype_bytes(t.dtype);
-        for (int d = 0; d < t.rank; d++) wide += t.shape[d] > 1;
-        b->bytes += (double)t.bytes;
-        if (wide < 2) continue;
-        b->products += 2 * (double)count;
-        b->is_half |= rw_dtype_bytes(t.dtype) == 2;
-    }
-}
-
-/* States are read and written; before a sequence has begun they are not there to be counted. */
-static void count_states(Bench *b, const rw_session *s) {
-    rw_tensor t;
-    for (size_t i = 0; i < rw_session_count(s, RW_STATE); i++)
-        if (rw_session_tensor(s, RW_STATE, i, &t) == RW_OK) b->bytes += 2 * (double)t.bytes;
+/* What a call computes, for its lengths of axes. */
+static int count_work(Bench *b, Kind k) {
+    Lengths l;
+    rw_info info;
+    const int64_t shape[2] = {k == K_TRAIN ? (int64_t)b->batch : 1, (int64_t)b->size[k]};
+    int code = lengths_begin(&l, &b->c);
+    if (code != EXIT_DONE) return code;
+    if (compiled_find(&b->c, RW_INPUT, bench_entry[k], "token", &info))
+        lengths_claim(&l, &info, shape, k == K_DECODE ? 1 : 2);
+    rw_message m = {""};
+    rw_status s = rw_program_work(b->c.program, bench_entry[k], l.dim, l.n, &b->work[k]);
+    return s == RW_OK ? EXIT_DONE : compiled_failed(&b->c, s, &m);
 }
 
 static int one_session(Bench *b, const char *const *entries, size_t n, int64_t batch, int64_t ctx,
@@ -212,7 +182,7 @@ static int choose(Bench *b) {
     if (!any && compiled_has_entry(&b->c, "step")) b->size[K_DECODE] = 32;
     if (!any && compiled_has_entry(&b->c, "prefill")) b->size[K_PREFILL] = 512;
     for (int k = 0; k < KINDS; k++) {
-        int code = b->size[k] ? compiled_need_entry(&b->c, entry_of[k]) : EXIT_DONE;
+        int code = b->size[k] ? compiled_need_entry(&b->c, bench_entry[k]) : EXIT_DONE;
         if (code != EXIT_DONE) return code;
     }
     if (b->size[K_DECODE] || b->size[K_PREFILL] || b->size[K_TRAIN]) return EXIT_DONE;
@@ -226,7 +196,7 @@ static int open_sessions(Bench *b) {
     const char *entries[2];
     size_t n = 0;
     for (int k = K_DECODE; k <= K_PREFILL; k++)
-        if (b->size[k]) entries[n++] = entry_of[k];
+        if (b->size[k]) entries[n++] = bench_entry[k];
     if (n > 0) {
         code = one_session(b, entries, n, 1, (int64_t)b->size[K_PREFILL],
                            b->size[K_PREFILL] ? "prefill" : NULL, &b->session[K_DECODE]);
@@ -238,7 +208,9 @@ static int open_sessions(Bench *b) {
                            &b->session[K_TRAIN]);
     }
     if (code != EXIT_DONE) return code;
-    count_work(b, b->session[n > 0 ? K_DECODE : K_TRAIN]);
+    for (int k = 0; k < KINDS && code == EXIT_DONE; k++)
+        if (b->size[k]) code = count_work(b, (Kind)k);
+    if (code != EXIT_DONE) return code;
     size_t most = b->size[K_PREFILL] + (size_t)(b->batch * b->size[K_TRAIN]) + 1;
     b->tokens = malloc(most * sizeof *b->tokens);
     b->measure = measure_new((int)rw_context_threads(b->c.context));
@@ -281,7 +253,7 @@ static rw_status call_once(Bench *b, Kind k, rw_message *m) {
     } else {
         r = put(b, s, "token", 1, k == K_PREFILL ? (int64_t)b->size[k] : 0, m);
     }
-    return r == RW_OK ? rw_call(s, entry_of[k], m) : r;
+    return r == RW_OK ? rw_call(s, bench_entry[k], m) : r;
 }
 
 static double cpu_seconds(void) {
@@ -294,10 +266,9 @@ static double cpu_seconds(void) {
 static rw_status sample(Bench *b, Kind k, bool counts, rw_message *m) {
     rw_status s = RW_OK;
     double tokens = 0, cpu = cpu_seconds(), begin = seconds_now(), took;
-    double each = k == K_DECODE ? 1 : (double)b->size[k] * (k == K_TRAIN ? (double)b->batch : 1);
     do {
         s = call_once(b, k, m);
-        tokens += each;
+        tokens += bench_tokens(b, k);
         took = seconds_now() - begin;
     } while (s == RW_OK && (k == K_DECODE ? tokens < (double)b->size[k] : took < 0.1));
     cpu = cpu_seconds() - cpu;
@@ -353,7 +324,6 @@ static int run_rounds(Bench *b) {
             rw_status s = b->size[k] ? sample(b, (Kind)k, round > 0, &m) : RW_OK;
             if (s != RW_OK) return compiled_failed(&b->c, s, &m);
         }
-        if (round == 0 && b->size[K_DECODE]) count_states(b, b->session[K_DECODE]);
         for (int i = 0; i < LIMITS; i++) {
             bool clean = false;
             if (!measure_has(b->measure, (Limit)i)) continue;
@@ -366,72 +336,18 @@ static int run_rounds(Bench *b) {
     return EXIT_DONE;
 }
 
-/* ---- what is said ---------------------------------------------------------------------------- */
-
-static void print_limits(const Bench *b) {
-    static const char *const names[LIMITS] = {"read memory", "multiply f32", "multiply bf16 (amx)"};
-    printf("machine, %u thread%s\n", rw_context_threads(b->c.context),
-           rw_context_threads(b->c.context) == 1 ? "" : "s");
-    for (int i = 0; i < LIMITS; i++) {
-        Spread s = series_spread(&b->limit[i]);
-        if (s.n == 0) continue;
-        printf("  %-20s %9.1f %-8s (%.1f to %.1f)\n", names[i], s.median / 1e9,
-               i == LIMIT_READ ? "GB/s" : "GFLOP/s", s.low / 1e9, s.high / 1e9);
-    }
-}
-
-static void print_rate(const Bench *b, Kind k) {
-    Spread s = series_spread(&b->rate[k]);
-    char what[64];
-    if (k == K_TRAIN)
-        snprintf(what, sizeof what, "train %llu x %llu", (unsigned long long)b->batch,
-                 (unsigned long long)b->size[k]);
-    else
-        snprintf(what, sizeof what, "%s %llu", k == K_DECODE ? "decode" : "prefill",
-                 (unsigned long long)b->size[k]);
-    printf("  %-20s %9.1f %-8s (%.1f to %.1f)", what, s.median, "tok/s", s.low, s.high);
-    double flops = b->products * s.median * (k == K_TRAIN ? 3 : 1);
-    bool by_tiles = b->is_half && strstr(rw_program_target(b->c.program), "amx") &&
-                    measure_has(b->measure, LIMIT_AMX);
-    double peak = series_spread(&b->limit[by_tiles ? LIMIT_AMX : LIMIT_FMA]).median;
-    double read = series_spread(&b->limit[LIMIT_READ]).median;
-    printf("  %.1f GFLOP/s", flops / 1e9);
-    if (peak > 0)
-        printf(" = %.0f %% of multiplying %s", 100 * flops / peak, by_tiles ? "bf16" : "f32");
-    if (k == K_DECODE)
-        printf("; %.1f GB/s = %.0f %% of reading", b->bytes * s.median / 1e9,
-               100 * b->bytes * s.median / read);
-    putchar('\n');
-}
-
-static void print_all(const Bench *b) {
-    print_limits(b);
-    printf("%s for %s: %.1f MFLOP and %.1f MB a token\n", rw_program_name(b->c.program),
-           rw_program_target(b->c.program), b->products / 1e6, b->bytes / 1e6);
-    int first = -1;
-    for (int k = KINDS - 1; k >= 0; k--)
-        if (b->size[k]) first = k;
-    for (int k = 0; k < KINDS; k++)
-        if (b->size[k]) print_rate(b, (Kind)k);
-    if (!b->peer || first < 0) return;
-    Spread peer = series_spread(&b->peer_rate);
-    printf("peer\n  %-20s %9.1f %-8s (%.1f to %.1f)  we are at %.2f times that\n", "", peer.median,
-           "tok/s", peer.low, peer.high,
-           peer.median > 0 ? series_spread(&b->rate[first]).median / peer.median : 0);
-}
-
 /* Behind the rounds, so that no clock disturbs what they measure. */
-static int print_profiles(Bench *b) {
+static int measure_kernels(Bench *b) {
     rw_message m = {""};
     for (int k = 0; k < KINDS; k++) {
         if (!b->size[k]) continue;
-        rw_status s = rw_profile_begin(b->session[k], entry_of[k], &m);
+        rw_status s = rw_profile_begin(b->session[k], bench_entry[k], &m);
         if (s == RW_OK) s = sample(b, (Kind)k, false, &m);
         if (s != RW_OK) return compiled_failed(&b->c, s, &m);
-        putchar('\n');
-        if (!profile_print(b->session[k], entry_of[k], rw_context_threads(b->c.context)))
-            return failed(b->c.command, EXIT_INTERNAL, "out of memory");
         rw_profile_end(b->session[k]);
+        if (!profile_take(b->session[k], bench_entry[k], rw_context_threads(b->c.context),
+                          &b->profiles[k]))
+            return failed(b->c.command, EXIT_INTERNAL, "out of memory");
     }
     return EXIT_DONE;
 }
@@ -444,9 +360,10 @@ int cmd_bench(const char *command, int argc, char **argv) {
         code = compiled_open(&b.c, &b.machine, false);
         if (code == EXIT_DONE) code = open_sessions(&b);
         if (code == EXIT_DONE) code = run_rounds(&b);
-        if (code == EXIT_DONE) print_all(&b);
-        if (code == EXIT_DONE && b.profile) code = print_profiles(&b);
+        if (code == EXIT_DONE && b.profile) code = measure_kernels(&b);
+        if (code == EXIT_DONE) (b.json ? bench_json : bench_print)(&b);
     }
+    for (int k = 0; k < KINDS; k++) profile_drop(&b.profiles[k]);
     rw_session_destroy(b.session[K_DECODE]);
     rw_session_destroy(b.session[K_TRAIN]);
     measure_free(b.measure);

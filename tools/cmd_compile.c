@@ -25,9 +25,15 @@ static const char help[] =
     "                       grad     the same after differentiation\n"
     "                       dot      the graph as a picture for graphviz\n"
     "                       memory   its tensors in bytes, as formulas in the run-time axes\n"
+    "                       plan     kernels, what each computes, memory, and what is launched\n"
+    "                       llvm     kernels as LLVM is given them\n"
+    "                       asm      kernels in assembly\n"
+    "                       obj      the object that is linked into the file; needs -o\n"
+    "                       manifest what the file says of itself, as JSON\n"
     "  --entry=NAME         the entry to show: init step forward prefill grad train\n"
-    "                       (default: forward; for --emit=grad: grad)\n"
-    "  -o OUT               the file; with --emit or --report, where their text goes\n"
+    "                       (default: forward; for --emit=grad: grad; for llvm and what follows\n"
+    "                       it, all entries, as in the file)\n"
+    "  -o OUT               the file; with --emit or --report, where what they show goes\n"
     "  --target=T           native (default) x86-64-v3 x86-64-v4 x86-64-amx\n"
     "  --dtype=D            f32 (default) bf16 f16: what weights and saved activations are kept in\n"
     "  --report             parameters, and operations as formulas in the run-time axes\n"
@@ -46,16 +52,22 @@ typedef enum Emit {
     EMIT_GRAPH,
     EMIT_GRAD,
     EMIT_DOT,
-    EMIT_MEMORY
+    EMIT_MEMORY,
+    EMIT_PLAN, /* from here on what a compilation makes, in the order of CodeStage */
+    EMIT_LLVM,
+    EMIT_ASM,
+    EMIT_OBJ,
+    EMIT_MANIFEST
 } Emit;
-static const char *const emit_name[] = {"",     "ast", "program", "graph",
-                                        "grad", "dot", "memory",  NULL};
+static const char *const emit_name[] = {"",    "ast",      "program", "graph", "grad",
+                                        "dot", "memory",   "plan",    "llvm",  "asm",
+                                        "obj", "manifest", NULL};
 
 typedef struct Request {
     ModelOptions model;
     Emit emit;
     const char *entry, *out, *target;
-    uint8_t dtype; /* of weights and saved activations */
+    uint8_t dtype;                    /* of weights and saved activations */
     bool report, verify, times, done; /* done: --help or --version was printed */
 } Request;
 
@@ -67,7 +79,10 @@ static bool set_emit(Request *q, const char *name) {
             q->emit = (Emit)i;
             return true;
         }
-    usage_error("rwkvc", "there is no stage '%s': ast, program, graph, grad, dot or memory", name);
+    usage_error(
+        "rwkvc",
+        "there is no stage '%s': ast program graph grad dot memory plan llvm asm obj manifest",
+        name);
     return false;
 }
 
@@ -82,10 +97,7 @@ static int set_dtype(Request *q, const char *name) {
 }
 
 static int no_codegen(const char *what) {
-    return failed(
-        "rwkvc", EXIT_USAGE,
-        "%s: not in this version",
-        what);
+    return failed("rwkvc", EXIT_USAGE, "%s: not in this version", what);
 }
 
 enum {
@@ -161,6 +173,8 @@ static int read_request(Request *q, Arena *a, int argc, char **argv) {
     if (q->emit && q->report)
         return usage_error("rwkvc",
                            "--emit and --report each have a text of their own; one at a time");
+    if (q->emit == EMIT_OBJ && !q->out)
+        return usage_error("rwkvc", "--emit=obj gives bytes, not text: -o OUT.o");
     return EXIT_DONE;
 }
 
@@ -240,41 +254,60 @@ static void list_entries(const Model *m, Text *out) {
     text_add(out, "\n");
 }
 
-static bool emit(Model *m, const Request *q, Text *out) {
+static CompileFile compilation(const Request *q) {
+    return (CompileFile){.out = q->out,
+                         .target = q->target ? q->target : "native",
+                         .entry = q->entry,
+                         .dtype = q->dtype};
+}
+
+static int emit(Model *m, const Request *q, Text *out) {
     const char *entry = q->entry ? q->entry : q->emit == EMIT_GRAD ? "grad" : "forward";
     if (q->emit == EMIT_PROGRAM) {
         program_print(m->program, out);
-        return true;
+        return EXIT_DONE;
+    }
+    if (q->emit >= EMIT_PLAN) {
+        CompileFile f = compilation(q);
+        if (q->emit == EMIT_PLAN) f.entry = entry;
+        return emit_code(m, &f, (CodeStage)(q->emit - EMIT_PLAN), out);
     }
     Graph *g =
         program_graph_stage(m->program, entry, q->emit == EMIT_GRAPH ? "graph" : "grad", m->diag);
-    if (!g) return false;
+    if (!g) return EXIT_INPUT;
     if (q->emit == EMIT_DOT)
         graph_dot(g, out);
     else if (q->emit == EMIT_MEMORY)
         graph_memory(g, out);
     else
         graph_print(g, out);
-    return true;
+    return EXIT_DONE;
 }
 
 /* One entry whole, or every forward, and of the other entries the sum of operations. */
-static bool report(Model *m, const Request *q, Text *out) {
+static int report_graphs(Model *m, const Request *q, Text *out) {
     Text sums = text_new(m->arena);
     for (uint32_t i = 0; i < program_entries(m->program); i++) {
         const char *entry = q->entry ? q->entry : program_entry(m->program, i);
         Graph *g = model_graph(m, entry);
-        if (!g) return false;
+        if (!g) return EXIT_INPUT;
         if (q->entry || has_ending(entry, "forward"))
             graph_report(g, out);
         else if (!has_ending(entry, "init"))
             text_printf(&sums, "  %-12s %s\n", entry, size_str(g->sizes, graph_flops(g).total));
-        if (q->entry) return true;
+        if (q->entry) return EXIT_DONE;
     }
     if (sums.n)
         text_printf(out, "operations of the other entries (--entry=NAME shows more)\n%s",
                     sums.data);
-    return true;
+    return EXIT_DONE;
+}
+
+static int report(Model *m, const Request *q, Text *out) {
+    int code = report_graphs(m, q, out);
+    if (code != EXIT_DONE || (q->entry && has_ending(q->entry, "init"))) return code;
+    CompileFile f = compilation(q);
+    return report_code(m, &f, out);
 }
 
 static int show(const Request *q, const Text *t) {
@@ -308,11 +341,6 @@ static int emit_ast(Model *m, const Request *q, Arena *a, Text *out) {
     return EXIT_DONE;
 }
 
-static int write_out(Model *m, const Request *q) {
-    CompileFile f = {.out = q->out, .target = q->target ? q->target : "native", .entry = q->entry, .dtype = q->dtype};
-    return compile_file(m, &f);
-}
-
 static int compile(Model *m, const Request *q, Arena *a, Text *out) {
     if (q->emit == EMIT_AST) return emit_ast(m, q, a, out);
     double since = seconds();
@@ -321,17 +349,18 @@ static int compile(Model *m, const Request *q, Arena *a, Text *out) {
     if (code == EXIT_DONE && (q->verify || q->times)) code = walk_entries(m, q);
     if (code != EXIT_DONE) return code;
     since = seconds();
-    bool good = true;
-    if (q->emit)
-        good = emit(m, q, out);
-    else if (q->report)
-        good = report(m, q, out);
-    else if (q->out)
-        code = write_out(m, q);
-    else
+    if (q->emit) {
+        code = emit(m, q, out);
+    } else if (q->report) {
+        code = report(m, q, out);
+    } else if (q->out) {
+        CompileFile f = compilation(q);
+        code = compile_file(m, &f);
+    } else {
         list_entries(m, out);
+    }
     print_time(q, "", q->out && !q->emit && !q->report ? "compiled" : "shown", since);
-    return good ? code : EXIT_INPUT;
+    return code;
 }
 
 int cmd_compile(const char *command, int argc, char **argv) {

@@ -7,6 +7,7 @@
 #include "../runtime/npy.h"
 #include "../runtime/weights.h"
 #include "commands.h"
+#include "json.h"
 #include "options.h"
 
 static const char help[] =
@@ -18,23 +19,9 @@ static const char help[] =
     "  --json   one JSON object instead of lines\n"
     "  --help\n";
 
-static void json_string(const char *s) {
-    putchar('"');
-    for (; *s; s++) {
-        unsigned char c = (unsigned char)*s;
-        if (c == '"' || c == '\\')
-            printf("\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
-            printf("\\u%04x", c);
-        else
-            putchar(c);
-    }
-    putchar('"');
-}
-
 static void print_json_tensor(const rw_tensor *t) {
     printf("{\"name\": ");
-    json_string(t->name);
+    json_put_text(t->name);
     printf(", \"dtype\": \"%s\", \"shape\": [", rw_dtype_name(t->dtype));
     for (int i = 0; i < t->rank; i++) printf("%s%lld", i ? ", " : "", (long long)t->shape[i]);
     printf("], \"bytes\": %zu}", t->bytes);

@@ -6,15 +6,16 @@
 #include "../runtime/file.h"
 #include "commands.h"
 #include "compiled.h"
+#include "json.h"
 
 static const char help[] =
     "usage: rwkv info FILE [--axis NAME=N]... [--json]\n"
     "\n"
-    "Of a compiled model: target, entries with what they take and give, parameters, states, and\n"
-    "the memory of a session. Of a .safetensors, a torch .pth, a rwkv.cpp .bin or an .npy file:\n"
+    "Of a compiled model: target, entries with what they take, give and compute, parameters, states,\n"
+    "and the memory of a session. Of a .safetensors, a torch .pth, a rwkv.cpp .bin or an .npy file:\n"
     "its tensors.\n"
     "\n"
-    "  --axis NAME=N   the length of a run-time axis, for the memory (default 1)\n"
+    "  --axis NAME=N   the length of a run-time axis, for memory and work (default 1)\n"
     "  --json          one JSON object instead of lines\n"
     "  --help\n";
 
@@ -22,7 +23,10 @@ static const char help[] =
 static bool is_compiled(const char *path) {
     rw_file f;
     if (rw_file_map(path, &f, NULL) != RW_OK) return false;
-    bool good = (f.bytes >= 4 && memcmp(f.data, "\x7f" "ELF", 4) == 0) ||
+    bool good = (f.bytes >= 4 && memcmp(f.data,
+                                        "\x7f"
+                                        "ELF",
+                                        4) == 0) ||
                 (f.bytes >= 24 && memcmp(f.data, "__CLANG_OFFLOAD_BUNDLE__", 24) == 0);
     rw_file_unmap(&f);
     return good;
@@ -66,6 +70,12 @@ static const char *size_words(size_t bytes, char *text, size_t cap) {
     return text;
 }
 
+static rw_work work_of(const rw_program *p, const Lengths *l, const char *entry) {
+    rw_work w;
+    (void)rw_program_work(p, entry, l->dim, l->n, &w); /* zeros where it cannot be said */
+    return w;
+}
+
 /* ---- lines ----------------------------------------------------------------------------------- */
 
 static void print_tensors(const rw_program *p, rw_kind kind, const char *entry, const char *word) {
@@ -81,10 +91,27 @@ static void print_tensors(const rw_program *p, rw_kind kind, const char *entry, 
     }
 }
 
+/* "work 1.25 MFLOP: ..., 3.1 MB: ..., 40 launches" of a call */
+static void print_work(const rw_program *p, const Lengths *l, const char *entry) {
+    rw_work w = work_of(p, l, entry);
+    double ops = 0, bytes = 0;
+    for (int i = 0; i < RW_WORKS; i++) *(i < RW_WORK_GIVEN ? &ops : &bytes) += w.of[i];
+    printf("    work %.3f MFLOP in %llu launches:", ops / 1e6,
+           (unsigned long long)rw_program_launches(p, entry));
+    for (int i = 0; i < RW_WORK_GIVEN; i++)
+        printf("%s %.3f %s", i ? "," : "", w.of[i] / 1e6, rw_work_name((rw_work_part)i));
+    printf("\n         %.3f MB:", bytes / 1e6);
+    for (int i = RW_WORK_GIVEN; i < RW_WORKS; i++)
+        printf("%s %.3f %s", i > RW_WORK_GIVEN ? "," : "", w.of[i] / 1e6,
+               rw_work_name((rw_work_part)i));
+    putchar('\n');
+}
+
 static void print_lines(const rw_program *p, const Lengths *l) {
     char words[40];
     Counts c = count_params(p);
-    printf("%s for %s\n", rw_program_name(p), rw_program_target(p));
+    printf("%s for %s, weights %s\n", rw_program_name(p), rw_program_target(p),
+           rw_dtype_name(rw_program_weights(p)));
     printf("parameters: %zu tensors, %zu numbers, %s", c.tensors, c.numbers,
            size_words(c.bytes, words, sizeof words));
     if (c.frozen) printf(", %zu of them frozen", c.frozen);
@@ -107,30 +134,17 @@ static void print_lines(const rw_program *p, const Lengths *l) {
         print_tensors(p, RW_INPUT, entry, "in");
         print_tensors(p, RW_OUTPUT, entry, "out");
         if (grads) printf("    out  %zu gradients\n", grads);
+        print_work(p, l, entry);
     }
 }
 
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
-static void json_string(const char *s) {
-    putchar('"');
-    for (; *s; s++) {
-        unsigned char c = (unsigned char)*s;
-        if (c == '"' || c == '\\')
-            printf("\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
-            printf("\\u%04x", c);
-        else
-            putchar(c);
-    }
-    putchar('"');
-}
-
 static void json_tensor(const rw_info *info) {
     printf("{\"name\": ");
-    json_string(info->name);
+    json_put_text(info->name);
     printf(", \"dtype\": \"%s\", \"shape\": ", rw_dtype_name(info->dtype));
-    json_string(info->rank ? info->shape_text : "[]");
+    json_put_text(info->rank ? info->shape_text : "[]");
     if (info->below) printf(", \"below\": %lld", (long long)info->below);
     if (*info->what) printf(", \"what\": \"%s\"", info->what);
     if (info->scalar) printf(", \"scalar\": true");
@@ -151,15 +165,33 @@ static void json_tensors(const rw_program *p, rw_kind kind, const char *entry, c
     putchar(']');
 }
 
+static void json_work(const rw_program *p, const Lengths *l, const char *entry) {
+    rw_work w = work_of(p, l, entry);
+    char text[4096];
+    printf(",\n   \"launches\": %llu, \"work\": {",
+           (unsigned long long)rw_program_launches(p, entry));
+    for (int i = 0; i < RW_WORKS; i++) {
+        (void)rw_program_work_text(p, entry, (rw_work_part)i, text, sizeof text);
+        fputs(i ? ",\n    " : "\n    ", stdout);
+        json_put_text(rw_work_name((rw_work_part)i));
+        fputs(": {\"formula\": ", stdout);
+        json_put_text(text);
+        fputs(", \"number\": ", stdout);
+        json_put_number(w.of[i]);
+        putchar('}');
+    }
+    putchar('}');
+}
+
 static void print_json(const rw_program *p, const Lengths *l) {
     Counts c = count_params(p);
     fputs("{\"kind\": \"model\", \"name\": ", stdout);
-    json_string(rw_program_name(p));
+    json_put_text(rw_program_name(p));
     printf(",\n \"targets\": [\"%s\"],\n \"numbers\": %zu,\n \"axes\": {", rw_program_target(p),
            c.numbers);
     for (size_t i = 0; i < l->n; i++) {
         if (i) fputs(", ", stdout);
-        json_string(l->dim[i].name);
+        json_put_text(l->dim[i].name);
         printf(": %lld", (long long)l->dim[i].value);
     }
     putchar('}');
@@ -170,11 +202,12 @@ static void print_json(const rw_program *p, const Lengths *l) {
     for (size_t i = 0; i < rw_program_entries(p); i++) {
         const char *entry = rw_program_entry(p, i);
         printf("%s\n  {\"name\": ", i ? "," : "");
-        json_string(entry);
+        json_put_text(entry);
         printf(", \"memory\": %zu, \"gradients\": %zu", memory_of(p, l, entry),
                rw_program_count(p, RW_GRADIENT, entry));
         json_tensors(p, RW_INPUT, entry, "inputs", "   ");
         json_tensors(p, RW_OUTPUT, entry, "outputs", "   ");
+        json_work(p, l, entry);
         putchar('}');
     }
     puts("]}");
@@ -213,7 +246,9 @@ int cmd_info(const char *command, int argc, char **argv) {
     for (int k; code == EXIT_DONE && (k = next_option(&line)) != -1;) {
         switch (k) {
         case JSON: json = true; break;
-        case AXIS: code = add_pair(command, "--axis", optarg, &axes) ? EXIT_DONE : EXIT_USAGE; break;
+        case AXIS:
+            code = add_pair(command, "--axis", optarg, &axes) ? EXIT_DONE : EXIT_USAGE;
+            break;
         case HELP:
             fputs(help, stdout);
             free_pairs(&axes);

@@ -434,8 +434,12 @@ static int run(Run *r) {
     if (code == EXIT_DONE) code = save_files(r);
     if (code != EXIT_DONE) return code;
     print_outputs(r);
-    if (r->o.profile && !profile_print(r->c.session, r->o.entry, rw_context_threads(r->c.context)))
+    if (!r->o.profile) return EXIT_DONE;
+    Profile p;
+    if (!profile_take(r->c.session, r->o.entry, rw_context_threads(r->c.context), &p))
         return failed(r->c.command, EXIT_INTERNAL, "out of memory");
+    profile_print(&p);
+    profile_drop(&p);
     return EXIT_DONE;
 }
 

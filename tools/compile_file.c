@@ -1,7 +1,6 @@
 /* `rwkvc MODEL.rwkv -o OUT.so`: every entry of a text planned and compiled into one file. */
 #include <string.h>
 
-#include "../codegen/codegen.h"
 #include "../dsl/program.h"
 #include "compile_file.h"
 
@@ -28,39 +27,63 @@ static bool is_wanted(const CompileFile *f, const EntryInfo *e) {
     return strcmp(f->entry, e->name) == 0;
 }
 
-static int add_entry(Model *m, const CompileFile *f, const EntryInfo *e, FileEntry *to) {
+/* *why: there is no plan. */
+static int add_entry(Model *m, const CompileFile *f, const EntryInfo *e, FileEntry *to,
+                     const char **why) {
     *to = (FileEntry){.name = e->name, .graph = model_graph(m, e->name)};
     if (!to->graph) return EXIT_INPUT;
     if (e->kind == ENTRY_INIT) return EXIT_DONE; /* what it has to say are the parameters */
-    const char *why = NULL;
+    const char *reason = NULL;
     PlanOptions o = {.weights = f->dtype, .saved = f->dtype, .fuse = true};
-    to->plan = plan_make(m->arena, to->graph, &o, &why);
-    return to->plan ? EXIT_DONE
-                    : failed("rwkvc", EXIT_INPUT, "%s: entry %s: %s", m->options->path, e->name,
-                             why ? why : "it cannot be compiled");
+    to->plan = plan_make(m->arena, to->graph, &o, &reason);
+    if (to->plan) return EXIT_DONE;
+    *why =
+        arena_printf(m->arena, "entry %s: %s", e->name, reason ? reason : "it cannot be compiled");
+    return EXIT_INPUT;
 }
 
-/* "rwkv7" of "models/rwkv7.rwkv". */
-static const char *program_name(Arena *a, const char *path) {
+const char *program_name(Arena *a, const char *path) {
     const char *slash = strrchr(path, '/');
     const char *name = slash ? slash + 1 : path;
     size_t n = strcspn(name, ".");
     return arena_strn(a, name, n ? n : strlen(name));
 }
 
-int compile_file(Model *m, const CompileFile *f) {
+const TargetInfo *compile_target(const CompileFile *f) {
     const TargetInfo *t = target_find(f->target);
-    if (!t) return usage_error("rwkvc", "--target=%s: there is no such target", f->target);
-    if (!has_ending(f->out, ".so"))
-        return usage_error("rwkvc", "-o %s: targets of this version are x86-64, files of which end in .so", f->out);
+    if (!t) usage_error("rwkvc", "--target=%s: there is no such target", f->target);
+    return t;
+}
+
+int compile_entries(Model *m, const CompileFile *f, FileEntry **entries, uint32_t *n,
+                    const char **why) {
     const EntryInfo *all = m->program->entries.data;
-    uint32_t n_all = m->program->entries.n, n = 0;
-    FileEntry *entries = NEWN(m->arena, FileEntry, n_all + 1);
+    uint32_t n_all = m->program->entries.n;
+    *n = 0;
+    *why = NULL;
+    if (f->entry && !model_graph(m, f->entry)) return EXIT_INPUT;
+    *entries = NEWN(m->arena, FileEntry, n_all + 1);
     for (uint32_t i = 0; i < n_all; i++) {
         if (!goes_with(&all[i], all, n_all) || !is_wanted(f, &all[i])) continue;
-        int code = add_entry(m, f, &all[i], &entries[n++]);
+        int code = add_entry(m, f, &all[i], &(*entries)[(*n)++], why);
         if (code != EXIT_DONE) return code;
     }
+    return EXIT_DONE;
+}
+
+int compile_file(Model *m, const CompileFile *f) {
+    const TargetInfo *t = compile_target(f);
+    if (!t) return EXIT_USAGE;
+    if (!has_ending(f->out, ".so"))
+        return usage_error("rwkvc",
+                           "-o %s: targets of this version are x86-64, files of which end in .so",
+                           f->out);
+    FileEntry *entries;
+    uint32_t n;
+    const char *why;
+    int code = compile_entries(m, f, &entries, &n, &why);
+    if (why) return failed("rwkvc", code, "%s: %s", m->options->path, why);
+    if (code != EXIT_DONE) return code;
     bool is_io = false;
     const char *wrong = file_write(m->arena, entries, n, t,
                                    program_name(m->arena, m->options->path), f->out, &is_io);

@@ -2,6 +2,7 @@
 #ifndef RWKVC_TOOLS_COMPILE_FILE_H
 #define RWKVC_TOOLS_COMPILE_FILE_H
 
+#include "../codegen/codegen.h"
 #include "model.h"
 
 typedef struct CompileFile {
@@ -12,5 +13,23 @@ typedef struct CompileFile {
 
 /* An exit code; what is wrong with the text waits in m->diag. */
 int compile_file(Model *m, const CompileFile *f);
+
+/* The entries that the file has, planned. An exit code, as above; *why, unless NULL, is said by the
+ * caller: an entry that has no compiled form. */
+int compile_entries(Model *m, const CompileFile *f, FileEntry **entries, uint32_t *n,
+                    const char **why);
+const TargetInfo *compile_target(const CompileFile *f); /* NULL, reported: no such target */
+/* "rwkv7" of "models/rwkv7.rwkv". */
+const char *program_name(Arena *a, const char *path);
+
+/* What a compilation can be looked at as (emit_code.c). */
+typedef enum CodeStage { CODE_PLAN, CODE_LLVM, CODE_ASM, CODE_OBJ, CODE_MANIFEST } CodeStage;
+/* Text or, of CODE_OBJ, bytes. An exit code. */
+int emit_code(Model *m, const CompileFile *f, CodeStage stage, Text *out);
+/* The same, and what it was made of. */
+int compile_code(Model *m, const CompileFile *f, CodeStage stage, FileEntry **entries, uint32_t *n,
+                 Text *out, const char **why);
+/* Kernels, launches, bytes, code and scratch (report_code.c). An exit code. */
+int report_code(Model *m, const CompileFile *f, Text *out);
 
 #endif

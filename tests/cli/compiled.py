@@ -237,12 +237,32 @@ def informing(b):
     b.check("entries", {"step", "forward", "prefill", "grad", "train"} <= set(entries))
     b.same("logits", [o["shape"] for o in entries["forward"]["outputs"]], ["[B,T,5]"])
     b.same("token", entries["forward"]["inputs"][0]["below"], 5)
+    work = entries["forward"]["work"]  # by hand: a head of 5 x 3, two layers of a product and a state
+    b.same("head", work["products with parameters"], {"formula": "30*B*T", "number": 30*64})
+    b.same("states", work["recurrences"], {"formula": "12*B*T", "number": 12*64})
+    last = entries["prefill"]["work"]
+    b.same("the head of the last token alone", last["products with parameters"]["formula"], "30*B")
+    b.check("launches", entries["train"]["launches"] > entries["forward"]["launches"] > 3)
     b.check("gradients", entries["grad"]["gradients"] == 4)
     less = json.loads(b.call("rwkv", "info", "m.so", "--json").out)
     memory = lambda i: {e["name"]: e["memory"] for e in i["entries"]}["forward"]
     b.check("memory grows with T", 0 < memory(less) < memory(info))
     b.expect(["rwkv", "info", "m.so", "--axis", "Q=3"], 2, "", "no such axis")
     b.expect(["rwkv", "info", "p.safetensors"], 0, "emb.weight", "")
+
+
+@case
+def seed_of_long_sums(b):
+    """random() in a sum that is computed in two steps: the entry still asks for a seed, and it matters"""
+    b.write("r.rwkv", "axis T\nmodel noise(x[T]) -> y[T] along T { y[t] = x[t] }\n"
+                      "train noise() { loss = mean[b,t] y[b,t]*random(y)[b,t] }\n")
+    b.expect(["rwkvc", "r.rwkv", "-o", "r.so"], 0)
+    info = json.loads(b.expect(["rwkv", "info", "r.so", "--json"], 0, None, "").out)
+    inputs = {e["name"]: [i["name"] for i in e["inputs"]] for e in info["entries"]}
+    b.same("inputs of grad", inputs["grad"], ["x", "seed"])
+    b.write("x.npy", npy([2, 100], [1.0]*200))
+    loss = [b.call("rwkv", "run", "r.so", "grad", "--in", "x=x.npy", "--set", f"seed={s}").out for s in (0, 1)]
+    b.check(f"losses {loss}", all(x.startswith("loss 0.") for x in loss) and loss[0] != loss[1])
 
 
 @case
@@ -417,6 +437,21 @@ def benchmarking(b):
     b.expect(base + ["--decode", "4", "--prefill", "17", "--train", "9", "--batch", "2", "--peer", "echo run 7 of 12.5"], 0,
              ["read memory", "decode 4", "prefill 17", "train 2 x 9", "tok/s", "% of reading", "12.5", "times that"], "")
     b.expect(base + ["--peer", "exit 3"], 1, None, "the peer failed: exit 3")
+    done = b.expect(base + ["--prefill", "17", "--train", "9", "--batch", "2", "--json", "--profile", "--peer", "echo 3"],
+                    0, None, "")
+    bench = json.loads(done.out)
+    b.same("kind and results", (bench["kind"], [r["entry"] for r in bench["results"]]), ("bench", ["prefill", "train"]))
+    prefill, train = bench["results"]
+    b.check("a rate", prefill["tokens_per_second"]["median"] > 0 and bench["peer"]["median"] == 3)
+    info = {e["name"]: e for e in json.loads(b.call("rwkv", "info", "r.so", "--json", "--axis", "T=17").out)["entries"]}
+    for key, word in (("weights", "products with parameters"), ("recurrence", "recurrences"), ("written", "bytes written")):
+        b.close(key + " of a token", prefill["per_token"][key]*17, info["prefill"]["work"][word]["number"], 1e-8)
+    b.check("of training there are products of two activations", prefill["per_token"]["products"] == 0 <
+            train["per_token"]["products"])
+    kernels = train["profile"]["kernels"]
+    b.close("kernels and the whole", sum(k["operations"] for k in kernels)/train["profile"]["calls"],
+            18*sum(train["per_token"][k] for k in ("weights", "products", "recurrence", "rest")), 1e-6)
+    b.close("times", sum(k["seconds"] for k in kernels), train["profile"]["seconds"], 1e-6)
     b.expect(base + ["--peer", "echo none"], 1, None, "the peer printed no number")
     b.expect(base + ["--decode", "0"], 2, "", "a whole number from 1")
 

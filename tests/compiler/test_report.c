@@ -2,6 +2,7 @@
 #include "tests/compiler/passes.h"
 
 #include "compiler/report.h"
+#include "compiler/work.h"
 
 static const char *const text =
     "graph \"g\"\naxis B, T\ninput %1 \"x\": real [B, T, 8]\ninput %9 \"s\": real [B, 8]\n"
@@ -58,11 +59,76 @@ static void test_texts(Graph *g) {
         }
 }
 
+typedef struct Launches {
+    uint32_t n, in_layers;
+    int64_t times;
+} Launches;
+
+static void count(Plan *p, const Op *o, int64_t times, uint32_t level, void *user) {
+    Launches *l = user;
+    (void)p;
+    if (o->kind != OP_LAUNCH) return;
+    l->n++;
+    l->times += times;
+    l->in_layers += level;
+}
+
+/* Every node a kernel of its own, so that what is read and written is known. */
+static void test_work(Arena *a, Graph *g) {
+    const char *why = NULL;
+    PlanOptions o = {.fuse = false};
+    Plan *p = plan_make(a, g, &o, &why);
+    if (!p) {
+        FAIL("no plan: %s", why);
+        return;
+    }
+    Work w = plan_work(p).whole;
+    static const char *const want[WORK_PARTS] = {
+        [WORK_WEIGHTS] = "176*B*T",
+        [WORK_PRODUCTS] = "0",
+        [WORK_RECURRENCE] = "24*B*T",
+        [WORK_REST] = "16*B*T + 24*B",
+        /* x, both parameters, the first state of the scan */
+        [WORK_GIVEN] = "32*B*T + 32*B + 352",
+        /* %4 by two, %5 by two, one of two columns of %6; the layers' input, and the copies of it */
+        [WORK_MADE] = "132*B*T + 128*B",
+        /* 8, 8 and 2 columns; the last state of the scan, one a layer, the copies */
+        [WORK_WRITTEN] = "72*B*T + 160*B"};
+    for (int i = 0; i < WORK_PARTS; i++) expect(p->g, work_name[i], w.of[i], want[i]);
+    Launches l = {0};
+    plan_each(p, count, &l);
+    if (l.n != 5 || l.times != 7 || l.in_layers != 1)
+        FAIL("%u launches, %lld in all, %u in layers", l.n, (long long)l.times, l.in_layers);
+}
+
+/* A gather reads the rows it finds, not the table; a slice is a slice. */
+static void test_reads(Arena *a) {
+    Graph *g = read_graph(a, "graph \"r\"\naxis T\ninput %1 \"token\": int int [T] below 1000\n"
+                             "param %2: real [1000, 8] family 0 lr 1.0 decay 0.0 {\n"
+                             " init formula = 0.0\n member \"w\"\n}\n"
+                             "%3: real [T, 8] = %2[%1[i0], i1]\n"
+                             "%4: real [8] = %3[T - 1, i0]*%3[0, i0]\n"
+                             "output result \"y\" %4\n");
+    const char *why = NULL;
+    PlanOptions o = {.fuse = false};
+    Plan *p = plan_make(a, g, &o, &why);
+    if (!p) {
+        FAIL("no plan: %s", why);
+        return;
+    }
+    Work w = plan_work(p).whole;
+    expect(p->g, "given", w.of[WORK_GIVEN], "36*T");
+    expect(p->g, "made", w.of[WORK_MADE], "32"); /* one row: the two may be the same */
+    expect(p->g, "written", w.of[WORK_WRITTEN], "32*T + 32");
+}
+
 int main(void) {
     Arena *a = arena_new();
     Graph *g = read_graph(a, text);
     test_flops(g);
     test_texts(g);
+    test_work(a, g);
+    test_reads(a);
     arena_free(a);
     return failures != 0;
 }

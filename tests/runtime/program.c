@@ -2,6 +2,7 @@
 /* Files that are cut, changed, or made to lie: all are refused with a reason, and none of them reaches
  * the system's loader. */
 #include <dlfcn.h>
+#include <math.h>
 #include <sha2.h>
 
 #include "check.h"
@@ -60,9 +61,9 @@ static void sign(uint8_t *file, size_t n) {
     SHA256Final(file + n - RW_HASH_BYTES, &h);
 }
 
-/* The manifest begins with a map of nine and the key "format". */
+/* The manifest begins with a map of ten and the key "format". */
 static size_t find_manifest(const uint8_t *file, size_t n, size_t *bytes) {
-    static const uint8_t head[] = {0x89, 0xa6, 'f', 'o', 'r', 'm', 'a', 't', 0x01};
+    static const uint8_t head[] = {0x8a, 0xa6, 'f', 'o', 'r', 'm', 'a', 't', RW_FORMAT_VERSION};
     for (size_t i = 0; i + sizeof head < n; i++)
         if (memcmp(file + i, head, sizeof head) == 0) {
             for (size_t k = i + 16; k + 8 < n;
@@ -91,6 +92,19 @@ static void look_around(rw_program *p) {
             for (size_t i = 0; i <= n && i < 1000; i++)
                 (void)rw_program_info(p, (rw_kind)kind, name, i, &info);
         }
+    for (size_t e = 0; e < rw_program_entries(p); e++) {
+        const char *name = rw_program_entry(p, e);
+        char text[100];
+        rw_work w;
+        rw_status s = rw_program_work(p, name, o.dims, o.n_dims, &w);
+        CHECK(s == RW_OK || s == RW_NO_SUCH, "work of %s: %s", name, rw_status_name(s));
+        for (int i = 0; i < RW_WORKS; i++) {
+            CHECK(isfinite(w.of[i]), "work of %s: %g", name, w.of[i]);
+            (void)rw_program_work_text(p, name, (rw_work_part)i, text, sizeof text);
+        }
+        (void)rw_program_launches(p, name);
+    }
+    (void)rw_program_weights(p);
     (void)rw_program_bytes(p, &o, &bytes, &m);
     (void)rw_program_bytes(p, NULL, &bytes, &m);
 }
@@ -143,10 +157,10 @@ static void test_reasons(rw_context *c, const uint8_t *file, size_t n) {
     rw_message m;
     rw_program *p;
     memcpy(copy, file, n);
-    copy[at + 8] = 2;
+    copy[at + 8] = RW_FORMAT_VERSION + 1;
     sign(copy, n);
     CHECK(rw_program_load_memory(c, "x", copy, n, &p, &m) == RW_BAD_FILE &&
-              strstr(m.text, "version 2"),
+              strstr(m.text, "version 3 of the format"),
           "%s", m.text);
     memcpy(copy, file, n);
     copy[18] = 40; /* e_machine: ARM */

@@ -524,6 +524,9 @@ static void test_profile(void) {
     rw_profile_end(s);
     run(s, "step", tokens, 2, 0);
     size_t n = rw_profile_count(s);
+    double all = 0, ops = 0;
+    uint64_t launches = 0;
+    rw_work work;
     CHECK(rw_profile_calls(s) == 3 && n > 3, "%zu lines of %d calls", n, (int)rw_profile_calls(s));
     for (size_t i = 0; i + 2 < n; i++) {
         GOOD(rw_profile_line(s, i, &x));
@@ -531,7 +534,15 @@ static void test_profile(void) {
         CHECK(layers || once, "%s: %d launches", x.name, (int)x.launches);
         CHECK(x.seconds > 0 && x.busy >= 0 && x.busy <= 2 * x.seconds, "%s: %g s, %g s at work",
               x.name, x.seconds, x.busy);
+        for (int k = 0; k < RW_WORK_GIVEN; k++) all += x.work.of[k];
+        launches += x.launches;
     }
+    GOOD(rw_profile_line(s, n - 2, &x));
+    CHECK(launches + x.launches == 3 * rw_program_launches(p, "step") && x.launches > 0,
+          "%d launches and %d copies", (int)launches, (int)x.launches);
+    GOOD(rw_program_work(p, "step", (rw_dim[]){{"B", 2}, {"T", 8}}, 2, &work));
+    for (int k = 0; k < RW_WORK_GIVEN; k++) ops += 3 * work.of[k];
+    CHECK(all == ops && ops > 0, "%g operations by kernels, %g by the entry", all, ops);
     GOOD(rw_profile_line(s, n - 1, &around));
     CHECK(strcmp(around.name, "around") == 0 && around.seconds > 0 && around.launches == 3,
           "'%s': %g s", around.name, around.seconds);
