@@ -3,13 +3,47 @@
     x = Var(array);  y = exp(x)*2;  grads = gradients(total(y), [x])
 
 Shapes broadcast as in numpy. Where a derivative does not exist it is 0, and the first of equal
-maxima takes the gradient.
+maxima takes the gradient. Inside `with precision("f32")` every operation, forward and back, is one
+of numpy's float32; "bf16" rounds the result of each to bf16 besides. With a seed the last bit of each
+result is shaken: another sample of what rounding does.
 """
+import contextlib
 import math
+import threading
 
 import numpy as np
 
 _erf = np.vectorize(math.erf, otypes=[np.float64])
+
+
+_now = threading.local()            # .kind, .shake: cases run in threads
+
+
+@contextlib.contextmanager
+def precision(kind, seed=None):
+    """f64, f32 or bf16, for the thread."""
+    before = getattr(_now, "kind", "f64"), getattr(_now, "shake", None)
+    _now.kind, _now.shake = kind, None if seed is None else np.random.default_rng(seed)
+    try:
+        yield
+    finally:
+        _now.kind, _now.shake = before
+
+
+def rounded(a, made=True):
+    """An array as the precision has it; made: it is the result of an operation."""
+    kind = getattr(_now, "kind", "f64")
+    if kind == "f64":
+        return np.asarray(a, np.float64)
+    step = 2**-24 if kind == "f32" else 2**-8
+    if _now.shake and made:
+        a = a*(1 + step*_now.shake.uniform(-1, 1, np.shape(a)))
+    a = np.asarray(a, np.float32)
+    if kind == "bf16":
+        bits = a.view(np.uint32) if a.ndim else a.reshape(1).view(np.uint32)
+        even = bits + np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))
+        a = np.where(np.isfinite(a), (even & np.uint32(0xFFFF0000)).view(np.float32).reshape(a.shape), a)
+    return a
 
 
 class Var:
@@ -17,7 +51,7 @@ class Var:
     __array_ufunc__ = None          # array*Var is left to Var
 
     def __init__(self, a, pulls=()):
-        self.a = np.asarray(a, np.float64)
+        self.a = rounded(a, bool(pulls))
         self.pulls = pulls          # [(operand, function from the gradient of self to its own)]
 
     shape = property(lambda s: s.a.shape)
@@ -166,6 +200,6 @@ def gradients(y, xs):
         g = grads.get(id(v))
         if g is not None:
             for o, pull in v.pulls:
-                p = pull(g)
+                p = rounded(pull(g))
                 grads[id(o)] = grads[id(o)] + p if id(o) in grads else p
     return [np.array(grads.get(id(x), np.zeros_like(x.a))) for x in xs]

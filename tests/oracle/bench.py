@@ -1,0 +1,153 @@
+"""What a case measures with: the tool, the shared numbers, and the bars.
+
+The interpreter is held to the bar that each comparison brings. Compiled code rounds, so its bar is that of
+the kind of number (BARS), or, where this is more, 4 times what the reference itself is off when numpy
+computes it with numbers as short (`rough`: the worst of three runs, in two of which last bits are
+shaken; printed beside the bar). Two ways to round differ by about sqrt(2) of one, another order of sums
+and another exp by some more. No bar is ever set from what compiled code gives."""
+import json
+import math
+import os
+
+import numpy as np
+
+import files
+import tape
+
+# Bars of compiled code: of the worst tensor, or (of the median tensor, of the worst). None: such numbers
+# say nothing at this precision and are not compared.
+BARS = {
+    "values":    {"f32": 3e-5, "bf16": 8e-2},
+    "loss":      {"f32": 1e-5, "bf16": 3e-3},
+    "gradients": {"f32": 3e-5, "bf16": (3e-2, 0.5)},
+    "curve":     {"f32": 3e-5, "bf16": 1.5e-2},      # losses of 20 steps of training
+    "weights":   {"f32": 3e-5, "bf16": None},        # after them
+    "updates":   {"f32": (1e-3, 1e-2), "bf16": None},
+    "rwkv7":     {"f32": 2e-5, "bf16": 6e-2},        # logits of the tiny models
+    "older":     {"f32": 5e-5, "bf16": 0.25},
+    "recurrence": {"f32": 2e-6, "bf16": 1e-2},       # up to 50 steps
+    "long":      {"f32": 1e-5, "bf16": 5e-2},        # 4096 steps
+    "digits10":  {"f32": 1e-3, "bf16": None},        # logits of the digit reverser
+    "digits20":  {"f32": 2e-3, "bf16": None},
+    "digits60":  {"f32": 1e-2, "bf16": None},
+    "picture":   {"f32": 5e-6, "bf16": 4e-2},
+    "formulas":  {"f32": 1e-6, "bf16": 1e-6},        # first values; those are float32 always
+    "exact":     {"f32": 0, "bf16": 0},
+}
+SAFETY = 4
+
+
+class Skip(Exception):
+    pass
+
+
+def squeeze(a):
+    """Without the axes of length 1, by which files differ."""
+    return np.asarray(a).reshape([n for n in np.shape(a) if n != 1])
+
+
+def distance(got, wanted, relative):
+    """Largest difference, or with relative the L2 norm of the difference over that of wanted."""
+    d = squeeze(got).ravel().astype(np.float64) - squeeze(wanted).ravel()
+    if not np.isfinite(d).all():
+        return math.inf
+    if relative and np.any(wanted):
+        return np.linalg.norm(d)/np.linalg.norm(np.float64(wanted))
+    return np.abs(d).max(initial=0)
+
+
+class Bench:
+    """lines: (what, error, bar, error of the rough reference or None) of all that was measured."""
+
+    def __init__(self, tool, shared):
+        self.tool, self.shared, self.lines = tool, shared, []
+        self.compiled, self.dtype = tool.mode == "run", tool.dtype
+
+    def data(self, *names):
+        """The path of a file of the shared folder."""
+        path = os.path.join(self.shared or "", "data", *names)
+        if not self.shared or not os.path.exists(path):
+            raise Skip("the shared folder has no %s" % "/".join(("data",) + names)
+                       if self.shared else "no shared folder")
+        return path
+
+    def ref(self, name):
+        path = self.data("ref", name)
+        return files.load(path) if path.endswith(".safetensors") else (
+            json.load(open(path)) if path.endswith(".json") else np.load(path))
+
+    def rough(self, fn):
+        """Three samples of what fn() gives when every operation on the tape is rounded as compiled code
+        may: each of its results thrice. None for the interpreter."""
+        if not self.compiled:
+            return None
+        samples = []
+        for seed in (None, 1, 2):
+            with tape.precision(self.dtype, seed):
+                samples.append(fn())
+        return list(zip(*samples))
+
+    def note(self, what, error, bar, rough=None):
+        self.lines.append((what, float(error), bar, rough))
+
+    def bar(self, bar, kind, rough=None):
+        """(of the median, of the worst); None: not compared."""
+        if self.compiled:
+            bar = BARS[kind][self.dtype]
+        if bar is None:
+            return None
+        median, worst = bar if isinstance(bar, tuple) else (math.inf, bar)
+        return median, worst if rough is None else max(worst, SAFETY*rough)
+
+    def floor(self, what, errors):
+        """The worst of the samples, which may not be so bad that any number would pass."""
+        worst = max(errors)
+        if not worst <= (1e-3 if self.dtype == "f32" else 0.5):
+            raise ValueError("%s: the rough reference is off by %g" % (what, worst))
+        return worst
+
+    def close(self, what, got, wanted, bar, kind="values", relative=False, rough=None):
+        got, wanted = np.asarray(got, np.float64), np.asarray(wanted, np.float64)
+        if squeeze(got).shape != squeeze(wanted).shape:
+            self.note("%s: shape %s, wanted %s" % (what, got.shape, wanted.shape), math.inf, bar)
+            return
+        floor = None if rough is None else self.floor(what, [distance(r, wanted, relative) for r in rough])
+        bars = self.bar(bar, kind, floor)
+        if bars:
+            self.note(what, distance(got, wanted, relative), bars[1], floor)
+
+    def all_close(self, what, got, wanted, bar, kind="values", zeros=True, rough=None, like=None):
+        """Tensor by tensor by relative L2, where 1e-8 of the longest is the least length; says the one
+        nearest to its bar. A tensor that is zero, or wanted by nobody, must be exactly zero or absent.
+        like={"a": "b"}: `a` is a sum that is zero in exact arithmetic, of terms as large as those of
+        `b`: it is measured by the length of `b`."""
+        worst, errors = (0.0, 0.0, 1.0, None, "none"), []
+        least = 1e-8*max([np.linalg.norm(w) for w in wanted.values()], default=0)
+        if self.bar(bar, kind) is None:
+            return
+        for k, w in wanted.items():
+            if not np.any(w):
+                continue
+            length = max(np.linalg.norm(wanted[(like or {}).get(k, k)]), least)
+            away = lambda x: np.linalg.norm(squeeze(x).ravel() - np.float64(squeeze(w).ravel()))/length
+            floor = self.floor(k, [away(r[k]) for r in rough]) if rough else None
+            limit = self.bar(bar, kind, floor)[1]
+            if k not in got:
+                e, k = math.inf, k + " is missing"
+            elif squeeze(got[k]).shape != squeeze(w).shape:
+                e, k = math.inf, "%s has shape %s" % (k, got[k].shape)
+            else:
+                e = away(got[k])
+            errors.append(e)
+            if not e/limit <= worst[0]:
+                worst = e/limit, e, limit, floor, k
+        median = self.bar(bar, kind)[0]
+        if errors and median < math.inf:
+            self.note(what + ", median", np.median(errors), median)
+        if worst[4] != "none":
+            self.note("%s, worst %s" % (what, worst[4]), *worst[1:4])
+        else:
+            self.note("%s, worst none" % what, 0, self.bar(bar, kind)[1])
+        if zeros:
+            extra = [k for k in got if np.any(got[k]) and not np.any(wanted.get(k, 0))]
+            self.note("%s, zeros%s" % (what, ": " + extra[0] if extra else ""), len(extra), 0)
