@@ -178,7 +178,7 @@ def small_variant(b, name):
     g = b.tool.call(text(name), "grad", defines, P,
                     {"token": token.astype(np.int32), "target": target.astype(np.int32)},
                     ["loss"], grads=True)
-    b.close(" loss", g.outs["loss"], loss, 1e-9, "loss", rough=rough)
+    b.close(" loss", g.outs["loss"], loss, 1e-9, "small loss", rough=rough)
     b.all_close(" gradients", g.grads, grads, 1e-7, "gradients", rough=rough_grads)
 
 
@@ -212,7 +212,7 @@ def initial_state(b):
     g = b.tool.call(text("variants/initial_state"), "grad", SMALL, P,
                     {"token": token.astype(np.int32), "target": target.astype(np.int32)},
                     ["loss"], grads=True)
-    b.close(" loss", g.outs["loss"], loss, 1e-9, "loss", rough=rough)
+    b.close(" loss", g.outs["loss"], loss, 1e-9, "small loss", rough=rough)
     b.all_close(" gradients", g.grads, {k: v for k, v in grads.items() if k.endswith(".S")}, 1e-7,
                 "gradients", rough=rough_grads)
 
@@ -233,7 +233,7 @@ def both_ways(b):
     b.close(" logits", r.outs["logits"], logits, 1e-9, rough=rough_logits)
     g = b.tool.call(path, "grad", defines, P, dict(ins, target=target.astype(np.int32)), ["loss"],
                     grads=True)
-    b.close(" loss", g.outs["loss"], loss, 1e-9, "loss", rough=rough)
+    b.close(" loss", g.outs["loss"], loss, 1e-9, "small loss", rough=rough)
     b.all_close(" gradients", g.grads, grads, 1e-7, "gradients", rough=rough_grads)
 
 
@@ -441,7 +441,7 @@ def small_old(b, model, version, defines=None):
     g = b.tool.call(text(model), "grad", defines, P,
                     {"token": token.astype(np.int32), "target": target.astype(np.int32)},
                     ["loss"], grads=True)
-    b.close(" loss", g.outs["loss"], loss, 1e-9, "loss", rough=rough)
+    b.close(" loss", g.outs["loss"], loss, 1e-9, "small loss", rough=rough)
     b.all_close(" gradients", g.grads, grads, 1e-7, "gradients", rough=rough_grads)
 
 
@@ -483,7 +483,7 @@ def small_vision(b):
     stepped(b, "", r, run, token, first.state, 4)
     g = b.tool.call(text("vision"), "grad", defines, P, dict(ins, target=target.astype(np.int32)),
                     ["loss"], grads=True)
-    b.close(" loss", g.outs["loss"], loss, 1e-9, "loss", rough=rough)
+    b.close(" loss", g.outs["loss"], loss, 1e-9, "small loss", rough=rough)
     b.all_close(" gradients", g.grads, {k: v for k, v in grads.items() if not k.startswith("vit.")},
                 1e-7, "gradients", rough=rough_grads)
 
@@ -500,7 +500,7 @@ def small_retinex(b):
     b.close(" image", r.outs["image_out"], out, 1e-9, "picture", relative=True, rough=rough_out)
     g = b.tool.call(text("retinex"), "grad", {"n_feat": 4}, P, {"image": image, "target": wanted},
                     ["loss"], grads=True)
-    b.close(" loss", g.outs["loss"], loss, 1e-9, "loss", rough=rough)
+    b.close(" loss", g.outs["loss"], loss, 1e-9, "small loss", rough=rough)
     b.all_close(" gradients", g.grads, grads, 1e-7, "gradients", rough=rough_grads)
 
 

@@ -86,7 +86,7 @@ def streams(b, path, P, ins, whole, once):
 
 def evaluated(ref, P, ins):
     """loss, results and gradients of a reference."""
-    P = {k: t.Var(v) for k, v in P.items()}
+    P = {k: t.parameter(v) for k, v in P.items()}
     outs, loss = ref(P, ins)
     return loss.a, {k: v.a for k, v in outs.items()}, dict(zip(P, t.gradients(loss, list(P.values()))))
 
@@ -100,7 +100,7 @@ def compare(b, name, ref, ins, targets, states=False, once=(), prefix="", frozen
     for k in sorted(want):
         b.close(" " + k, r.outs[k], want[k], 1e-12, relative=True, rough=rough_outs and [o[k] for o in rough_outs])
     g = b.tool.call(path, prefix + "grad", None, P, dict(ins, **targets), ["loss"], grads=True)
-    b.close(" loss", g.outs["loss"], loss, 1e-12, "loss", relative=True, rough=rough)
+    b.close(" loss", g.outs["loss"], loss, 1e-12, "small loss", relative=True, rough=rough)
     b.all_close(" gradients", g.grads, {k: v for k, v in grads.items() if not k.startswith(frozen)}, 1e-9,
                 "gradients", rough=rough_grads)
     if states:
