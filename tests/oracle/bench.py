@@ -118,14 +118,14 @@ class Bench:
         nearest to its bar. A tensor that is zero, or wanted by nobody, must be exactly zero or absent.
         like={"a": "b"}: `a` is a sum that is zero in exact arithmetic, of terms as large as those of
         `b`: it is measured by the length of `b`."""
-        worst, errors, floors = (0.0, 0.0, 1.0, None, "none"), [], []
+        worst, errors, floors, like = (0.0, 0.0, 1.0, None, "none"), [], [], like or {}
         least = 1e-8*max([np.linalg.norm(w) for w in wanted.values()], default=0)
         if self.bar(bar, kind) is None:
             return
         for k, w in wanted.items():
-            if not np.any(w):
+            if not np.any(w) and (k not in like or k not in got):
                 continue
-            length = max(np.linalg.norm(wanted[(like or {}).get(k, k)]), least)
+            length = max(np.linalg.norm(wanted[like.get(k, k)]), least)
             away = lambda x: np.linalg.norm(squeeze(x).ravel() - np.float64(squeeze(w).ravel()))/length
             floor = max(away(r[k]) for r in rough) if rough else None
             limit = self.bar(bar, kind, floor)[1]
@@ -152,5 +152,5 @@ class Bench:
         else:
             self.note("%s, worst none" % what, 0, self.bar(bar, kind)[1])
         if zeros:
-            extra = [k for k in got if np.any(got[k]) and not np.any(wanted.get(k, 0))]
+            extra = [k for k in got if k not in like and np.any(got[k]) and not np.any(wanted.get(k, 0))]
             self.note("%s, zeros%s" % (what, ": " + extra[0] if extra else ""), len(extra), 0)
