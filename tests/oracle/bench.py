@@ -3,7 +3,7 @@
 The interpreter is held to the bar that each comparison brings. Compiled code rounds, so its bar is that of
 the kind of number (BARS), or, where this is more, SAFETY times what the reference itself is off when numpy
 computes it with numbers as short (`rough`: the worst of three runs, in two of which last bits are
-shaken; printed beside the bar). Two ways to round differ by about sqrt(2) of one, another order of sums
+shaken; printed beside the bar; computed where a bar needs it, with --rough always). Two ways to round differ by about sqrt(2) of one, another order of sums
 and another exp by some more. No bar is ever set from what compiled code gives."""
 import json
 import math
@@ -58,11 +58,30 @@ def distance(got, wanted, relative):
     return np.abs(d).max(initial=0)
 
 
+class Rough:
+    """Three samples of (loss, results, gradients) of a reference whose operations are rounded."""
+
+    def __init__(self, fn, dtype):
+        self.fn, self.dtype, self.samples = fn, dtype, None
+
+    def part(self, i):
+        """() -> what part i is in each of the samples."""
+        def now():
+            if self.samples is None:
+                self.samples = []
+                for seed in (None, 1, 2):
+                    with tape.precision(self.dtype, seed):
+                        self.samples.append(self.fn())
+            return [s[i] for s in self.samples]
+        return now
+
+
 class Bench:
     """lines: (what, error, bar, error of the rough reference or None) of all that was measured."""
 
-    def __init__(self, tool, shared):
-        self.tool, self.shared, self.lines = tool, shared, []
+    def __init__(self, tool, shared, always=False):
+        """always: the rough references are computed even where they are not needed."""
+        self.tool, self.shared, self.always, self.lines = tool, shared, always, []
         self.compiled, self.dtype = tool.mode == "run", tool.dtype
 
     def data(self, *names):
@@ -79,15 +98,9 @@ class Bench:
             json.load(open(path)) if path.endswith(".json") else np.load(path))
 
     def rough(self, fn):
-        """Three samples of what fn() gives when every operation on the tape is rounded as compiled code
-        may: each of its results thrice. None for the interpreter."""
-        if not self.compiled:
-            return None
-        samples = []
-        for seed in (None, 1, 2):
-            with tape.precision(self.dtype, seed):
-                samples.append(fn())
-        return list(zip(*samples))
+        """fn() -> (loss, results, gradients) on the tape: each of them as `rough` below wants it."""
+        rough = Rough(fn, self.dtype)
+        return [rough.part(i) if self.compiled else None for i in range(3)]
 
     def note(self, what, error, bar, rough=None):
         self.lines.append((what, float(error), bar, rough))
@@ -101,17 +114,22 @@ class Bench:
         median, worst = bar if isinstance(bar, tuple) else (math.inf, bar)
         return median, worst if rough is None else max(worst, SAFETY[self.dtype]*rough)
 
+    def needed(self, error, bar):
+        return self.always or self.dtype != "f32" or not error <= bar
+
     def close(self, what, got, wanted, bar, kind="values", relative=False, rough=None):
         got, wanted = np.asarray(got, np.float64), np.asarray(wanted, np.float64)
         if squeeze(got).shape != squeeze(wanted).shape:
             self.note("%s: shape %s, wanted %s" % (what, got.shape, wanted.shape), math.inf, bar)
             return
-        floor = None if rough is None else max(distance(r, wanted, relative) for r in rough)
-        if floor is not None and not floor <= USELESS[self.dtype]:
-            raise ValueError("%s: the rough reference is off by %g" % (what, floor))
-        bars = self.bar(bar, kind, floor)
-        if bars:
-            self.note(what, distance(got, wanted, relative), bars[1], floor)
+        if self.bar(bar, kind) is None:
+            return
+        error, floor = distance(got, wanted, relative), None
+        if rough and self.needed(error, self.bar(bar, kind)[1]):
+            floor = max(distance(r, wanted, relative) for r in rough())
+            if not floor <= USELESS[self.dtype]:
+                raise ValueError("%s: the rough reference is off by %g" % (what, floor))
+        self.note(what, error, self.bar(bar, kind, floor)[1], floor)
 
     def all_close(self, what, got, wanted, bar, kind="values", zeros=True, rough=None, like=None):
         """Tensor by tensor by relative L2, where 1e-8 of the longest is the least length; says the one
@@ -127,18 +145,20 @@ class Bench:
                 continue
             length = max(np.linalg.norm(wanted[like.get(k, k)]), least)
             away = lambda x: np.linalg.norm(squeeze(x).ravel() - np.float64(squeeze(w).ravel()))/length
-            floor = max(away(r[k]) for r in rough) if rough else None
-            limit = self.bar(bar, kind, floor)[1]
-            floors.append(floor or 0)
+            name, floor = k, None
             if k not in got:
-                e, k = math.inf, k + " is missing"
+                e, name = math.inf, k + " is missing"
             elif squeeze(got[k]).shape != squeeze(w).shape:
-                e, k = math.inf, "%s has shape %s" % (k, got[k].shape)
+                e, name = math.inf, "%s has shape %s" % (k, got[k].shape)
             else:
                 e = away(got[k])
+            if rough and self.needed(e, self.bar(bar, kind)[1]):
+                floor = max(away(r[k]) for r in rough())
+            limit = self.bar(bar, kind, floor)[1]
             errors.append(e)
+            floors.append(floor or 0)
             if floors[-1] <= USELESS[self.dtype] and not e/limit <= worst[0]:
-                worst = e/limit, e, limit, floor, k
+                worst = e/limit, e, limit, floor, name
         median, useless = self.bar(bar, kind)[0], sum(not f <= USELESS[self.dtype] for f in floors)
         if useless and self.dtype == "f32":
             raise ValueError("%s: of %d tensors of the rough reference %d are useless" % (what, len(floors), useless))

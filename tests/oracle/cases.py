@@ -39,11 +39,6 @@ def not_compiled(b, why):
         raise Skip("for the interpreter only: " + why)
 
 
-def parts(rough):
-    """loss, results, gradients of a rough reference; three times None for none."""
-    return rough or (None, None, None)
-
-
 # ---- one text fed whole, in pieces and one by one -----------------------------------------------
 
 def streamed(b, what, path, defines, params, token, pieces, bar, same=1e-12, whole=None, kind="values",
@@ -168,7 +163,7 @@ def small_variant(b, name):
     P = ref_rwkv7.randoms(ref_rwkv7.shapes(**SMALL_SHAPES, **opt), 7)
     wrap = name in ("rwkv7", "rwkv7a")
     ref = lambda: ref_rwkv7.loss_of(Params(P), token, target, 3, 8, wrap, **opt)
-    (loss, logits, grads), (rough, rough_logits, rough_grads) = ref(), parts(b.rough(ref))
+    (loss, logits, grads), (rough, rough_logits, rough_grads) = ref(), b.rough(ref)
     defines = dict(SMALL, **({"M": 3} if name == "rwkv7a" else {}))
     r, run = streamed(b, "", text(name), defines, P, token, [1, 3], 1e-9, whole=logits, rough=rough_logits)
     stepped(b, "", r, run, token)
@@ -208,7 +203,7 @@ def initial_state(b):
     token, target = small_tokens()
     P = ref_rwkv7.randoms(ref_rwkv7.shapes(**SMALL_SHAPES, state=True), 7)
     ref = lambda: ref_rwkv7.loss_of(Params(P), token, target, 3, 8, False, state=True)
-    (loss, _, grads), (rough, _, rough_grads) = ref(), parts(b.rough(ref))
+    (loss, _, grads), (rough, _, rough_grads) = ref(), b.rough(ref)
     g = b.tool.call(text("variants/initial_state"), "grad", SMALL, P,
                     {"token": token.astype(np.int32), "target": target.astype(np.int32)},
                     ["loss"], grads=True)
@@ -226,7 +221,7 @@ def both_ways(b):
     def ref():
         p = Params(P)
         return ref_rwkv7.masked_loss(p, ref_rwkv7.model(p, token, 3, 8, both=True), target)
-    (loss, logits, grads), (rough, rough_logits, rough_grads) = ref(), parts(b.rough(ref))
+    (loss, logits, grads), (rough, rough_logits, rough_grads) = ref(), b.rough(ref)
     ins = {"token": token.astype(np.int32)}
     path, defines = text("variants/both_ways"), dict(SMALL, tags=6)
     r = b.tool.call(path, "forward", defines, P, ins, ["logits"])
@@ -434,7 +429,7 @@ def small_old(b, model, version, defines=None):
     defines = defines or {}
     divisor = defines.get("divisor", 1)
     ref = lambda: ref_old.loss_of(Params(P), token, target, version, 3, N, divisor)
-    (loss, logits, grads), (rough, rough_logits, rough_grads) = ref(), parts(b.rough(ref))
+    (loss, logits, grads), (rough, rough_logits, rough_grads) = ref(), b.rough(ref)
     defines = dict(size, **defines, **({"N": N} if N else {}))
     r, run = streamed(b, "", text(model), defines, P, token, [1, 3], 1e-9, whole=logits, rough=rough_logits)
     stepped(b, "", r, run, token)
@@ -469,7 +464,7 @@ def small_vision(b):
     image = rng.random((2, 3, 6, 6), np.float32)
     P = ref_rwkv7.randoms(ref_vision.shapes(19, 2, 16, 8, 24, (4, 3, 5, 6), 12, 3, 2, 2, 3), 7)
     ref = lambda: ref_vision.loss_of(Params(P), image, token, target, 2, 8, 12, 3, 2)
-    (loss, logits, grads), (rough, rough_logits, rough_grads) = ref(), parts(b.rough(ref))
+    (loss, logits, grads), (rough, rough_logits, rough_grads) = ref(), b.rough(ref)
     defines = dict(SMALL, L=2, E=12, A=3, EL=2, Q=2, G=3)
     ins = {"image": image, "token": token.astype(np.int32)}
     r = b.tool.call(text("vision"), "forward", defines, P, ins, ["logits"], state_out=True)
@@ -495,7 +490,7 @@ def small_retinex(b):
     P = ref_rwkv7.randoms(ref_retinex.shapes(4), 7)
     P = {k: v*0.2 if k.endswith("o_proj.weight") else v for k, v in P.items()}
     ref = lambda: ref_retinex.loss_of(Params(P), image, wanted, 4)
-    (loss, out, grads), (rough, rough_out, rough_grads) = ref(), parts(b.rough(ref))
+    (loss, out, grads), (rough, rough_out, rough_grads) = ref(), b.rough(ref)
     r = b.tool.call(text("retinex"), "forward", {"n_feat": 4}, P, {"image": image}, ["image_out"])
     b.close(" image", r.outs["image_out"], out, 1e-9, "picture", relative=True, rough=rough_out)
     g = b.tool.call(text("retinex"), "grad", {"n_feat": 4}, P, {"image": image, "target": wanted},
@@ -555,12 +550,12 @@ def layers(b):
     x, pic = rng.standard_normal((2, 6, 8), np.float32), rng.standard_normal((2, 4, 7, 6), np.float32)
     P = ref_rwkv7.randoms(ref_layers.SHAPES, 7)
     ref = lambda: ref_layers.loss_of(Params(P), x, pic)
-    (loss, outs, grads), (rough, rough_outs, rough_grads) = ref(), parts(b.rough(ref))
+    (loss, outs, grads), (rough, rough_outs, rough_grads) = ref(), b.rough(ref)
     ins = {"x": x, "pic": pic}
     r = b.tool.call(own("layers"), "forward", {}, P, ins, list(outs))
     for name, want in outs.items():
         b.close(" " + name, r.outs[name], want, 1e-9, 
-                rough=rough_outs and [o[name] for o in rough_outs])
+                rough=rough_outs and (lambda name=name: [o[name] for o in rough_outs()]))
     g = b.tool.call(own("layers"), "grad", {}, P, ins, ["loss"], grads=True)
     b.close(" loss", g.outs["loss"], loss, 1e-9, "loss", relative=True, rough=rough)
     b.all_close(" gradients", g.grads, grads, 1e-7, "gradients", rough=rough_grads,

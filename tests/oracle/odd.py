@@ -7,7 +7,7 @@ import ref_old
 import ref_retinex
 import ref_rwkv7
 import ref_vision
-from cases import case, parts, streamed, stepped, text
+from cases import case, streamed, stepped, text
 from layers import Params
 
 NARROW = dict(V=23, L=3, D=21, N=7, F=29)      # less than a vector of most things
@@ -45,7 +45,7 @@ def language(b, model, sizes, T, B, P, ref, more=None, like=None):
     both = np.random.default_rng(T).integers(0, sizes["V"], (B, T + 1))
     token, target = both[:, :-1], both[:, 1:]
     run = lambda: ref(Params(P), token, target)
-    (loss, logits, grads), (rough, rough_logits, rough_grads) = run(), parts(b.rough(run))
+    (loss, logits, grads), (rough, rough_logits, rough_grads) = run(), b.rough(run)
     path, ins = text(model), {"token": int32(token), "target": int32(target)}
     r, call = streamed(b, what, path, defines, P, token, [1, 16, 3] if T > 20 else [], 1e-9, whole=logits,
                        rough=rough_logits)
@@ -53,7 +53,7 @@ def language(b, model, sizes, T, B, P, ref, more=None, like=None):
         stepped(b, what, r, call, token)
     q = call("prefill", token)
     b.close(what + " prefill", q.outs["logits"], logits[:, -1], 1e-9,
-            rough=rough_logits and [x[:, -1] for x in rough_logits])
+            rough=rough_logits and (lambda: [x[:, -1] for x in rough_logits()]))
     g = b.tool.call(path, "grad", defines, P, ins, ["loss"], grads=True)
     b.close(what + " loss", g.outs["loss"], loss, 1e-9, "small loss", rough=rough)
     b.all_close(what + " gradients", g.grads, grads, 1e-7, "gradients", rough=rough_grads,
@@ -127,7 +127,7 @@ def odd_vision(b):
     image = rng.random((3, 3, 15, 15), np.float32)
     P = ref_rwkv7.randoms(ref_vision.shapes(**sizes, ranks=RANKS, **tower), 7)
     ref = lambda: ref_vision.loss_of(Params(P), image, both[:, :-1], both[:, 1:], 2, 14, 15, 3, 2)
-    (loss, logits, grads), (rough, rough_logits, rough_grads) = ref(), parts(b.rough(ref))
+    (loss, logits, grads), (rough, rough_logits, rough_grads) = ref(), b.rough(ref)
     defines = dict(sizes, **tower, **dict(zip(("Rw", "Ra", "Rv", "Rg"), RANKS)))
     ins = {"image": image, "token": int32(both[:, :-1]), "target": int32(both[:, 1:])}
     given = dict(text=text("vision"), defines=defines, params=P)
@@ -148,7 +148,7 @@ def odd_retinex(b):
     P = ref_rwkv7.randoms(ref_retinex.shapes(12), 7)
     P = {k: np.float64(np.float32(v*0.2)) if k.endswith("o_proj.weight") else v for k, v in P.items()}
     ref = lambda: ref_retinex.loss_of(Params(P), image, wanted, 12)
-    (loss, out, grads), (rough, rough_out, rough_grads) = ref(), parts(b.rough(ref))
+    (loss, out, grads), (rough, rough_out, rough_grads) = ref(), b.rough(ref)
     given = dict(text=text("retinex"), defines={"n_feat": 12}, params=P)
     call = dict(entry="forward", ins={"image": image}, outs=["image_out"], **given)
     r = b.tool.call(**call)

@@ -50,6 +50,7 @@ def arguments():
     a.add_argument("--dtype", choices=("f32", "bf16"), default="f32")
     a.add_argument("--shared", default=os.environ.get("RWKVC_SHARED"))
     a.add_argument("--case", action="append", help="a case, or what its name begins with")
+    a.add_argument("--rough", action="store_true", help="the references in the target's precision, always")
     a.add_argument("--jobs", type=int, default=2)
     a.add_argument("--keep", help="a folder for the files, kept")
     a.add_argument("--list", action="store_true")
@@ -74,7 +75,7 @@ def run_case(name, options, folder):
     os.makedirs(os.path.join(folder, name), exist_ok=True)
     tool = Tool(os.path.abspath(options.rwkvc), os.path.join(folder, name), options.mode, options.rwkv,
                 options.target, options.dtype)
-    bench = Bench(tool, options.shared)
+    bench = Bench(tool, options.shared, options.rough)
     begin, stop = time.time(), None
     try:
         cases.CASES[name](bench)

@@ -5,7 +5,7 @@ A reference takes parameters and inputs and gives ({result: Var}, loss)."""
 import numpy as np
 
 import tape as t
-from cases import case, own, parts
+from cases import case, own
 from layers import conv2d, conv2d_up, cross_entropy, gelu, heads, linear, silu
 from tape import sigmoid, tanh
 
@@ -95,10 +95,11 @@ def compare(b, name, ref, ins, targets, states=False, once=(), prefix="", frozen
     path = own("zoo/" + name)
     P = randoms(b, path, prefix + "init")
     run = lambda: evaluated(ref, P, dict(ins, **targets))
-    (loss, want, grads), (rough, rough_outs, rough_grads) = run(), parts(b.rough(run))
+    (loss, want, grads), (rough, rough_outs, rough_grads) = run(), b.rough(run)
     r = b.tool.call(path, prefix + "forward", None, P, ins, sorted(want), state_out=states)
     for k in sorted(want):
-        b.close(" " + k, r.outs[k], want[k], 1e-12, relative=True, rough=rough_outs and [o[k] for o in rough_outs])
+        b.close(" " + k, r.outs[k], want[k], 1e-12, relative=True,
+                rough=rough_outs and (lambda k=k: [o[k] for o in rough_outs()]))
     g = b.tool.call(path, prefix + "grad", None, P, dict(ins, **targets), ["loss"], grads=True)
     b.close(" loss", g.outs["loss"], loss, 1e-12, "small loss", relative=True, rough=rough)
     b.all_close(" gradients", g.grads, {k: v for k, v in grads.items() if not k.startswith(frozen)}, 1e-9,
