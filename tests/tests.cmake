@@ -94,6 +94,19 @@ c_test(random run rwkvc_dsl SOURCES tests/random/generate.c tests/random/compose
     ARGS 0 ${n_random})
 c_test(random plans rwkvc_dsl SOURCES tests/random/generate.c ARGS 0 1000)
 c_test(fuzz mutate rwkvc_dsl ARGS 1 ${n_mutations})
+# Compiled and run. More by hand: build/bin/test_random_compiled TARGET FIRST COUNT.
+set(n_compiled 40)
+if(RWKVC_SANITIZE)
+    set(n_compiled 5)
+endif()
+c_test(random compiled rwkvc_dsl rwkvc_codegen ${CMAKE_DL_LIBS}
+    SOURCES tests/codegen/execute.c tests/random/generate.c tests/random/compose.c
+    ARGS x86-64-v3 0 ${n_compiled})
+foreach(target v4 amx)
+    math(EXPR first "0${first} + ${n_compiled}")
+    a_test(random/compiled_${target} sanitize $<TARGET_FILE:test_random_compiled> x86-64-${target} ${first}
+        ${n_compiled})
+endforeach()
 foreach(part 1 2 3 4)
     math(EXPR first "(${part} - 1)*${n_composed}")
     a_test(random/composed_${part} sanitize $<TARGET_FILE:test_random_run> -c ${first} ${n_composed})
