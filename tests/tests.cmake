@@ -94,6 +94,19 @@ c_test(random run rwkvc_dsl SOURCES tests/random/generate.c tests/random/compose
     ARGS 0 ${n_random})
 c_test(random plans rwkvc_dsl SOURCES tests/random/generate.c ARGS 0 1000)
 c_test(fuzz mutate rwkvc_dsl ARGS 1 ${n_mutations})
+# Compiled and run. More by hand: build/bin/test_random_compiled TARGET FIRST COUNT.
+set(n_compiled 40)
+if(RWKVC_SANITIZE)
+    set(n_compiled 5)
+endif()
+c_test(random compiled rwkvc_dsl rwkvc_codegen ${CMAKE_DL_LIBS}
+    SOURCES tests/codegen/execute.c tests/random/generate.c tests/random/compose.c
+    ARGS x86-64-v3 0 ${n_compiled})
+foreach(target v4 amx)
+    math(EXPR first "0${first} + ${n_compiled}")
+    a_test(random/compiled_${target} sanitize $<TARGET_FILE:test_random_compiled> x86-64-${target} ${first}
+        ${n_compiled})
+endforeach()
 foreach(part 1 2 3 4)
     math(EXPR first "(${part} - 1)*${n_composed}")
     a_test(random/composed_${part} sanitize $<TARGET_FILE:test_random_run> -c ${first} ${n_composed})
@@ -110,6 +123,24 @@ if(code EQUAL 0)
     string(REPLACE "\n" ";" oracle_cases "${oracle_cases}")
     foreach(name IN LISTS oracle_cases)
         a_test(oracle/${name} "" "${PYTHON}" tests/oracle/run.py --jobs 1 --case ${name})
+    endforeach()
+
+    # Compiled code against the same programs, by target and dtype of weights and saved activations. All
+    # cases by hand: run.py --mode run --target T --dtype D. A target that this processor lacks skips.
+    set(compiled_v3_f32 odd_rwkv7 odd_rwkv6 tiny_7v0 train_warm zoo_documents zoo_lstm layers)
+    set(compiled_v4_f32 odd_rwkv7 odd_vision tiny_5v2 train_curve zoo_ctc zoo_selective both_ways)
+    set(compiled_amx_f32 odd_rwkv4 small_rwkv5_1 tiny_4v0 wkv7_48 train_warm zoo_unet dropout)
+    set(compiled_v4_bf16 tiny_4v0 zoo_gla)
+    set(compiled_amx_bf16 tiny_7v0 train_warm train_curve)
+    foreach(target v3 v4 amx)
+        foreach(dtype f32 bf16)
+            foreach(name IN LISTS compiled_${target}_${dtype})
+                if(NOT RWKVC_SANITIZE)
+                    a_test(compiled/${target}_${dtype}_${name} "" "${PYTHON}" tests/oracle/run.py --jobs 1
+                        --mode run --target x86-64-${target} --dtype ${dtype} --case ${name})
+                endif()
+            endforeach()
+        endforeach()
     endforeach()
 else()
     py_test(oracle/run "") # says why it cannot

@@ -22,6 +22,12 @@ typedef struct Buffer {
     int64_t dims[MAX_RANK];
 } Buffer;
 
+typedef struct Bound {
+    Value v;
+    Array x;
+    size_t n;
+} Bound;
+
 typedef struct Machine {
     Arena *a;
     Graph *g;  /* the plan's */
@@ -38,6 +44,9 @@ typedef struct Machine {
     char *scratch;
     size_t scratch_bytes;
     Interp *in;
+    Bound *bound; /* what the interpreter was given */
+    uint32_t n_bound;
+    double *noise; /* by output: the most that rounding changed it */
     uint64_t rng;
     const char *error;
     double *seconds;
@@ -204,12 +213,14 @@ static const char *bind_one(Machine *m, Value v, Value of, bool param) {
         x.ints = ints;
     else
         x.real = items;
+    m->bound[m->n_bound++] = (Bound){of, x, n};
     return interp_bind(m->in, of, &x);
 }
 
 static const char *bind_all(Machine *m) {
     const char *e = NULL;
     Graph *g = m->g;
+    m->bound = NEWN(m->a, Bound, g->inputs.n + g->params.n + g->states.n + 1);
     for (uint32_t i = 0; i < g->inputs.n && !e; i++)
         e = bind_one(m, g->inputs.data[i].value, m->of->inputs.data[i].value, false);
     for (uint32_t i = 0; i < g->params.n && !e; i++)
@@ -296,6 +307,52 @@ static void run_ops(Machine *m, const Ops *ops) {
 
 /* ---- comparing -------------------------------------------------------------------------------------- */
 
+static const char *interpreter(Machine *m, Rounding r, Interp **out) {
+    InterpOptions io = {.seed = 7, .memory_limit = (size_t)1 << 31, .rounding = r};
+    Interp *in = *out = interp_new(m->of, &io);
+    const char *e = NULL;
+    for (uint32_t i = 0; !e && i < size_axes(m->g->sizes); i++)
+        e = interp_axis(in, size_axis_name(m->g->sizes, i), m->axes[i]);
+    return e;
+}
+
+/* The interpreter rounding to float32, with data whose last bit is moved when `nudge`. */
+static const char *sample(Machine *m, bool nudge) {
+    Interp *in;
+    const char *e = interpreter(m, ROUND_F32, &in);
+    for (uint32_t i = 0; i < m->n_bound && !e; i++) {
+        Array x = m->bound[i].x;
+        if (x.type == T_REAL && nudge) {
+            const double *from = x.real;
+            x.real = NEWN(m->a, double, m->bound[i].n);
+            for (size_t k = 0; k < m->bound[i].n; k++)
+                x.real[k] = from[k] * (1 + ldexp(uniform(m) > 0 ? 1 : -1, -23));
+        }
+        e = interp_bind(in, m->bound[i].v, &x);
+    }
+    if (!e) e = interp_run(in);
+    for (uint32_t k = 0; k < m->of->outputs.n && !e; k++) {
+        const Array *w = interp_get(m->in, m->of->outputs.data[k].value),
+                    *g = interp_get(in, m->of->outputs.data[k].value);
+        size_t n = 1;
+        for (uint32_t i = 0; i < w->rank; i++) n *= (size_t)w->dims[i];
+        for (size_t i = 0; i < n; i++) {
+            double d =
+                w->type == T_INT ? (double)(w->ints[i] - g->ints[i]) : w->real[i] - g->real[i];
+            if (!(fabs(d) <= m->noise[k])) m->noise[k] = fabs(d);
+        }
+    }
+    if (e) e = arena_str(m->a, e);
+    interp_free(in);
+    return e;
+}
+
+static const char *measure_noise(Machine *m) {
+    const char *e = NULL;
+    for (int i = 0; i < 3 && !e; i++) e = sample(m, i > 0);
+    return e;
+}
+
 static const char *compare_one(Machine *m, uint32_t k, double *worst, uint64_t *hash) {
     const OutputInfo *o = &m->g->outputs.data[k];
     const Array *want = interp_get(m->in, m->of->outputs.data[k].value);
@@ -309,19 +366,22 @@ static const char *compare_one(Machine *m, uint32_t k, double *worst, uint64_t *
         double w = want->type == T_INT ? (double)want->ints[i] : want->real[i];
         if (fabs(w) > top && isfinite(w)) top = fabs(w);
     }
+    if (m->x->outputs) *m->x->outputs += 1;
+    if (m->x->drowned) *m->x->drowned += m->x->noise * m->noise[k] > 1e-3 * (1e-3 + top);
     *hash = hash_bytes(m->ptr[b], n * dtype_bytes(dtype), *hash);
     for (size_t i = 0; i < n; i++) {
         double w = want->type == T_INT ? (double)want->ints[i] : want->real[i],
                g = get(m->ptr[b], dtype, i);
         if (w == g || (w != w && g != g)) continue;
-        double e = fabs(w - g) / (m->x->per_item ? fabs(w) : 1e-3 + top);
+        double unit = m->x->per_item ? fabs(w) : 1e-3 + top, noise = m->x->noise * m->noise[k];
+        double e = fabs(w - g) / (unit + noise / m->x->bar);
         if (m->x->per_item && fabs(w) < 1.2e-38 && g == 0) continue; /* flushed */
         if (!(e <= *worst)) *worst = e;
         if (!(e <= m->x->bar))
             return arena_printf(
                 m->a,
-                "output %s (kind %u, index %u) item %zu of %zu: %.9g, interpreter %.9g, largest %.3g",
-                o->name ? o->name : "?", o->kind, o->index, i, n, g, w, top);
+                "output %s (kind %u, index %u) item %zu of %zu: %.9g, interpreter %.9g, largest %.3g, noise %.2g",
+                o->name ? o->name : "?", o->kind, o->index, i, n, g, w, top, m->noise[k]);
     }
     return NULL;
 }
@@ -367,18 +427,15 @@ static const char *compile(Machine *m, void **handle) {
 }
 
 static const char *run_all(Machine *m, double *worst, uint64_t *hash) {
-    InterpOptions io = {.seed = 7, .memory_limit = (size_t)1 << 31};
-    if (m->x->per_item) io.rounding = ROUND_F32;
-    const char *e = NULL;
-    m->in = interp_new(m->of, &io);
-    for (uint32_t i = 0; !e && i < size_axes(m->g->sizes); i++) {
+    for (uint32_t i = 0; i < size_axes(m->g->sizes); i++)
         m->axes[i] =
             (i % 2 ? m->x->axis_odd : m->x->axis_even) * size_axis_multiple(m->g->sizes, i);
-        e = interp_axis(m->in, size_axis_name(m->g->sizes, i), m->axes[i]);
-    }
+    const char *e = interpreter(m, m->x->per_item ? ROUND_F32 : ROUND_NONE, &m->in);
+    m->noise = NEWN(m->a, double, m->g->outputs.n + 1);
     if (!e && !make_buffers(m)) e = "no memory";
     if (!e) e = bind_all(m);
     if (!e) e = interp_run(m->in);
+    if (!e && m->x->noise > 0) e = measure_noise(m);
     if (e) return arena_str(m->a, e);
     m->levels[2 * MAX_LEVELS] = 7;
     unsigned csr = _mm_getcsr();
@@ -395,6 +452,7 @@ static const char *run_pieces(Machine *m, uint64_t whole) {
     double worst = 0;
     uint64_t hash = 0;
     x.pieces = true;
+    x.outputs = x.drowned = NULL;
     x.repeat = 0;
     m->x = &x;
     unsigned csr = _mm_getcsr();

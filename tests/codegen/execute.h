@@ -9,7 +9,11 @@ typedef struct Execute {
     PlanOptions plan;
     int64_t axis_even, axis_odd; /* lengths of run-time axes, by the parity of their number */
     uint64_t seed;               /* of the data */
-    double bar;      /* largest difference to the interpreter, relative to 1 + the largest number */
+    double bar;   /* largest difference to the interpreter, relative to the largest number */
+    double noise; /* that many times more than what rounding to float32 and last bits of the data do
+                        to the interpreter's numbers, measured by running it so */
+    uint32_t *outputs,
+        *drowned;    /* how many there were, and for which noise allows 1/1000; may be NULL */
     bool pieces;     /* cut every launch into pieces of odd lengths */
     uint32_t repeat; /* launches once more each, for times */
     bool per_item;   /* the bar is relative to each number, and the interpreter rounds to float32 */
@@ -19,7 +23,8 @@ typedef struct Execute {
     const char *keep;  /* file for the object's code, or NULL */
 } Execute;
 
-/* NULL, or what went wrong. *worst: the largest difference seen; *hash: of all bits of all outputs. */
+/* NULL, or what went wrong. *worst: the largest difference seen, relative to the largest number, with
+ * noise to what is allowed; *hash: of all bits of all outputs. */
 const char *execute_graph(Arena *a, Graph *g, const Execute *x, double *worst, uint64_t *hash);
 
 #endif

@@ -9,7 +9,7 @@ class Params:
 
     def __init__(self, arrays, prefix="", leaves=None):
         self.prefix = prefix
-        self.leaves = {k: t.Var(v) for k, v in arrays.items()} if leaves is None else leaves
+        self.leaves = {k: t.parameter(v) for k, v in arrays.items()} if leaves is None else leaves
 
     def at(self, more):
         return Params(None, self.prefix + more, self.leaves)

@@ -176,7 +176,8 @@ def shapes(V, L, D, N, F, ranks, tags=None, F2=None, M=None, **opt):
 
 
 def randoms(shapes, seed):
-    """Weights at which every gradient is alive: matrices near 1/sqrt of a row, scales near 1."""
+    """Weights at which every gradient is alive: matrices near 1/sqrt of a row, scales near 1; numbers of
+    float32, so that no rounding of them stands between the reference and compiled code."""
     rng = np.random.default_rng(seed)
     out = {}
     for name in sorted(shapes):
@@ -194,5 +195,5 @@ def randoms(shapes, seed):
             near = 1 if name.endswith(("ln_x.weight", "norm.weight", "k_k", "k_a", "s0")) or (
                 ".ln" in "." + name and name.endswith("weight")) else 0
             z = near + 0.3*z
-        out[name] = z
+        out[name] = np.float64(np.float32(z))
     return out

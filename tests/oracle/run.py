@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
 """Compares the compiler's numbers with independent ones, case by case.
 
-    run.py [--rwkvc PATH] [--rwkv PATH] [--mode eval|run] [--shared PATH] [--case NAME]... [--jobs N]
+    run.py [--rwkvc PATH] [--rwkv PATH] [--mode eval|run] [--target T] [--dtype D] [--shared PATH]
+           [--case NAME]... [--jobs N]
 
-Prints what was measured, the bar, and ok, FAIL or SKIP. Exit 0 all fine, 1 a failure, 77 everything
-skipped. Without the shared folder (--shared or RWKVC_SHARED) the cases that need it skip.
+Mode run: compiled for the target, with weights and saved activations of the dtype. Prints what was
+measured, what the reference itself is off at that precision where the bar depends on it, the bar, and
+ok, FAIL or SKIP. Exit 0 all fine, 1 a failure, 77 everything skipped. Without the shared folder
+(--shared or RWKVC_SHARED) the cases that need it skip; so does all of a target whose instructions
+this machine's processor does not list in /proc/cpuinfo.
 """
 import argparse
 import concurrent.futures
@@ -13,6 +17,12 @@ import sys
 import tempfile
 import time
 import traceback
+
+# What a target needs, as /proc/cpuinfo spells it.
+V3 = "avx avx2 bmi1 bmi2 f16c fma abm movbe"
+V4 = V3 + " avx512f avx512bw avx512cd avx512dq avx512vl"
+NEEDS = {"x86-64-v3": V3, "x86-64-v4": V4,
+         "x86-64-amx": V4 + " avx512_bf16 avx512_fp16 avx512_vnni amx_tile amx_bf16 amx_int8"}
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -24,7 +34,9 @@ except ImportError:
     sys.exit(77)
 
 import cases
-import zoo  # noqa: F401  its cases join the list
+import odd  # noqa: F401  their cases join the list
+import zoo  # noqa: F401
+from bench import Bench, Skip
 from tool import HERE, Tool, ToolError
 
 
@@ -34,32 +46,40 @@ def arguments():
     a.add_argument("--rwkvc", default=os.environ.get("RWKVC", default))
     a.add_argument("--rwkv", default=os.environ.get("RWKV"))
     a.add_argument("--mode", choices=("eval", "run"), default="eval")
+    a.add_argument("--target", choices=("native", *NEEDS), default="native")
+    a.add_argument("--dtype", choices=("f32", "bf16"), default="f32")
     a.add_argument("--shared", default=os.environ.get("RWKVC_SHARED"))
     a.add_argument("--case", action="append", help="a case, or what its name begins with")
+    a.add_argument("--rough", action="store_true", help="the references in the target's precision, always")
     a.add_argument("--jobs", type=int, default=2)
     a.add_argument("--keep", help="a folder for the files, kept")
     a.add_argument("--list", action="store_true")
     return a.parse_args()
 
 
-def exact(bar):
-    return bar
-
-
-def in_float32(bar):
-    """The bar for compiled code, which computes in float32."""
-    return max(30*bar, 3e-5) if bar else bar
+def lacking(target):
+    """Which of the target's instructions the processor does not have; not asked of the runtime, so
+    that a runtime that refuses without reason fails."""
+    if target == "native":
+        return []
+    try:
+        with open("/proc/cpuinfo") as f:
+            flags = next((line.split() for line in f if line.startswith("flags")), [])
+    except OSError:
+        flags = []
+    return [n for n in NEEDS[target].split() if n not in flags]
 
 
 def run_case(name, options, folder):
     """(name, lines, seconds, what stopped it)"""
     os.makedirs(os.path.join(folder, name), exist_ok=True)
-    tool = Tool(os.path.abspath(options.rwkvc), os.path.join(folder, name), options.mode, options.rwkv)
-    bench = cases.Bench(tool, options.shared, exact if options.mode == "eval" else in_float32)
+    tool = Tool(os.path.abspath(options.rwkvc), os.path.join(folder, name), options.mode, options.rwkv,
+                options.target, options.dtype)
+    bench = Bench(tool, options.shared, options.rough)
     begin, stop = time.time(), None
     try:
         cases.CASES[name](bench)
-    except cases.Skip as e:
+    except Skip as e:
         stop = "SKIP: %s" % e
     except ToolError as e:
         stop = "FAIL: %s" % e
@@ -71,10 +91,11 @@ def run_case(name, options, folder):
 def report(name, lines, seconds, stop):
     """Prints a case; its outcome: "ok", "FAIL", "SKIP"."""
     bad = 0
-    for what, error, bar in lines:
+    for what, error, bar, rough in lines:
         fine = error <= bar
         bad += not fine
-        print("%-23s%-54s %10.2e  (%7.0e) %s" % (name, what, error, bar, "ok" if fine else "FAIL"))
+        beside = "         " if rough is None else "[%7.1e]" % rough
+        print("%-23s%-54s %10.2e %s (%7.1e) %s" % (name, what, error, beside, bar, "ok" if fine else "FAIL"))
     if stop:
         print("%-23s%s" % (name, stop))
     outcome = "FAIL" if bad or (stop and stop[0] == "F") else "SKIP" if stop else "ok"
@@ -91,6 +112,10 @@ def main():
     if not os.path.exists(o.rwkvc) and any(not n.startswith("references") for n in names):
         print("SKIP: there is no %s; only the references run" % o.rwkvc)
         names = [n for n in names if n.startswith("references")]
+    absent = lacking(o.target) if o.mode == "run" else []
+    if absent:
+        print("SKIP: this processor has no %s, which code for %s needs" % (", ".join(absent), o.target))
+        return 77
     with tempfile.TemporaryDirectory(prefix="rwkvc-oracle-") as folder:
         with concurrent.futures.ThreadPoolExecutor(o.jobs) as pool:
             work = [pool.submit(run_case, n, o, o.keep or folder) for n in names]

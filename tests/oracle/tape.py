@@ -3,13 +3,53 @@
     x = Var(array);  y = exp(x)*2;  grads = gradients(total(y), [x])
 
 Shapes broadcast as in numpy. Where a derivative does not exist it is 0, and the first of equal
-maxima takes the gradient.
+maxima takes the gradient. Inside `with precision("f32")` every operation, forward and back, is one
+of numpy's float32; in "bf16" parameters and what einsum reads and gives are rounded to bf16 besides.
+With a seed the last bit of each result is shaken: another sample of what rounding does.
 """
+import contextlib
 import math
+import threading
 
 import numpy as np
 
 _erf = np.vectorize(math.erf, otypes=[np.float64])
+
+
+_now = threading.local()            # .kind, .shake: cases run in threads
+
+
+@contextlib.contextmanager
+def precision(kind, seed=None):
+    """f64, f32 or bf16, for the thread."""
+    before = getattr(_now, "kind", "f64"), getattr(_now, "shake", None)
+    _now.kind, _now.shake = kind, None if seed is None else np.random.default_rng(seed)
+    try:
+        yield
+    finally:
+        _now.kind, _now.shake = before
+
+
+def rounded(a, made=True):
+    """An array as the precision has it; made: it is the result of an operation."""
+    kind = getattr(_now, "kind", "f64")
+    if kind == "f64":
+        return np.asarray(a, np.float64)
+    return np.asarray(shaken(a, 2**-24) if made else a, np.float32)
+
+
+def shaken(a, step):
+    return a*(1 + step*_now.shake.uniform(-1, 1, np.shape(a))) if _now.shake else a
+
+
+def short(a, made=True):
+    """What is rounded to bf16 where that is the precision."""
+    if getattr(_now, "kind", "f64") != "bf16":
+        return a
+    a = np.array(shaken(a, 2**-9) if made else a, np.float32)
+    bits = a.reshape(-1).view(np.uint32)
+    bits = bits + np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1)) & np.uint32(0xFFFF0000)
+    return np.where(np.isfinite(a), bits.view(np.float32).reshape(a.shape), a)
 
 
 class Var:
@@ -17,7 +57,7 @@ class Var:
     __array_ufunc__ = None          # array*Var is left to Var
 
     def __init__(self, a, pulls=()):
-        self.a = np.asarray(a, np.float64)
+        self.a = rounded(a, bool(pulls))
         self.pulls = pulls          # [(operand, function from the gradient of self to its own)]
 
     shape = property(lambda s: s.a.shape)
@@ -45,6 +85,10 @@ class Var:
 
     def transpose(s, *axes):
         return Var(s.a.transpose(axes), [(s, lambda g: g.transpose(np.argsort(axes)))])
+
+
+def parameter(x):
+    return Var(short(x, False))
 
 
 def const(x):
@@ -136,12 +180,13 @@ def einsum(spec, *xs):
     ins = ins.split(",")
     extra = next((x.a.ndim - len(s) + 3 for s, x in zip(ins, xs) if "..." in s), 0)
     ins, out = [s.replace("...", "UVWXYZ"[:extra]) for s in ins], out.replace("...", "UVWXYZ"[:extra])
+    arrays = [short(x.a) for x in xs]
 
     def pull(i):
-        others = [(s, x.a) for j, (s, x) in enumerate(zip(ins, xs)) if j != i]
+        others = [(s, a) for j, (s, a) in enumerate(zip(ins, arrays)) if j != i]
         names = ",".join([out] + [s for s, _ in others]) + "->" + ins[i]
-        return lambda g: np.einsum(names, g, *[a for _, a in others], optimize=True)
-    return Var(np.einsum(",".join(ins) + "->" + out, *[x.a for x in xs], optimize=True),
+        return lambda g: short(np.einsum(names, short(g), *[a for _, a in others], optimize=True))
+    return Var(short(np.einsum(",".join(ins) + "->" + out, *arrays, optimize=True)),
                [(x, pull(i)) for i, x in enumerate(xs)])
 
 
@@ -166,6 +211,6 @@ def gradients(y, xs):
         g = grads.get(id(v))
         if g is not None:
             for o, pull in v.pulls:
-                p = pull(g)
+                p = rounded(pull(g))
                 grads[id(o)] = grads[id(o)] + p if id(o) in grads else p
     return [np.array(grads.get(id(x), np.zeros_like(x.a))) for x in xs]

@@ -25,8 +25,10 @@ class Result:
 
 
 class Tool:
-    def __init__(self, rwkvc, folder, mode="eval", rwkv=None, timeout=600):
+    def __init__(self, rwkvc, folder, mode="eval", rwkv=None, target="native", dtype="f32", timeout=600):
+        """target and dtype: of mode "run"."""
         self.rwkvc, self.folder, self.mode, self.timeout = rwkvc, folder, mode, timeout
+        self.target, self.dtype = target, dtype
         self.rwkv = rwkv or os.path.join(os.path.dirname(rwkvc), "rwkv")
         self.count, self.lock, self.compiled = 0, threading.Lock(), {}
 
@@ -52,7 +54,8 @@ class Tool:
         with self.lock:
             if key not in self.compiled:
                 self.compiled[key] = os.path.join(self.folder, key + ".so")
-                self.command([self.rwkvc, text, "-o", self.compiled[key], "-I", MODELS] + define)
+                self.command([self.rwkvc, text, "-o", self.compiled[key], "-I", MODELS,
+                              "--target=" + self.target, "--dtype=" + self.dtype] + define)
         return [self.rwkv, "run", self.compiled[key], entry]
 
     def file(self, tensors):
@@ -65,7 +68,7 @@ class Tool:
 
     def call(self, text, entry, defines=None, params=None, ins=None, outs=(), state_in=None,
              state_out=False, grads=False, params_out=False, opt_in=None, opt_out=False,
-             taps=False, scalars=None, seed=None):
+             taps=False, scalars=None, seed=None, threads=None):
         words = self.start(text, entry, defines or {})
         for name, a in (ins or {}).items():
             path = self.path(".npy")
@@ -76,6 +79,8 @@ class Tool:
                 words += [flag, self.file(tensors)]
         for name, v in (scalars or {}).items():
             words += ["--set", "%s=%r" % (name, v)]
+        if threads is not None and self.mode == "run":
+            words += ["--threads", threads]
         if seed is not None:
             words += ["--seed", seed]
         wanted = {n: self.path(".npy") for n in outs}
