@@ -70,6 +70,7 @@ static void carry(Key *k, const PlanCarry *c) {
 static void contract(Key *k, const PlanContract *c) {
     expression(k, c->a);
     expression(k, c->b);
+    put(k, "q", c->operands);
     const struct {
         uint8_t n;
         const uint8_t *axis;

@@ -172,7 +172,7 @@ static bool uses_random(EntryWriter *x) {
 
 void write_entry(Writer *w, Text *t, uint32_t entry) {
     const Plan *p = w->entries[entry].plan;
-    EntryWriter x = {w, t, entry, p, w->entries[entry].graph};
+    EntryWriter x = {w, t, entry, p, p->g}; /* the plan's graph has outputs of its own */
     pack_map(t, 7);
     pack_str(t, "name");
     pack_str(t, w->entries[entry].name);
