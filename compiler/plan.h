@@ -72,7 +72,8 @@ typedef struct PlanCarry {
 /* contract: out[batch.., m.., n..] (any order of axes) = sum[k..] a*b. Axis numbers are X_IDX of the node. */
 typedef struct PlanContract {
     ExprId a, b; /* factors: a over batch, m, k; b over batch, n, k          */
-    uint8_t operands; /* Dtype to which factors may be rounded where that is faster; DT_F32: multiplied
+    uint8_t
+        operands; /* Dtype to which factors may be rounded where that is faster; DT_F32: multiplied
                          as they are stored. Sums are f32 always */
     uint8_t n_batch, n_m, n_n, n_k;
     uint8_t batch[MAX_RANK], m[MAX_RANK], n[MAX_RANK], k[MAX_RANK];

@@ -8,8 +8,9 @@
  *                others, which the kernel of the update writes beside the new master
  *   values       short, where they are large and either
  *                  operands    every reader multiplies them in a matrix product, or
- *                  saved       the forward pass makes them, the backward pass reads them, and no sum of the
- *                              forward pass but a product, and no recurrence, does
+ *                  saved       the forward pass makes them, the backward pass reads them, no sum of the
+ *                              forward pass but a product does, no recurrence does, and nothing divides by
+ *                              them or compares them (1/(1 - p) is infinite where p is short and near 1)
  *                with f16 not those of the backward pass: gradients leave its range
  *   all else     f32: carried values and what is added to them as it is (the residual stream), results,
  *                sums that are no products (statistics of norms, gradients of vectors), recurrences' values
@@ -30,7 +31,8 @@ enum {
     USE_KEPT = 16,     /* carried, or a result                                          */
     USE_BACKWARD = 32, /* by the backward pass                                          */
     USE_SUMMED = 64,   /* by a sum of the forward pass that is no product               */
-    USE_ADDED = 128    /* added as it is to what is carried                             */
+    USE_ADDED = 128,   /* added as it is to what is carried                             */
+    USE_EXACT = 256    /* divided by, compared with more than 0, under a root or a logarithm */
 };
 
 enum { LEAST_ITEMS = 16 }; /* of a value's fixed axes */
@@ -38,10 +40,10 @@ enum { LEAST_ITEMS = 16 }; /* of a value's fixed axes */
 typedef struct Stores {
     Graph *g;
     const PlanOptions *o;
-    Walk walk;
-    uint8_t *use;  /* by Value */
-    bool *forward; /* by Value: made by the forward pass */
-    uint8_t how;   /* uses by the node at hand */
+    Walk walk, inner; /* inner: for walks made while walk is at work */
+    uint16_t *use;    /* by Value */
+    bool *forward;    /* by Value: made by the forward pass */
+    uint16_t how;     /* uses by the node at hand */
 } Stores;
 
 /* ---- the forward pass ---------------------------------------------------------------------------- */
@@ -100,9 +102,40 @@ static bool has_read(Graph *g, ExprId e) {
     return false;
 }
 
+static void visit_exact(Walk *w, ExprId e, void *user) {
+    const Expr *x = graph_expr(w->g, e);
+    if (x->op == X_READ) ((Stores *)user)->use[x->value] |= USE_EXACT;
+}
+
+/* Operands of a function at which a small error may become a large one. */
+static void mark_exact(Stores *s, ExprId e) {
+    Graph *g = s->g;
+    const Expr *x = graph_expr(g, e);
+    switch ((Fn)x->fn) {
+    case F_div: walk_expr(&s->inner, expr_arg(g, e, 1), visit_exact, s); return;
+    case F_eq:
+    case F_ne:
+    case F_lt:
+    case F_le:
+    case F_gt:
+    case F_ge: /* the sign is kept */
+        if (is_literal(g, expr_arg(g, e, 0), 0) || is_literal(g, expr_arg(g, e, 1), 0)) return;
+        break;
+    case F_pow:
+    case F_log:
+    case F_sqrt:
+    case F_round:
+    case F_floor: break;
+    default: return;
+    }
+    for (uint32_t k = 0; k < x->n_args; k++)
+        walk_expr(&s->inner, expr_arg(g, e, k), visit_exact, s);
+}
+
 static void visit_use(Walk *w, ExprId e, void *user) {
     Stores *s = user;
     const Expr *x = graph_expr(w->g, e);
+    if (x->op == X_FN) mark_exact(s, e);
     if (x->op != X_READ) return;
     s->use[x->value] |= s->how;
     for (uint32_t k = 0; k < x->n_args; k++)
@@ -192,8 +225,8 @@ static void find_added(Stores *s, const Block *b) {
 }
 
 static Stores stores_new(Graph *g, const PlanOptions *o, Arena *scratch) {
-    Stores s = {.g = g, .o = o, .walk = walk_new(g, scratch)};
-    s.use = NEWN(scratch, uint8_t, g->values.n + 1);
+    Stores s = {.g = g, .o = o, .walk = walk_new(g, scratch), .inner = walk_new(g, scratch)};
+    s.use = NEWN(scratch, uint16_t, g->values.n + 1);
     s.forward = NEWN(scratch, bool, g->values.n + 1);
     find_forward(&s);
     for (uint32_t i = 0; i < g->outputs.n; i++) s.use[g->outputs.data[i].value] |= USE_KEPT;
@@ -206,15 +239,15 @@ static Stores stores_new(Graph *g, const PlanOptions *o, Arena *scratch) {
 /* ---- decisions --------------------------------------------------------------------------------------- */
 
 static uint8_t declared(const ValueInfo *v) {
-    return v->type == T_INT         ? DT_I32
-           : v->store == ST_BF16    ? DT_BF16
-           : v->store == ST_F16     ? DT_F16
-                                    : DT_F32;
+    return v->type == T_INT      ? DT_I32
+           : v->store == ST_BF16 ? DT_BF16
+           : v->store == ST_F16  ? DT_F16
+                                 : DT_F32;
 }
 
 static uint8_t param_dtype(const Stores *s, const ParamInfo *p) {
     const ValueInfo *v = graph_value(s->g, p->value);
-    uint8_t use = s->use[p->value];
+    uint16_t use = s->use[p->value];
     if (v->type == T_INT || v->store != ST_DEFAULT) return declared(v);
     bool matrix = v->rank - p->family >= 2 && (use & (USE_PRODUCT | USE_ROWS));
     return matrix && !(use & USE_KEPT) ? s->o->weights : (uint8_t)DT_F32;
@@ -238,7 +271,7 @@ static uint8_t value_dtype(const Stores *s, Value out, bool product) {
     Graph *g = s->g;
     const ValueInfo *v = graph_value(g, out);
     const Node *n = graph_node(g, v->node);
-    uint8_t use = s->use[out];
+    uint16_t use = s->use[out];
     if (v->type == T_INT || v->store != ST_DEFAULT) return declared(v);
     if (use & (USE_KEPT | USE_SCAN | USE_ADDED | USE_ROWS)) return DT_F32;
     if (n->red != RED_NONE && !product) return DT_F32;
@@ -246,7 +279,7 @@ static uint8_t value_dtype(const Stores *s, Value out, bool product) {
     bool operand = (use & (USE_PRODUCT | USE_OTHER)) == USE_PRODUCT;
     bool saved = s->forward[out] && (use & USE_BACKWARD);
     if (!is_large(g, v, saved)) return DT_F32;
-    return operand || (saved && !(use & USE_SUMMED)) ? s->o->saved : (uint8_t)DT_F32;
+    return operand || (saved && !(use & (USE_SUMMED | USE_EXACT))) ? s->o->saved : (uint8_t)DT_F32;
 }
 
 static void decide(Planner *pl, const Stores *s, const Block *b) {
@@ -264,7 +297,8 @@ static void decide(Planner *pl, const Stores *s, const Block *b) {
                              s->use[n->out] & USE_OTHER ? "saved for the backward pass"
                                                         : "only matrix products read it");
         }
-        for (uint32_t k = 0; n->kind == N_RECUR && n->recur->layers && k < n->recur->classes.n; k++) {
+        for (uint32_t k = 0; n->kind == N_RECUR && n->recur->layers && k < n->recur->classes.n;
+             k++) {
             const RecurClass *c = &n->recur->classes.data[k];
             decide(pl, s, &c->body);
             for (uint32_t o = 0; o < c->outs.n; o++)
@@ -327,8 +361,8 @@ static Value copy_of(Graph *g, Value v, Store store) {
     const ValueInfo i = *graph_value(g, v);
     ExprId at[MAX_RANK];
     for (uint32_t k = 0; k < i.rank; k++) at[k] = expr_idx(g, k);
-    Value c = graph_eq(g, &g->top, i.dims, i.rank, RED_NONE, NULL, 0, expr_read(g, v, at, i.rank), 0,
-                       i.name, i.loc);
+    Value c = graph_eq(g, &g->top, i.dims, i.rank, RED_NONE, NULL, 0, expr_read(g, v, at, i.rank),
+                       0, i.name, i.loc);
     graph_value(g, c)->store = (uint8_t)store;
     return c;
 }

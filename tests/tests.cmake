@@ -60,6 +60,7 @@ endforeach()
 foreach(name expr graph passes stream grad grad_random interp interp_time report)
     c_test(compiler test_${name} rwkvc_compiler)
 endforeach()
+c_test(compiler test_store rwkvc_dsl)
 c_test(dsl test_parse rwkvc_dsl)
 c_test(codegen test_contract rwkvc_codegen ${CMAKE_DL_LIBS})
 c_test(codegen test_kernels rwkvc_dsl rwkvc_codegen ${CMAKE_DL_LIBS}
