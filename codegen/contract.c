@@ -596,7 +596,7 @@ const char *contract_emit(Emit *e) {
     Contract c = {.e = e};
     if (e->lanes != 8 && e->lanes != 16) return emit_declined;
     if (!shape_of(&c)) return emit_declined;
-    c.bl = contract_blocking(e, e->amx && (c.rows.dtype == DT_BF16 || c.cols.dtype == DT_BF16));
+    c.bl = contract_blocking(e, e->amx && e->k->contract.operands == DT_BF16);
     Size grid = times(e, times(e, c.batch.total, tiles(e, c.m.total, c.bl.tile_rows)),
                       tiles(e, c.n.total, c.bl.tile_cols));
     if (!grid) return emit_declined;

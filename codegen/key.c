@@ -85,6 +85,7 @@ static void again(Key *k) {
 static void contract(Key *k, const PlanContract *c) {
     expression(k, c->a);
     expression(k, c->b);
+    put(k, "q", c->operands);
     const struct {
         uint8_t n;
         const uint8_t *axis;

@@ -1,7 +1,7 @@
 /* Which outputs may be written where what they lead on lies: a parameter and a state of the optimizer that
  * one kernel reads and writes element by element need no second copy. The launch that writes must be the
- * last op that touches the old value, and in it the old value is read at the very point that is written,
- * by the node that writes it alone. */
+ * last op that touches the old value, and where it reads it, it is at the very point that is written, by the
+ * node that writes it alone. */
 #include "manifest.h"
 
 typedef struct Place {
@@ -80,17 +80,32 @@ static bool leads_on_once(Graph *g, const Plan *p, BufId to) {
     return n == 1;
 }
 
+/* The buffer of a parameter, or of a state of the optimizer, that the output leads on: of a parameter that is
+ * there twice, the one of the output's type. */
+static BufId led_on(const Plan *p, const OutputInfo *o, const PlanBuf *to) {
+    uint8_t role = o->kind == OUT_PARAM ? ROLE_PARAM : ROLE_STATE;
+    for (uint32_t i = 0; i < p->bufs.n; i++) {
+        const PlanBuf *b = &p->bufs.data[i];
+        if (b->role == role && b->index == o->index && b->dtype == to->dtype) return i;
+    }
+    return UINT32_MAX;
+}
+
 BufId output_place(const Plan *p, const OutputInfo *o) {
     Graph *g = p->g;
     if (o->kind != OUT_PARAM && o->kind != OUT_OPT) return UINT32_MAX;
     Value old =
         o->kind == OUT_PARAM ? g->params.data[o->index].value : g->states.data[o->index].value;
-    Place x = {.p = p, .g = g, .from = p->buf_of[old], .to = p->buf_of[o->value]};
-    const PlanBuf *from = &p->bufs.data[x.from], *to = &p->bufs.data[x.to];
+    Place x = {.p = p, .g = g, .to = p->buf_of[o->value]};
+    const PlanBuf *to = &p->bufs.data[x.to];
+    x.from = led_on(p, o, to);
+    if (x.from == UINT32_MAX) return UINT32_MAX;
+    const PlanBuf *from = &p->bufs.data[x.from];
     if (x.from == x.to || to->role != ROLE_OUTPUT || to->carry || !same_shape(from, to) ||
         !leads_on_once(g, p, x.to))
         return UINT32_MAX;
     look(&x, &p->ops, true);
     if (x.n_writers != 1 || !x.top || x.last > x.writer) return UINT32_MAX;
+    if (x.last < x.writer) return x.from;
     return point_by_point(&x, old, o->value) ? x.from : UINT32_MAX;
 }

@@ -106,22 +106,12 @@ void kernel_args(Planner *pl, Kernel *k) {
 
 /* ---- buffers ---------------------------------------------------------------------------------------- */
 
-static uint8_t dtype_of(const Planner *pl, const ValueInfo *v, Role role) {
-    if (v->type == T_INT) return DT_I32;
-    if (v->store == ST_F32) return DT_F32;
-    if (v->store == ST_BF16) return DT_BF16;
-    if (v->store == ST_F16) return DT_F16;
-    /* Matrices follow --dtype; vectors are small and stay exact. */
-    if (role == ROLE_PARAM && v->rank >= 2) return pl->o->weights;
-    return DT_F32;
-}
-
 static BufId buf_new(Planner *pl, Value v, Role role, uint32_t index, uint8_t family) {
     const ValueInfo *i = graph_value(pl->g, v);
     PlanBuf *b = PUSH(pl->arena, &pl->p->bufs);
     b->value = v;
     b->role = (uint8_t)role;
-    b->dtype = dtype_of(pl, i, role);
+    b->dtype = pl->store[v];
     b->rank = i->rank;
     b->family = family;
     b->index = index;
@@ -186,12 +176,15 @@ static void member_levels(Planner *pl, const Kernel *k, uint32_t i, PlanArg *a) 
 }
 
 static void launch(Planner *pl, Ops *ops, Kernel *k) {
+    if (k->kind == K_CONTRACT) k->contract.operands = product_operands(pl, k);
     *PUSH(pl->arena, &pl->p->kernels) = *k;
     Op *o = op_new(pl, ops, OP_LAUNCH);
     o->kernel = pl->p->kernels.n - 1;
     pl->p->kernels.data[o->kernel].name = plan_kernel_name(pl, k, o->kernel);
     for (uint32_t i = 0; i < k->arg_values.n; i++) {
-        PlanArg a = arg_of(pl, k->arg_values.data[i]);
+        Value v = k->arg_values.data[i];
+        PlanArg a = arg_of(pl, v);
+        if (pl->master[v] != NOWHERE && kernel_reads_master(pl, k, v)) a.buf = pl->master[v];
         member_levels(pl, k, i, &a);
         *PUSH(pl->arena, &o->args) = a;
     }
@@ -482,24 +475,41 @@ static void count_block(Planner *pl, Count *c, Block *b) {
     }
 }
 
+/* One buffer, or two: a short one and the master. */
+static void param_buffers(Planner *pl, uint32_t i) {
+    const ParamInfo *p = &pl->g->params.data[i];
+    pl->home[p->value].buf = buf_new(pl, p->value, ROLE_PARAM, i, p->family);
+    uint8_t d = pl->store[p->value];
+    if ((d != DT_BF16 && d != DT_F16) || !param_is_updated(pl->g, i)) return;
+    pl->master[p->value] = buf_new(pl, p->value, ROLE_PARAM, i, p->family);
+    pl->p->bufs.data[pl->master[p->value]].dtype = DT_F32;
+}
+
 static void outside_values(Planner *pl) {
     Graph *g = pl->g;
     for (uint32_t i = 0; i < g->inputs.n; i++)
         pl->home[g->inputs.data[i].value].buf =
             buf_new(pl, g->inputs.data[i].value, ROLE_INPUT, i, 0);
-    for (uint32_t i = 0; i < g->params.n; i++)
-        pl->home[g->params.data[i].value].buf =
-            buf_new(pl, g->params.data[i].value, ROLE_PARAM, i, g->params.data[i].family);
+    for (uint32_t i = 0; i < g->params.n; i++) param_buffers(pl, i);
     for (uint32_t i = 0; i < g->states.n; i++)
         if (g->states.data[i].value)
             pl->home[g->states.data[i].value].buf =
                 buf_new(pl, g->states.data[i].value, ROLE_STATE, i, g->states.data[i].family);
 }
 
+/* A copy in which the values that states start as are gone: whoever makes a session asks another entry for
+ * them, and an optimizer's are in the manifest. */
+static Graph *without_starts(Graph *g) {
+    g = graph_clone(g, g->entry);
+    for (uint32_t i = 0; i < g->states.n; i++) g->states.data[i].start = 0;
+    return graph_clone(g, g->entry);
+}
+
 Plan *plan_make(Arena *a, Graph *g, const PlanOptions *o, const char **why) {
     Arena *scratch = arena_new();
-    g = graph_pull(graph_clone(g, g->entry));
+    g = graph_pull(without_starts(g));
     g = graph_split_sums(graph_neighbours(graph_pull(graph_replay(g))));
+    g = graph_add_copies(g, o);
     Planner pl = {.arena = a, .g = g, .o = o, .walk = walk_new(g, scratch)};
     pl.p = NEW(a, Plan);
     pl.p->arena = a;
@@ -507,7 +517,9 @@ Plan *plan_make(Arena *a, Graph *g, const PlanOptions *o, const char **why) {
     pl.home = NEWN(a, Home, g->values.n + 1);
     pl.uses = NEWN(a, uint32_t, g->values.n + 1);
     pl.block_of = NEWN(a, Block *, g->nodes.n + 1);
-    for (uint32_t i = 0; i < g->values.n; i++) pl.home[i].buf = NOWHERE;
+    pl.master = NEWN(a, BufId, g->values.n + 1);
+    for (uint32_t i = 0; i < g->values.n; i++) pl.home[i].buf = pl.master[i] = NOWHERE;
+    stores_choose(&pl);
     Count c = {.pl = &pl, .seen = NEWN(a, Value, g->values.n + 1)};
     count_block(&pl, &c, &g->top);
     for (uint32_t i = 0; i < g->outputs.n; i++) pl.uses[g->outputs.data[i].value]++;

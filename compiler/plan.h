@@ -76,6 +76,9 @@ typedef struct PlanCarry {
 /* contract: out[batch.., m.., n..] (any order of axes) = sum[k..] a*b. Axis numbers are X_IDX of the node. */
 typedef struct PlanContract {
     ExprId a, b; /* factors: a over batch, m, k; b over batch, n, k          */
+    uint8_t
+        operands; /* Dtype to which factors may be rounded where that is faster; DT_F32: multiplied
+                         as they are stored. Sums are f32 always */
     uint8_t n_batch, n_m, n_n, n_k;
     uint8_t batch[MAX_RANK], m[MAX_RANK], n[MAX_RANK], k[MAX_RANK];
 } PlanContract;
@@ -135,7 +138,8 @@ typedef struct Plan {
 } Plan;
 
 typedef struct PlanOptions {
-    uint8_t weights, saved; /* Dtype of matrices and of saved activations (--dtype) */
+    uint8_t weights, saved; /* Dtype of matrices; of saved activations and operands of products
+                               (--dtype; plan_store.c has the rules) */
     bool fuse;              /* false: every node a kernel of its own (for tests) */
     void (*explain)(void *user, const char *line); /* decisions, or NULL */
     void *explain_user;

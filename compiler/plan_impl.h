@@ -22,6 +22,8 @@ typedef struct Planner {
     const char *why;
     Walk walk;
     Home *home;       /* by Value */
+    uint8_t *store;   /* by Value: Dtype of its buffer */
+    BufId *master;    /* by Value: of a parameter that is kept short and updated; or NOWHERE */
     uint32_t *uses;   /* by Value: nodes that read it, and one for each other use */
     Block **block_of; /* by NodeId: which block defines it */
     uint32_t serial;  /* names of kernels */
@@ -42,6 +44,17 @@ Graph *graph_pull(Graph *g);
 Graph *graph_neighbours(Graph *g);
 /* Recurrences run again where their states are needed, instead of kept for all steps (replay.c). */
 Graph *graph_replay(Graph *g);
+
+/* What every value is kept as: sets pl->store. (plan_store.c) */
+void stores_choose(Planner *pl);
+/* New values of parameters that are kept short, once more in short; outputs like the others. In place. */
+Graph *graph_add_copies(Graph *g, const PlanOptions *o);
+bool param_is_updated(Graph *g, uint32_t index);
+/* Does k read the master of the parameter v, where there is one? */
+bool kernel_reads_master(Planner *pl, const Kernel *k, Value v);
+/* PlanContract.operands of a K_CONTRACT. */
+uint8_t product_operands(Planner *pl, const Kernel *k);
+
 /* Long sums of few results in two steps (plan_split.c). In place. */
 Graph *graph_split_sums(Graph *g);
 /* Is this node a matrix product worth a schedule of its own? (plan_contract.c) */

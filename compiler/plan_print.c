@@ -45,7 +45,9 @@ static void print_members(const Print *x, const Kernel *k) {
 static void print_kernel(const Print *x, const Kernel *k) {
     Graph *g = x->p->g;
     Text *t = x->t;
-    text_printf(t, "kernel %s %s grid ", k->name, kind_name[k->kind]);
+    text_printf(t, "kernel %s %s ", k->name, kind_name[k->kind]);
+    if (k->kind == K_CONTRACT) text_printf(t, "of %s ", dtype_name[k->contract.operands]);
+    text_add(t, "grid ");
     print_dims(g, t, k->par, k->n_par);
     text_add(t, " (");
     for (uint32_t i = 0; i < k->arg_values.n; i++) {

@@ -152,16 +152,17 @@ static void lead_state(rw_session *s, const lane_entry *x, const output *o, bool
         elements_convert(st->dtype, to->now, b->dtype, from, count);
 }
 
+/* The master; then, where the entry gives it in other types too, those, which are as new then. */
 static void lead_param(rw_session *s, const lane_entry *x, const output *o) {
     session_param *p = &s->params[o->index];
-    store *to = &p->by_dtype[p->master];
     const buffer *b = &x->e->buffers[o->buf];
+    store *to = &p->by_dtype[o->is_copy ? b->dtype : p->master];
     const uint8_t *from = s->lanes[0].ptr[o->buf];
     size_t count = s->p->params[o->index].count * s->p->params[o->index].n_members;
-    p->version++;
+    if (!o->is_copy) p->version++;
     to->version = p->version;
     if (from == to->base) return;
-    if (b->dtype == p->master)
+    if (o->is_copy || b->dtype == p->master)
         s->moves[s->n_moves++] = (move){to->base, from, count * file_dtype_bytes(b->dtype)};
     else
         elements_convert(p->master, to->base, b->dtype, from, count);

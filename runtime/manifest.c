@@ -467,6 +467,8 @@ static void read_outputs(reader *r) {
                       : o->kind == OUT_STATE || o->kind == OUT_OPT ? p->n_states
                                                                    : 1;
         o->index = unpack_below(&r->u, most);
+        for (uint32_t i = 0; o->kind == OUT_PARAM && i < r->e->n_outputs; i++)
+            o->is_copy |= r->e->outputs[i].kind == OUT_PARAM && r->e->outputs[i].index == o->index;
     }
     check_over(r);
 }

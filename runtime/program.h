@@ -154,6 +154,8 @@ extern const char *const output_words[OUT_KINDS];
 typedef struct output {
     const char *name;
     uint8_t kind;
+    bool
+        is_copy; /* OUT_PARAM: an output before it is of the same parameter; this is it in another type */
     uint32_t buf, index;
 } output;
 

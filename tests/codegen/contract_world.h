@@ -79,6 +79,13 @@ static inline void product_axes(Product *p, PlanContract *c, const Node *n) {
     for (uint8_t i = 0; i < n->n_extra; i++) c->k[c->n_k++] = (uint8_t)(rank + i);
 }
 
+/* As the planner has it: bf16 where a factor is. */
+static inline void product_rounds(Product *p, PlanContract *c) {
+    uint8_t a = graph_value(p->g, graph_expr(p->g, c->a)->value)->store,
+            b = graph_value(p->g, graph_expr(p->g, c->b)->value)->store;
+    c->operands = a == ST_BF16 || b == ST_BF16 ? DT_BF16 : DT_F32;
+}
+
 /* A plan of one kernel and one launch of it. stored: how many of the last equations are stored. */
 static inline void product_plan(Product *p, const char *name, uint32_t stored) {
     Plan *plan = p->plan = NEW(p->arena, Plan);
@@ -94,7 +101,7 @@ static inline void product_plan(Product *p, const char *name, uint32_t stored) {
     for (uint32_t i = 0; i < p->g->top.nodes.n; i++) {
         const Node *n = graph_node(p->g, p->g->top.nodes.data[i]);
         if (n->kind != N_EQ) continue;
-        if (!k->members.n) product_axes(p, &k->contract, n);
+        if (!k->members.n) product_axes(p, &k->contract, n), product_rounds(p, &k->contract);
         PlanMember *m = PUSH(p->arena, &k->members);
         m->node = p->g->top.nodes.data[i];
         m->also = LOCAL;

@@ -2,6 +2,8 @@
 #ifndef TESTS_RUNTIME_COMPILED_H
 #define TESTS_RUNTIME_COMPILED_H
 
+#include <string.h>
+
 #include "codegen/codegen.h"
 #include "dsl/check.h"
 #include "runtime/rw.h"
@@ -31,9 +33,10 @@ static const char tiny_text[] = "use std\n"
 
 enum { TINY_V = 11, TINY_D = 5, TINY_L = 3, TINY_PARAMS = 3 + 2 * TINY_L };
 
-/* The entries named (ending with NULL; "init" for the parameters alone) of a text into a file. */
-static inline const char *compile_text(Arena *a, const char *text, const char *const *names,
-                                       const char *target, const char *path) {
+/* The entries named (ending with NULL; "init" for the parameters alone) of a text into a file; dtype: of
+ * weights and saved activations. */
+static inline const char *compile_typed(Arena *a, const char *text, const char *const *names,
+                                        const char *target, uint8_t dtype, const char *path) {
     Diag *d = diag_new(a, 0);
     Program *p = check_text(a, d, "tiny.rwkv", text, strlen(text), NULL);
     FileEntry entries[8] = {{0}};
@@ -44,7 +47,7 @@ static inline const char *compile_text(Arena *a, const char *text, const char *c
     }
     for (; names[n]; n++) {
         const char *why = NULL;
-        PlanOptions o = {.weights = DT_F32, .saved = DT_F32, .fuse = true};
+        PlanOptions o = {.weights = dtype, .saved = dtype, .fuse = true};
         entries[n].name = names[n];
         entries[n].graph = program_graph(p, names[n], d);
         if (!entries[n].graph) return "an entry is wrong";
@@ -54,6 +57,11 @@ static inline const char *compile_text(Arena *a, const char *text, const char *c
     }
     bool is_io;
     return file_write(a, entries, n, target_find(target), "tiny", path, &is_io);
+}
+
+static inline const char *compile_text(Arena *a, const char *text, const char *const *names,
+                                       const char *target, const char *path) {
+    return compile_typed(a, text, names, target, DT_F32, path);
 }
 
 static inline bool compile_tiny(const char *path) {
