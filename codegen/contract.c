@@ -135,6 +135,14 @@ static bool factor_of(Emit *e, ExprId read, Factor *f) {
     Size stride = number(e, 1);
     for (uint32_t i = v->rank; i-- > e->args[f->arg].drop;) {
         Affine a;
+        ExprId whole;
+        if (i > e->args[f->arg].drop && read_joins_axes(e->g, read, i - 1, &whole)) {
+            if (!add_atom(e, f, whole, stride)) return false;
+            stride = size_ground(e->g->sizes, times(e, stride, v->dims[i]));
+            i--;
+            stride = size_ground(e->g->sizes, times(e, stride, v->dims[i]));
+            continue;
+        }
         if (!expr_affine(e->g, expr_arg(e->g, read, i), &a)) return false;
         f->base = size_add(e->g->sizes, f->base, times(e, a.konst, stride));
         for (uint32_t j = 0; j < a.n; j++)

@@ -148,6 +148,9 @@ typedef struct PlanOptions {
 /* Makes the plan of a simplified graph. NULL and *why for what is not compiled: a recurrence that is part
  * of a cycle of another one. */
 Plan *plan_make(Arena *a, Graph *g, const PlanOptions *o, const char **why);
+/* Are the subscripts q and q + 1 of a read k//c and k%c, with c the size of the second axis? Then the two axes
+ * are read as one, contiguous, by the index *k. (plan_contract.c) */
+bool read_joins_axes(Graph *g, ExprId read, uint32_t q, ExprId *k);
 /* NULL when the plan keeps the rules above (each node in one kernel, values written before read,
  * locals read only inside, grid axes independent ...). */
 const char *plan_verify(Plan *p);

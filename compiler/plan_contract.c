@@ -12,11 +12,34 @@ static void mark_indices(Graph *g, ExprId e, bool *in) {
     for (uint32_t k = 0; k < x->n_args; k++) mark_indices(g, expr_arg(g, e, k), in);
 }
 
+static bool is_part(Graph *g, ExprId e, Fn fn, Size c) {
+    const Expr *x = graph_expr(g, e);
+    int64_t n;
+    if (x->op != X_FN || x->fn != fn || graph_expr(g, expr_arg(g, e, 0))->op != X_IDX) return false;
+    const Expr *by = graph_expr(g, expr_arg(g, e, 1));
+    return by->op == X_INT && size_is_num(g->sizes, c, &n) && n == by->i;
+}
+
+bool read_joins_axes(Graph *g, ExprId read, uint32_t q, ExprId *k) {
+    const Expr *x = graph_expr(g, read);
+    if (q + 1u >= x->n_args) return false;
+    Size c = graph_value(g, x->value)->dims[q + 1];
+    ExprId a = expr_arg(g, read, q), b = expr_arg(g, read, q + 1);
+    if (!is_part(g, a, F_idiv, c) || !is_part(g, b, F_imod, c)) return false;
+    *k = expr_arg(g, a, 0);
+    return *k == expr_arg(g, b, 0);
+}
+
 static bool plain_read(Graph *g, ExprId e) {
     const Expr *x = graph_expr(g, e);
     if (x->op != X_READ || x->type != T_REAL) return false;
     for (uint32_t k = 0; k < x->n_args; k++) {
         Affine a;
+        ExprId whole;
+        if (read_joins_axes(g, e, k, &whole)) {
+            k++;
+            continue;
+        }
         if (!expr_affine(g, expr_arg(g, e, k), &a)) return false;
         for (uint32_t i = 0; i < a.n; i++) {
             uint8_t op = graph_expr(g, a.atom[i])->op;
