@@ -33,40 +33,6 @@ static void look(Place *x, const Ops *ops, bool top) {
     }
 }
 
-typedef struct Reads {
-    Value v;
-    uint32_t plain, other;
-} Reads;
-
-static void visit(Graph *g, ExprId e, void *user) {
-    Reads *r = user;
-    const Expr *x = graph_expr(g, e);
-    if (x->op != X_READ || x->value != r->v) return;
-    bool plain = true;
-    for (uint32_t i = 0; i < x->n_args; i++) {
-        const Expr *s = graph_expr(g, expr_arg(g, e, i));
-        plain = plain && s->op == X_IDX && s->i == i;
-    }
-    if (plain)
-        r->plain++;
-    else
-        r->other++;
-}
-
-/* Only the member that makes the output reads the old value, at its own point. */
-static bool point_by_point(const Place *x, Value old, Value made) {
-    const Kernel *k = &x->p->kernels.data[x->op->kernel];
-    if (k->kind != K_ROW) return false;
-    for (uint32_t i = 0; i < k->members.n; i++) {
-        const Node *n = graph_node(x->g, k->members.data[i].node);
-        Reads r = {.v = old};
-        expr_walk(x->g, n->expr, visit, &r);
-        if (r.other) return false;
-        if (r.plain && (n->out != made || n->kind != N_EQ || n->red != RED_NONE)) return false;
-    }
-    return true;
-}
-
 static bool same_shape(const PlanBuf *a, const PlanBuf *b) {
     if (a->dtype != b->dtype || a->rank != b->rank) return false;
     for (uint32_t i = 0; i < a->rank; i++)
@@ -107,5 +73,5 @@ BufId output_place(const Plan *p, const OutputInfo *o) {
     look(&x, &p->ops, true);
     if (x.n_writers != 1 || !x.top || x.last > x.writer) return UINT32_MAX;
     if (x.last < x.writer) return x.from;
-    return point_by_point(&x, old, o->value) ? x.from : UINT32_MAX;
+    return plan_point_by_point(p, &p->kernels.data[x.op->kernel], old, o->value) ? x.from : UINT32_MAX;
 }

@@ -3,13 +3,15 @@
  * Views (one read at subscripts made of indices, counters and sizes) and literals are always
  * read through. Anything else only where no scalar operation is done more often than before: the
  * value has no other reader, both stand in the same block, and the reader's expression is
- * computed at no more points than the value has. Views behind guards may have two such readers.
+ * computed at no more points than the value has. Views behind guards may have two such readers, and a
+ * sum or two of tensors that others read too is done again rather than kept where the reader sees the value
+ * in another shape (a picture by rows, say), because nothing could run over both shapes at once.
  * A value with a narrow storage type of its own stays, since storing it rounds. */
 #include "simplify.h"
 
 #include <string.h>
 
-enum { INLINE_MAX = 300, GUARDED_READERS = 2 };
+enum { INLINE_MAX = 300, GUARDED_READERS = 2, CHEAP = 16 };
 
 /* ---- what kind of expression ----------------------------------------------------------------- */
 
@@ -123,6 +125,35 @@ static bool no_more_points(Simplify *s, Value v) {
     return have && s->space && size_nonneg(s->g->sizes, size_sub(s->g->sizes, have, s->space));
 }
 
+static bool is_run_size(Graph *g, ExprId e, void *user) {
+    (void)user;
+    return graph_expr(g, e)->op == X_SIZE;
+}
+
+/* Axes joined or parted by a length known at run time only. */
+static bool is_reshaped(Simplify *s, const ExprId *subs, uint32_t n) {
+    for (uint32_t k = 0; k < n; k++)
+        if (walk_any(&s->walk, subs[k], is_run_size, NULL)) return true;
+    return false;
+}
+
+typedef struct Cheap {
+    Simplify *s;
+    Value v;
+} Cheap;
+
+static bool not_cheap(Graph *g, ExprId e, void *user) {
+    Cheap *c = user;
+    const Expr *x = graph_expr(g, e);
+    if (x->op == X_READ) {
+        Size less = size_sub(g->sizes, value_size(g, c->v), value_size(g, x->value));
+        bool large = !less || !size_positive(g->sizes, less);
+        return large && c->s->uses[x->value] < 2; /* it would be kept for v alone */
+    }
+    if (x->op == X_FN) return x->type == T_REAL && (x->fn < F_add || x->fn > F_div) && x->fn != F_neg && x->fn != F_real;
+    return x->op == X_SELECT || x->op == X_RANDOM;
+}
+
 ExprId simplify_read(Simplify *s, Value v, const ExprId *subs, uint32_t n) {
     Graph *g = s->g;
     const Node def = *graph_node(g, graph_value(g, v)->node);
@@ -137,7 +168,10 @@ ExprId simplify_read(Simplify *s, Value v, const ExprId *subs, uint32_t n) {
     if (reader->level != def.level || v >= s->n_values || !no_more_points(s, v)) return 0;
     uint32_t size = 0;
     walk_expr(&s->walk, def.expr, count_one, &size);
-    bool may = s->uses[v] == 1 || (s->uses[v] <= GUARDED_READERS && is_guarded_view(s, def.expr));
+    Cheap c = {s, v};
+    bool may = s->uses[v] == 1 || (s->uses[v] <= GUARDED_READERS && is_guarded_view(s, def.expr)) ||
+               (size <= CHEAP && is_reshaped(s, subs, n) &&
+                !walk_any(&s->walk, def.expr, not_cheap, &c));
     return may && size <= INLINE_MAX ? at_subs(s, def.expr, by) : 0;
 }
 

@@ -530,9 +530,13 @@ Plan *plan_make(Arena *a, Graph *g, const PlanOptions *o, const char **why) {
         PlanBuf *b = &pl.p->bufs.data[h->buf];
         if (b->role == ROLE_TEMP) b->role = ROLE_OUTPUT, b->index = i;
     }
+    if (ok) lifetimes(&pl);
+    if (ok && o->fuse) {
+        plan_reuse(&pl);
+        lifetimes(&pl);
+    }
     pl.p->buf_of = NEWN(a, BufId, g->values.n + 1);
     for (uint32_t i = 0; i < g->values.n; i++) pl.p->buf_of[i] = pl.home[i].buf;
-    if (ok) lifetimes(&pl);
     arena_free(scratch);
     *why = pl.why;
     return ok ? pl.p : NULL;

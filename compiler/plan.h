@@ -148,6 +148,9 @@ typedef struct PlanOptions {
 /* Makes the plan of a simplified graph. NULL and *why for what is not compiled: a recurrence that is part
  * of a cycle of another one. */
 Plan *plan_make(Arena *a, Graph *g, const PlanOptions *o, const char **why);
+/* Does launching k read `old` only at the element of `made` it writes, by the member that writes it alone? Then
+ * both may be one place. (plan_reuse.c) */
+bool plan_point_by_point(const Plan *p, const Kernel *k, Value old, Value made);
 /* Are the subscripts q and q + 1 of a read k//c and k%c, with c the size of the second axis? Then the two axes
  * are read as one, contiguous, by the index *k. (plan_contract.c) */
 bool read_joins_axes(Graph *g, ExprId read, uint32_t q, ExprId *k);

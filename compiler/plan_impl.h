@@ -55,6 +55,8 @@ bool kernel_reads_master(Planner *pl, const Kernel *k, Value v);
 /* PlanContract.operands of a K_CONTRACT. */
 uint8_t product_operands(Planner *pl, const Kernel *k);
 
+/* Results written over operands that end there (plan_reuse.c): lifetimes are to be set again. */
+void plan_reuse(Planner *pl);
 /* Long sums of few results in two steps (plan_split.c). In place. */
 Graph *graph_split_sums(Graph *g);
 /* Is this node a matrix product worth a schedule of its own? (plan_contract.c) */
