@@ -92,8 +92,10 @@ else()
     set(n_composed 2000)
     set(n_mutations 2500)
 endif()
-c_test(random run rwkvc_dsl SOURCES tests/random/generate.c tests/random/compose.c
+c_test(random run rwkvc_dsl SOURCES tests/random/generate.c tests/random/compose.c tests/random/compose_more.c
     ARGS 0 ${n_random})
+c_test(random stream rwkvc_dsl SOURCES tests/random/generate.c tests/random/compose.c
+    tests/random/compose_more.c ARGS 0 ${n_composed})
 c_test(random plans rwkvc_dsl SOURCES tests/random/generate.c ARGS 0 1000)
 c_test(fuzz mutate rwkvc_dsl ARGS 1 ${n_mutations})
 # Compiled and run. More by hand: build/bin/test_random_compiled TARGET FIRST COUNT.
@@ -102,7 +104,7 @@ if(RWKVC_SANITIZE)
     set(n_compiled 5)
 endif()
 c_test(random compiled rwkvc_dsl rwkvc_codegen ${CMAKE_DL_LIBS}
-    SOURCES tests/codegen/execute.c tests/random/generate.c tests/random/compose.c
+    SOURCES tests/codegen/execute.c tests/random/generate.c tests/random/compose.c tests/random/compose_more.c
     ARGS x86-64-v3 0 ${n_compiled})
 foreach(target v4 amx)
     math(EXPR first "0${first} + ${n_compiled}")
