@@ -339,7 +339,8 @@ static const char *sample(Machine *m, bool nudge) {
         for (size_t i = 0; i < n; i++) {
             double d =
                 w->type == T_INT ? (double)(w->ints[i] - g->ints[i]) : w->real[i] - g->real[i];
-            if (!(fabs(d) <= m->noise[k])) m->noise[k] = fabs(d);
+            if (isnan(d)) d = isnan(w->real[i]) && isnan(g->real[i]) ? 0 : INFINITY;
+            if (fabs(d) > m->noise[k]) m->noise[k] = fabs(d);
         }
     }
     if (e) e = arena_str(m->a, e);

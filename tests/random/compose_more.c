@@ -57,7 +57,7 @@ static void make_two_results(Gen *g) {
     uint32_t id = ++g->next, n = g->next++;
     text_printf(&g->fns,
                 "cell q%u(x[A]) -> (y[A], s[]) {\n    state n[A] = 0.5\n    n = 0.9*n + 0.1*x^2\n"
-                "    s = mean[k] n[k]\n    y = x/sqrt(n + 0.2)\n}\n",
+                "    s = mean[k] n[k]\n    y = x/sqrt(abs(n) + 0.2)\n}\n",
                 id);
     char u[WORD], all[96], lead[96];
     Var front = a;
