@@ -107,8 +107,9 @@ endif()
 c_test(random compiled rwkvc_dsl rwkvc_codegen ${CMAKE_DL_LIBS}
     SOURCES tests/codegen/execute.c tests/random/generate.c tests/random/compose.c tests/random/compose_more.c
     ARGS x86-64-v3 0 ${n_compiled})
+set(first 0)
 foreach(target v4 amx)
-    math(EXPR first "0${first} + ${n_compiled}")
+    math(EXPR first "${first} + ${n_compiled}")
     a_test(random/compiled_${target} sanitize $<TARGET_FILE:test_random_compiled> x86-64-${target} ${first}
         ${n_compiled})
 endforeach()
