@@ -266,7 +266,8 @@ static void carry_on(Planner *pl, Recur *r, RecurClass *c, const Home *slot, Ops
 }
 
 /* Without slots (once): the one iteration finds what the loop starts from where it is. */
-static bool plan_class(Planner *pl, Recur *r, RecurClass *c, const Home *slot, bool once, Ops *ops) {
+static bool plan_class(Planner *pl, Recur *r, RecurClass *c, const Home *slot, bool once,
+                       Ops *ops) {
     Copies later = {0};
     for (uint32_t i = 0; i < r->carry.n; i++) pl->home[c->args[i]] = slot[i];
     place_outs(pl, c, r->level, &later);
@@ -277,8 +278,12 @@ static bool plan_class(Planner *pl, Recur *r, RecurClass *c, const Home *slot, b
         carry_on(pl, r, c, slot, ops);
         return true;
     }
-    for (uint32_t i = 0; i < r->carry.n; i++)
-        if (r->carry.data[i].final) pl->home[r->carry.data[i].final] = *home_of(pl, c->next[i]);
+    for (uint32_t i = 0; i < r->carry.n; i++) {
+        Home h = *home_of(pl, c->next[i]);
+        if (h.n_level && h.level[h.n_level - 1] == r->level)
+            h.n_level--; /* its one member, out of the loop */
+        if (r->carry.data[i].final) pl->home[r->carry.data[i].final] = h;
+    }
     return true;
 }
 

@@ -147,12 +147,13 @@ typedef struct Written { /* by buffer: something has been put there */
     uint32_t n;
 } Written;
 
-static const char *verify_ops(Plan *p, const Ops *ops, Written *w) {
+/* around: a bit for each level of the loops around */
+static const char *verify_ops(Plan *p, const Ops *ops, uint64_t around, Written *w) {
     for (uint32_t i = 0; i < ops->list.n; i++) {
         const Op *o = &ops->list.data[i];
         if (o->kind == OP_LOOP) {
             for (uint32_t k = 0; k < o->n_classes; k++) {
-                const char *e = verify_ops(p, &o->bodies[k], w);
+                const char *e = verify_ops(p, &o->bodies[k], around | 1ull << o->level, w);
                 if (e) return e;
             }
             continue;
@@ -169,6 +170,11 @@ static const char *verify_ops(Plan *p, const Ops *ops, Written *w) {
                                     k ? k->name : "copy");
             if (o->args.data[a].n_level > p->bufs.data[b].rank)
                 return "more members chosen than axes";
+            for (uint8_t j = 0; j < o->args.data[a].n_level; j++)
+                if (!(around >> o->args.data[a].level[j] & 1))
+                    return arena_printf(p->arena,
+                                        "a member of b%u is chosen by no loop around (%s)", b,
+                                        k ? k->name : "copy");
         }
         for (uint32_t a = 0; a < o->args.n; a++)
             if (k ? k->arg_writes.data[a] : o->kind == OP_COPY && a == 0)
@@ -202,5 +208,5 @@ const char *plan_verify(Plan *p) {
         const char *e = verify_kernel(p, &p->kernels.data[i]);
         if (e) return arena_printf(p->arena, "kernel %s: %s", p->kernels.data[i].name, e);
     }
-    return verify_ops(p, &p->ops, &w);
+    return verify_ops(p, &p->ops, 0, &w);
 }

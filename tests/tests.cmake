@@ -89,12 +89,15 @@ if(RWKVC_SANITIZE)
     set(n_mutations 100)
 else()
     set(n_random 2500)
-    set(n_composed 2000)
+    set(n_composed 1000)
     set(n_mutations 2500)
 endif()
-c_test(random run rwkvc_dsl SOURCES tests/random/generate.c tests/random/compose.c
+c_test(random run rwkvc_dsl SOURCES tests/random/generate.c tests/random/compose.c tests/random/compose_more.c
     ARGS 0 ${n_random})
-c_test(random plans rwkvc_dsl SOURCES tests/random/generate.c ARGS 0 1000)
+c_test(random stream rwkvc_dsl SOURCES tests/random/generate.c tests/random/compose.c
+    tests/random/compose_more.c ARGS 0 ${n_composed})
+c_test(random plans rwkvc_dsl SOURCES tests/random/generate.c tests/random/compose.c
+    tests/random/compose_more.c ARGS 0 600)
 c_test(fuzz mutate rwkvc_dsl ARGS 1 ${n_mutations})
 # Compiled and run. More by hand: build/bin/test_random_compiled TARGET FIRST COUNT.
 set(n_compiled 40)
@@ -102,10 +105,11 @@ if(RWKVC_SANITIZE)
     set(n_compiled 5)
 endif()
 c_test(random compiled rwkvc_dsl rwkvc_codegen ${CMAKE_DL_LIBS}
-    SOURCES tests/codegen/execute.c tests/random/generate.c tests/random/compose.c
+    SOURCES tests/codegen/execute.c tests/random/generate.c tests/random/compose.c tests/random/compose_more.c
     ARGS x86-64-v3 0 ${n_compiled})
+set(first 0)
 foreach(target v4 amx)
-    math(EXPR first "0${first} + ${n_compiled}")
+    math(EXPR first "${first} + ${n_compiled}")
     a_test(random/compiled_${target} sanitize $<TARGET_FILE:test_random_compiled> x86-64-${target} ${first}
         ${n_compiled})
 endforeach()

@@ -316,17 +316,17 @@ static const char *interpreter(Machine *m, Rounding r, Interp **out) {
     return e;
 }
 
-/* The interpreter rounding to float32, with data whose last bit is moved when `nudge`. */
-static const char *sample(Machine *m, bool nudge) {
+/* The interpreter rounding to float32, with data that are moved by so much. */
+static const char *sample(Machine *m, double nudge) {
     Interp *in;
     const char *e = interpreter(m, ROUND_F32, &in);
     for (uint32_t i = 0; i < m->n_bound && !e; i++) {
         Array x = m->bound[i].x;
-        if (x.type == T_REAL && nudge) {
+        if (x.type == T_REAL && nudge > 0) {
             const double *from = x.real;
             x.real = NEWN(m->a, double, m->bound[i].n);
             for (size_t k = 0; k < m->bound[i].n; k++)
-                x.real[k] = from[k] * (1 + ldexp(uniform(m) > 0 ? 1 : -1, -23));
+                x.real[k] = from[k] * (1 + (uniform(m) > 0 ? nudge : -nudge));
         }
         e = interp_bind(in, m->bound[i].v, &x);
     }
@@ -339,7 +339,8 @@ static const char *sample(Machine *m, bool nudge) {
         for (size_t i = 0; i < n; i++) {
             double d =
                 w->type == T_INT ? (double)(w->ints[i] - g->ints[i]) : w->real[i] - g->real[i];
-            if (!(fabs(d) <= m->noise[k])) m->noise[k] = fabs(d);
+            if (isnan(d)) d = isnan(w->real[i]) && isnan(g->real[i]) ? 0 : INFINITY;
+            if (fabs(d) > m->noise[k]) m->noise[k] = fabs(d);
         }
     }
     if (e) e = arena_str(m->a, e);
@@ -349,7 +350,7 @@ static const char *sample(Machine *m, bool nudge) {
 
 static const char *measure_noise(Machine *m) {
     const char *e = NULL;
-    for (int i = 0; i < 3 && !e; i++) e = sample(m, i > 0);
+    for (int i = 0; i < 3 && !e; i++) e = sample(m, i > 0 ? m->x->nudge : 0);
     return e;
 }
 
@@ -367,7 +368,7 @@ static const char *compare_one(Machine *m, uint32_t k, double *worst, uint64_t *
         if (fabs(w) > top && isfinite(w)) top = fabs(w);
     }
     if (m->x->outputs) *m->x->outputs += 1;
-    if (m->x->drowned) *m->x->drowned += m->x->noise * m->noise[k] > 1e-3 * (1e-3 + top);
+    if (m->x->drowned) *m->x->drowned += m->x->noise * m->noise[k] > m->x->drown * (1e-3 + top);
     *hash = hash_bytes(m->ptr[b], n * dtype_bytes(dtype), *hash);
     for (size_t i = 0; i < n; i++) {
         double w = want->type == T_INT ? (double)want->ints[i] : want->real[i],

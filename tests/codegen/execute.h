@@ -10,13 +10,14 @@ typedef struct Execute {
     int64_t axis_even, axis_odd; /* lengths of run-time axes, by the parity of their number */
     uint64_t seed;               /* of the data */
     double bar;   /* largest difference to the interpreter, relative to the largest number */
-    double noise; /* that many times more than what rounding to float32 and last bits of the data do
-                        to the interpreter's numbers, measured by running it so */
-    uint32_t *outputs,
-        *drowned;    /* how many there were, and for which noise allows 1/1000; may be NULL */
-    bool pieces;     /* cut every launch into pieces of odd lengths */
-    uint32_t repeat; /* launches once more each, for times */
-    bool per_item;   /* the bar is relative to each number, and the interpreter rounds to float32 */
+    double noise; /* that many times more than what rounding to float32 and moved data do to the
+                     interpreter's numbers, measured by running it so */
+    double nudge; /* how far data are moved for that, relative to each number */
+    double drown; /* how much noise, relative to the largest number, makes a comparison idle */
+    uint32_t *outputs, *drowned; /* counts all outputs and those that are idle, or NULL */
+    bool pieces;                 /* cut every launch into pieces of odd lengths */
+    uint32_t repeat;             /* launches once more each, for times */
+    bool per_item; /* the bar is relative to each number, and the interpreter rounds to float32 */
     bool only_compile;
     bool verbose;
     bool small_params; /* parameters near 0 instead of -1..1 */

@@ -2,132 +2,7 @@
  * functions inside, calls mapped over several axes, cells in cells, runs along other axes than T,
  * loops in loops, and gradients of a part of the parameters. Every statement takes tensors that
  * exist and makes one more, so that the text is always right. */
-#include <string.h>
-
-#include "generate.h"
-
-enum { MAX_VARS = 48, MOST_AXES = 4, MAX_NAMES = 64, WORD = 24 };
-
-/* Sizes an axis may have. R is even. */
-typedef enum Dim { DK, DM, DN, DR, DT, DPT, DIMS } Dim;
-static const char *const dim_text[DIMS] = {"K", "M", "N", "R", "T", "P+T"};
-#define CONSTS DT /* those before are constants */
-
-typedef struct Var {
-    char name[WORD];
-    uint32_t rank;
-    Dim dim[MOST_AXES];
-} Var;
-
-typedef struct Gen {
-    uint64_t state;
-    Text body, fns;
-    Var v[MAX_VARS];
-    uint32_t n, next, indent;
-    uint32_t loops;                /* around this statement */
-    char trained[MAX_NAMES][WORD]; /* names of parameters and states outside of loops */
-    uint32_t n_trained;
-} Gen;
-
-static uint32_t below(Gen *g, uint32_t n) {
-    g->state = g->state * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(g->state >> 33) % n;
-}
-
-static bool chance(Gen *g, uint32_t percent) { return below(g, 100) < percent; }
-
-static const char *pick(Gen *g, const char *const *words, uint32_t n) { return words[below(g, n)]; }
-
-static const char *smooth(Gen *g) {
-    static const char *const f[] = {"tanh", "sigmoid", "sin", "cos", "erf", "silu", "gelu", "tanh"};
-    return pick(g, f, 8);
-}
-
-static void line(Gen *g, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void line(Gen *g, const char *fmt, ...) {
-    va_list ap;
-    va_start(ap, fmt);
-    for (uint32_t i = 0; i < g->indent; i++) text_add(&g->body, "    ");
-    text_vprintf(&g->body, fmt, ap);
-    text_add(&g->body, "\n");
-    va_end(ap);
-}
-
-/* ---- tensors ---------------------------------------------------------------------------------- */
-
-static Var *var_new(Gen *g, uint32_t rank, const Dim *dim) {
-    if (g->n == MAX_VARS) g->n--;
-    Var *v = &g->v[g->n++];
-    memset(v, 0, sizeof *v);
-    snprintf(v->name, sizeof v->name, "x%u", g->next++);
-    v->rank = rank;
-    for (uint32_t i = 0; i < rank; i++) v->dim[i] = dim[i];
-    return v;
-}
-
-static Var any(Gen *g) { return g->v[below(g, g->n)]; }
-
-/* A tensor with least..most axes; false when there is none. */
-static bool with_axes(Gen *g, uint32_t least, uint32_t most, Var *out) {
-    uint32_t from = below(g, g->n);
-    for (uint32_t i = 0; i < g->n; i++) {
-        *out = g->v[(from + i) % g->n];
-        if (out->rank >= least && out->rank <= most) return true;
-    }
-    return false;
-}
-
-/* One of this rank whose first and last axes are these; DIMS: any. */
-static bool with_dims(Gen *g, uint32_t rank, Dim first, Dim end, Var *out) {
-    uint32_t from = below(g, g->n);
-    for (uint32_t i = 0; i < g->n; i++) {
-        *out = g->v[(from + i) % g->n];
-        if (out->rank != rank || (first != DIMS && out->dim[0] != first)) continue;
-        if (end == DIMS || out->dim[rank - 1] == end) return true;
-    }
-    return false;
-}
-
-static Dim last(const Var *v) { return v->dim[v->rank - 1]; }
-static bool is_const(Dim d) { return d < CONSTS; }
-
-/* "a0,b1": a letter an axis; "a0:K,b1:T" with the sizes. */
-static const char *axes(char *out, size_t n, const Var *v, bool sizes) {
-    out[0] = 0;
-    for (uint32_t i = 0; i < v->rank; i++) {
-        size_t at = strlen(out);
-        snprintf(out + at, n - at, "%s%c%u%s%s", i ? "," : "", 'a' + (char)i, i, sizes ? ":" : "",
-                 sizes ? dim_text[v->dim[i]] : "");
-    }
-    return out;
-}
-
-static void note_trained(Gen *g, const char *name) {
-    if (g->loops || g->n_trained == MAX_NAMES) return;
-    snprintf(g->trained[g->n_trained++], WORD, "%s", name);
-}
-
-/* param NAME[dims]; what follows its name is its text. */
-static Var param(Gen *g, uint32_t rank, const Dim *dim) {
-    static const char *const starts[] = {"~ uniform(-1, 1)", "~ normal(0.5)", "= 0.3",
-                                         "~ trunc_normal(0.7)"};
-    Var v = {.rank = rank};
-    char d[64] = "";
-    for (uint32_t i = 0; i < rank; i++) {
-        size_t at = strlen(d);
-        snprintf(d + at, sizeof d - at, "%s%s", i ? "," : "", dim_text[v.dim[i] = dim[i]]);
-    }
-    snprintf(v.name, sizeof v.name, "p%u", g->next++);
-    line(g, "param %s[%s] %s%s%s", v.name, d, pick(g, starts, 4), chance(g, 10) ? "  lr 0.5" : "",
-         chance(g, 8) ? "  frozen" : "");
-    note_trained(g, v.name);
-    return v;
-}
-
-static const char *path(Gen *g, char *out) {
-    snprintf(out, WORD, "u%u", g->next++);
-    return out;
-}
+#include "compose.h"
 
 /* ---- pointwise, reads, sums ------------------------------------------------------------------- */
 
@@ -310,7 +185,7 @@ static void make_norm(Gen *g) {
 
 static void make_heads(Gen *g) {
     Var a;
-    if (!with_axes(g, 2, 3, &a) || !is_const(last(&a))) return;
+    if (!with_axes(g, g->stream ? 3 : 2, 3, &a) || !is_const(last(&a))) return;
     const char *y = var_new(g, a.rank, a.dim)->name, *n = dim_text[last(&a)];
     char u[WORD];
     if (is_const(a.dim[a.rank - 2]) && chance(g, 50))
@@ -480,6 +355,7 @@ static void cell_body(Gen *g, bool own, uint32_t inner) {
 
 /* An axis before the last that no other before the last equals. */
 static bool axis_to_run(Gen *g, const Var *a, Dim *out) {
+    if (g->stream) return *out = DT, a->dim[0] == DT;
     uint32_t from = below(g, a->rank - 1);
     for (uint32_t i = 0; i + 1 < a->rank; i++) {
         uint32_t at = (from + i) % (a->rank - 1), same = 0;
@@ -509,8 +385,8 @@ static void make_cell(Gen *g) {
         "", "", "", " where keep", " restart fresh", " where keep restart fresh"};
     char u[WORD], named[2 * WORD];
     line(g, "%s = k%u(%s) along %s(%s)%s as %s", var_new(g, a.rank, a.dim)->name, id, a.name,
-         chance(g, 30) ? "reverse " : "", dim_text[t], t == DT ? pick(g, masks, 6) : "",
-         path(g, u));
+         chance(g, 30) && !g->stream ? "reverse " : "", dim_text[t],
+         t == DT ? pick(g, masks, 6) : "", path(g, u));
     snprintf(named, sizeof named, "%s.mu", u);
     if (own) note_trained(g, named);
 }
@@ -596,13 +472,24 @@ static void make_loop(Gen *g) {
 
 static void statement(Gen *g) {
     static void (*const make[])(Gen *) = {
-        make_pointwise, make_pointwise, make_param,        make_read,     make_read,    make_window,
-        make_permuted,  make_reduce,    make_product,      make_product,  make_outer,   make_norm,
-        make_heads,     make_attention, make_rope,         make_conv,     make_dropout, make_gather,
-        make_loss,      make_concat,    make_prefix,       make_function, make_pair,    make_cell,
-        make_cell,      make_cell,      make_library_cell, make_loop,
+        make_pointwise, make_pointwise,    make_param,   make_read,      make_read,
+        make_window,    make_permuted,     make_reduce,  make_product,   make_product,
+        make_outer,     make_norm,         make_heads,   make_attention, make_rope,
+        make_conv,      make_dropout,      make_gather,  make_loss,      make_concat,
+        make_prefix,    make_function,     make_pair,    make_cell,      make_cell,
+        make_cell,      make_library_cell, make_loop,    compose_more,   compose_more,
+        compose_more,   compose_more,      compose_more, compose_more,   compose_more,
+        compose_more,
     };
-    make[below(g, sizeof make / sizeof *make)](g);
+    static void (*const streaming[])(Gen *) = {
+        make_pointwise, make_pointwise, make_product,  make_norm,    make_heads,
+        make_rope,      make_gather,    make_function, make_cell,    make_library_cell,
+        make_loop,      compose_more,   compose_more,  compose_more, compose_more,
+    };
+    if (g->stream)
+        streaming[below(g, sizeof streaming / sizeof *streaming)](g);
+    else
+        make[below(g, sizeof make / sizeof *make)](g);
 }
 
 static void write_result(Gen *g) {
@@ -620,22 +507,44 @@ static void write_result(Gen *g) {
     text_add(&g->body, "\n}\n");
 }
 
+/* One number a position. */
+static void write_rows(Gen *g) {
+    text_add(&g->body, "    out[a0:T] = 0.5*x0[a0,0]");
+    for (uint32_t i = 0; i < g->n; i++) {
+        const Var *v = &g->v[i];
+        char all[96];
+        axes(all, sizeof all, v, false);
+        text_printf(&g->body, " +\n        (mean[%s] %s[%s]*cos(%u + b1))", strchr(all, ',') + 1,
+                    v->name, all, i);
+    }
+    text_add(&g->body, "\n}\n");
+}
+
 static void write_train(Gen *g, Text *t) {
-    text_add(t, "train random() {\n");
+    text_add(t, "train composed() {\n");
     if (g->n_trained > 1 && chance(g, 25)) {
-        text_add(t, chance(g, 50) ? "    only" : "    freeze");
-        for (uint32_t i = 0, n = 1 + below(g, 2); i < n; i++)
-            text_printf(t, " %s", g->trained[below(g, g->n_trained)]);
-        text_add(t, "\n");
+        bool state = false; /* those are named by `only` alone */
+        const char *name[2] = {NULL, NULL};
+        for (uint32_t i = 0, n = 1 + below(g, 2); i < n; i++) {
+            name[i] = g->trained[below(g, g->n_trained)];
+            state |= strcmp(name[i] + strlen(name[i]) - 2, ".h") == 0;
+        }
+        text_printf(t, "    %s %s %s\n", state || chance(g, 50) ? "only" : "freeze", name[0],
+                    name[1] ? name[1] : "");
     }
     text_add(t, "    loss = 0.3*(mean[b] out[b])");
     text_add(t, chance(g, 40) ? " + 0.1*(mean[b] tanh(out[b])^2)\n" : "\n");
     if (chance(g, 30)) text_add(t, "    penalty = 0.1*(max[b] tanh(out[b]))^2\n");
+    static const char *const how[] = {"adamw(beta2 = 0.9)  clip 0.5", "adamw()", "lion()"};
+    if (chance(g, 25)) text_printf(t, "    update = %s\n", pick(g, how, 3));
     text_add(t, "    metric most = argmax[b] out[b]\n}\n");
 }
 
-const char *compose_text(Arena *a, uint64_t seed) {
-    Gen g = {.state = seed * 0x9e3779b97f4a7c15u + 777, .body = text_new(a), .fns = text_new(a)};
+static const char *text_of(Arena *a, uint64_t seed, bool stream) {
+    Gen g = {.state = seed * 0x9e3779b97f4a7c15u + 777 + stream,
+             .body = text_new(a),
+             .fns = text_new(a),
+             .stream = stream};
     for (int i = 0; i < 3; i++) below(&g, 2);
     Text all = text_new(a);
     text_printf(&all, "use std\nconst K = %u, M = %u, N = %u, R = %u, P = %u\naxis T\n",
@@ -644,19 +553,28 @@ const char *compose_text(Arena *a, uint64_t seed) {
     text_add(&all, "fn turn(W[A,C])[c,a] = W[a,c]\n");
     g.indent = 1;
     line(&g, "place[t:T] = 0.3*t");
+    line(&g, "e0 = x0; e1 = x1; e4 = x4");
     var_new(&g, 2, (Dim[]){DT, DK});
     var_new(&g, 2, (Dim[]){DT, DM});
     var_new(&g, 3, (Dim[]){DT, DN, DM});
     var_new(&g, 3, (Dim[]){DK, DM, DT});
     var_new(&g, 2, (Dim[]){DT, DR});
+    if (stream) g.v[3] = g.v[--g.n]; /* x3 runs the other way */
     for (uint32_t k = 0, n = 3 + below(&g, 9); k < n; k++) statement(&g);
-    write_result(&g);
+    if (stream)
+        write_rows(&g);
+    else
+        write_result(&g);
     text_add(&all, g.fns.data ? g.fns.data : "");
-    text_add(
+    text_printf(
         &all,
-        "model random(x0[T,K], x1[T,M], x2[T,N,M], x3[K,M,T], x4[T,R], id[T]: index(M), keep[T]: int, "
-        "fresh[T]: int) -> out[] {\n");
+        "model composed(x0[T,K], x1[T,M], x2[T,N,M], %sx4[T,R], id[T]: index(M), keep[T]: int, "
+        "fresh[T]: int) -> %s {\n",
+        stream ? "" : "x3[K,M,T], ", stream ? "out[T] along T" : "out[]");
     text_add(&all, g.body.data);
-    write_train(&g, &all);
+    if (!stream) write_train(&g, &all);
     return all.data;
 }
+
+const char *compose_text(Arena *a, uint64_t seed) { return text_of(a, seed, false); }
+const char *stream_text(Arena *a, uint64_t seed) { return text_of(a, seed, true); }

@@ -278,11 +278,9 @@ static void write_cell(Gen *g, uint32_t id) {
     if (deep) text_printf(f, "    q[c] = sum[j:3] mu[c]*cos(0.5*j)*prev(y, 2-j)[c]\n    z += q\n");
     if (matrix) {
         text_printf(f, "    state S[i:C, j:C] = %s\n", chance(g, 50) ? "0" : "0.1*(i + 1)/(j + 2)");
-        text_add(
-            f,
-            "    d = sigmoid(z)\n"
-            "    S[i,j] = S[i,j]*d[j] - (sum[m] S[i,m]*z[m])*z[j]*0.1 + y[i]*z[j]\n"
-            "    u[i] = tanh(sum[j] S[i,j]*z[j])\n");
+        text_add(f, "    d = sigmoid(z)\n"
+                    "    S[i,j] = S[i,j]*d[j] - (sum[m] S[i,m]*z[m])*z[j]*0.1 + y[i]*z[j]\n"
+                    "    u[i] = tanh(sum[j] S[i,j]*z[j])\n");
     } else {
         text_printf(f, "    state h[C] = %s\n", chance(g, 50) ? "0" : "0.2");
         text_add(f, weight ? "    h = tanh(linear(h, W) + z)\n"

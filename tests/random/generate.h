@@ -11,5 +11,7 @@ const char *generate_text(Arena *a, uint64_t seed);
 /* The same of a richer language: the library, functions in functions, cells in cells, runs along any
  * axis, loops in loops, parts of the parameters (compose.c). */
 const char *compose_text(Arena *a, uint64_t seed);
+/* Of that language what can be run step by step: a model `along T` and no train block. */
+const char *stream_text(Arena *a, uint64_t seed);
 
 #endif

@@ -18,15 +18,20 @@ static int one_plan(Arena *a, Graph *g, bool fuse, unsigned long long seed) {
 
 static int one(unsigned long long seed) {
     Arena *a = arena_new();
-    const char *text = generate_text(a, seed);
+    const char *text = seed % 3 == 0   ? generate_text(a, seed)
+                       : seed % 3 == 1 ? compose_text(a, seed)
+                                       : stream_text(a, seed);
     Diag *d = diag_new(a, 0);
     Program *p = check_text(a, d, "random.rwkv", text, strlen(text), NULL);
-    Graph *g = p ? program_graph(p, "grad", d) : NULL;
-    int bad = 1;
-    if (g)
-        bad = one_plan(a, g, true, seed) + one_plan(a, g, false, seed);
-    else
-        printf("seed %llu: no graph\n", seed);
+    int bad = 0;
+    if (!p) bad = 1, printf("seed %llu: not accepted\n", seed);
+    for (uint32_t i = 0; p && i < program_entries(p); i++) {
+        const char *entry = program_entry(p, i);
+        if (strcmp(entry, "init") == 0) continue; /* it is not planned */
+        Graph *g = program_graph(p, entry, d);
+        if (!g) bad++, printf("seed %llu: no graph of %s\n", seed, entry);
+        if (g) bad += one_plan(a, g, true, seed) + one_plan(a, g, false, seed);
+    }
     arena_free(a);
     return bad;
 }
