@@ -143,6 +143,15 @@ static void drop_unit_axes(Simplify *s, NodeId id) {
     s->changed = true;
 }
 
+/* A view of all of a value goes, or shrinks into its readers; its name in the text stays with the value. */
+static void lend_name(Graph *g, const Node *n) {
+    const char *name = graph_value(g, n->out)->name;
+    const Expr *x = graph_expr(g, n->expr);
+    if (!name || n->kind != N_EQ || n->red != RED_NONE || x->op != X_READ) return;
+    ValueInfo *v = graph_value(g, x->value);
+    if (!v->name && value_size(g, n->out) == value_size(g, x->value)) v->name = name;
+}
+
 /* True if the node stays. */
 static bool simplify_eq(Simplify *s, NodeId id) {
     Graph *g = s->g;
@@ -164,6 +173,7 @@ static bool simplify_eq(Simplify *s, NodeId id) {
     if (n.kind == N_EQ && n.expr == before.expr) /* else the counts of readers may be old */
         simplify_merge(s, id);
     n = *graph_node(g, id);
+    lend_name(g, &n);
     Value same = copied_value(g, &n);
     if (!same) {
         NodeId other = simplify_find(s, id);

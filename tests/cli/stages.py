@@ -44,7 +44,7 @@ def plan(b):
     kernels = re.findall(r"^kernel (\S+) ", text, re.M)
     b.check("every kernel has another name", len(kernels) == len(set(kernels)) > 3)
     b.check(f"names that say something: {kernels}", {k.rsplit("_", 1)[0] for k in kernels} >=
-            {"x", "mix_weight", "head_weight", "scan_S"})
+            {"x", "mix_weight", "logits_head_weight", "scan_S"})
     b.check("and is launched once", all(len(re.findall(rf"^ *{k}\(", text, re.M)) == 1 for k in kernels))
     b.check("what is computed", re.search(r"inside %\d+.*: real \[B, T, 128\] = sum\[i3: 128\] %\d+\[p0, i2, i3\]\*", text))
     b.expect(rwkvc("--emit=plan", "--entry=step"), 0, "plan of step:", "")
