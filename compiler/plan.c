@@ -18,6 +18,11 @@ void plan_explain(Planner *pl, const char *fmt, ...) {
     pl->o->explain(pl->o->explain_user, t.data);
 }
 
+void plan_decide(Planner *pl, NodeId node, const Kernel *k, FuseRule rule) {
+    if (pl->o->log)
+        *PUSH(pl->o->log->arena, &pl->o->log->decisions) = (PlanDecision){node, k, (uint8_t)rule};
+}
+
 /* ---- kernels and their arguments -------------------------------------------------------------------- */
 
 static const char *kernel_name(Planner *pl, const char *name) {
@@ -181,6 +186,7 @@ static void launch(Planner *pl, Ops *ops, Kernel *k) {
     Op *o = op_new(pl, ops, OP_LAUNCH);
     o->kernel = pl->p->kernels.n - 1;
     pl->p->kernels.data[o->kernel].name = plan_kernel_name(pl, k, o->kernel);
+    if (pl->o->log) *PUSH(pl->o->log->arena, &pl->o->log->made) = k;
     for (uint32_t i = 0; i < k->arg_values.n; i++) {
         Value v = k->arg_values.data[i];
         PlanArg a = arg_of(pl, v);

@@ -137,12 +137,15 @@ typedef struct Plan {
     BufId *buf_of; /* by Value; UINT32_MAX: none (lives in a kernel, or aliases) */
 } Plan;
 
+typedef struct PlanLog PlanLog;
+
 typedef struct PlanOptions {
     uint8_t weights, saved; /* Dtype of matrices; of saved activations and operands of products
                                (--dtype; plan_store.c has the rules) */
     bool fuse;              /* false: every node a kernel of its own (for tests) */
-    void (*explain)(void *user, const char *line); /* decisions, or NULL */
+    void (*explain)(void *user, const char *line); /* other decisions, or NULL */
     void *explain_user;
+    PlanLog *log; /* what was fused, and what not, is recorded here (plan_log.h); or NULL */
 } PlanOptions;
 
 /* Makes the plan of a simplified graph. NULL and *why for what is not compiled: a recurrence that is part

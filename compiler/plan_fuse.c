@@ -7,7 +7,7 @@
  *   siblings  nodes over the same rows that read the same tensor run together, and read it once
  *   points    where fixed axes stand between run-time ones (the channels of a picture), a kernel is cut at
  *             the run-time axes alone when its value is then needed inside only
- * Every decision is told to PlanOptions.explain. */
+ * Every decision is recorded in PlanOptions.log; fuse_rules.def has the words for it. */
 #include "plan_impl.h"
 
 #include <string.h>
@@ -34,6 +34,12 @@ typedef struct Fuse {
 } Fuse;
 
 static Kernel *kernel_at(const Fuse *f, uint32_t u) { return f->units->data[u].kernel; }
+
+/* The node at hand does not join k by this rule; false, so that it can be said where that is decided. */
+static bool no(Fuse *f, const Kernel *k, FuseRule rule) {
+    plan_decide(f->pl, f->node, k, rule);
+    return false;
+}
 
 /* The axes of a value that are the grid of the kernel that makes it. */
 static const uint8_t *grid_of(const Fuse *f, uint32_t unit, Value v) {
@@ -203,11 +209,6 @@ static bool are_siblings(Fuse *f, const Kernel *k) {
     return s.found;
 }
 
-static const char *label(const Fuse *f) {
-    const char *name = graph_value(f->pl->g, graph_node(f->pl->g, f->node)->out)->name;
-    return name ? name : "a value";
-}
-
 /* After join_row has found no kernel that makes what the node reads. */
 static bool join_siblings(Fuse *f) {
     Graph *g = f->pl->g;
@@ -216,14 +217,16 @@ static bool join_siblings(Fuse *f) {
     if (!par || is_fixed(g, graph_value(g, v)->dims[par - 1])) return false;
     for (uint32_t u = f->units->n; u > 0; u--) {
         Kernel *k = kernel_at(f, u - 1);
-        if (!k) return false;
-        if (k->kind != K_ROW || !same_rows(f, k, v)) continue;
+        if (!k) return no(f, k, R_loop);
+        if (k->kind != K_ROW || (!same_rows(f, k, v) && !no(f, k, R_grid))) continue;
         read_against(f, u - 1, k->n_par);
-        if (f->latest >= (int64_t)u - 1) return false;
-        if (f->touches || !are_siblings(f, k)) continue;
-        if (kernel_bytes(g, k) + row_bytes(g, v, f->map, k->n_par) > ROW_BYTES) continue;
+        if (f->latest >= (int64_t)u - 1) return no(f, k, R_late);
+        if (f->touches || (!are_siblings(f, k) && !no(f, k, R_stranger))) continue;
+        if (kernel_bytes(g, k) + row_bytes(g, v, f->map, k->n_par) > ROW_BYTES &&
+            !no(f, k, R_scratch))
+            continue;
         member_add(f, u - 1);
-        plan_explain(f->pl, "%s: + %s (sibling)", k->name, label(f));
+        plan_decide(f->pl, f->node, k, R_sibling);
         return true;
     }
     return false;
@@ -234,24 +237,16 @@ static bool join_row(Fuse *f) {
     Value v = graph_node(g, f->node)->out;
     for (uint32_t u = f->units->n; u > 0; u--) {
         Kernel *k = kernel_at(f, u - 1);
-        if (!k) return false; /* nothing moves across a layer loop */
-        if (k->kind != K_ROW || !same_rows(f, k, v)) continue;
+        if (!k) return no(f, k, R_loop); /* nothing moves across a layer loop */
+        if (k->kind != K_ROW || (!same_rows(f, k, v) && !no(f, k, R_grid))) continue;
         read_against(f, u - 1, k->n_par);
-        if (f->latest >= (int64_t)u - 1) return false;
+        if (f->latest >= (int64_t)u - 1) return no(f, k, R_late);
         if (!f->touches) continue;
-        if (!f->plain) {
-            plan_explain(f->pl, "%s not with %s: it reads other rows of it",
-                         graph_value(g, v)->name ? graph_value(g, v)->name : "a value", k->name);
-            return false;
-        }
-        if (kernel_bytes(g, k) + row_bytes(g, v, f->map, k->n_par) > ROW_BYTES) {
-            plan_explain(f->pl, "%s not with %s: a row would need too much scratch",
-                         graph_value(g, v)->name ? graph_value(g, v)->name : "a value", k->name);
-            return false;
-        }
+        if (!f->plain) return no(f, k, R_rows);
+        if (kernel_bytes(g, k) + row_bytes(g, v, f->map, k->n_par) > ROW_BYTES)
+            return no(f, k, R_scratch);
         member_add(f, u - 1);
-        plan_explain(f->pl, "%s: + %s (row)", k->name,
-                     graph_value(g, v)->name ? graph_value(g, v)->name : "a value");
+        plan_decide(f->pl, f->node, k, R_row);
         return true;
     }
     return false;
@@ -308,7 +303,7 @@ static bool join_points(Fuse *f) {
                     kernel_bytes(g, k) + row_bytes(g, v, f->map, n) <= ROW_BYTES;
         if (fits && f->plain && f->latest < (int64_t)u - 1) {
             member_add(f, u - 1);
-            plan_explain(f->pl, "%s: + %s (points)", k->name, label(f));
+            plan_decide(f->pl, f->node, k, R_points);
             return true;
         }
         *k = before;
@@ -324,19 +319,21 @@ static bool same_shape(Graph *g, Value a, Value b) { return graph_same_dims(g, a
 static bool join_epilogue(Fuse *f) {
     Graph *g = f->pl->g;
     const Node *n = graph_node(g, f->node);
-    if (n->red != RED_NONE) return false;
+    if (n->red != RED_NONE) return no(f, NULL, R_reduces);
     for (uint32_t u = f->units->n; u > 0; u--) {
         Kernel *k = kernel_at(f, u - 1);
-        if (!k) return false;
+        if (!k) return no(f, k, R_loop);
         if (k->kind != K_CONTRACT) continue;
         Value last = graph_node(g, k->members.data[k->members.n - 1].node)->out;
-        if (!same_shape(g, last, n->out) || f->pl->uses[last] != 1) continue;
+        if (!same_shape(g, last, n->out) && !no(f, k, R_shape)) continue;
+        if (f->pl->uses[last] != 1 && !no(f, k, R_readers)) continue;
         map_plainly(f);
         read_against(f, u - 1, 0);
-        if (!f->touches || !f->exact || f->latest >= (int64_t)u - 1) continue;
+        if (!f->touches) continue;
+        if (!f->exact && !no(f, k, R_exact)) continue;
+        if (f->latest >= (int64_t)u - 1 && !no(f, k, R_late)) continue;
         member_add(f, u - 1);
-        plan_explain(f->pl, "%s: + %s (epilogue)", k->name,
-                     graph_value(g, n->out)->name ? graph_value(g, n->out)->name : "a value");
+        plan_decide(f->pl, f->node, k, R_epilogue);
         return true;
     }
     return false;

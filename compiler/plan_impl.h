@@ -4,6 +4,7 @@
 
 #include "edit.h"
 #include "plan.h"
+#include "plan_log.h"
 
 /* Where a value is kept: a buffer, and the layer loops that choose its member. */
 typedef struct Home {
@@ -74,6 +75,8 @@ uint32_t scan_axes_class(ScanAxes *x, Value v, uint32_t axis);
 NodeId scan_reader(Planner *pl, const Block *b, NodeId again);
 
 void plan_explain(Planner *pl, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Records, if asked to, that `node` met this rule at kernel k (NULL: at all). */
+void plan_decide(Planner *pl, NodeId node, const Kernel *k, FuseRule rule);
 /* plan_name.c: a name no other kernel of the plan has. */
 const char *plan_kernel_name(Planner *pl, const Kernel *k, uint32_t number);
 Kernel *kernel_new(Planner *pl, KernelKind kind, const char *name, uint32_t level);

@@ -1,4 +1,4 @@
-/* Names of kernels, for people: by what they make, or by the parameter they read. */
+/* Names of kernels, for people: what they make, and of products the parameter they read. */
 #include "plan_impl.h"
 
 typedef struct FirstParam {
@@ -60,10 +60,17 @@ const char *plan_kernel_name(Planner *pl, const Kernel *k, uint32_t number) {
     Text t = text_new(pl->arena);
     const char *name = made(pl, k);
     if (k->kind == K_SCAN) text_add(&t, "scan_");
-    if (!name) name = param_of(pl, k);
+    const char *param = !name || k->kind == K_CONTRACT ? param_of(pl, k) : NULL;
+    if (name && param) {
+        add_word(&t, name);
+        text_add(&t, "_");
+    }
+    name = param ? param : name;
     if (!name && k->kind == K_SCAN && k->carries.n)
         name = graph_value(pl->g, k->carries.data[k->carries.n - 1].arg_value)->name;
-    add_word(&t, name ? name : "k");
+    static const char *const kind[KERNEL_KINDS] = {
+        [K_ROW] = "row", [K_SCAN] = "carry", [K_CONTRACT] = "product", [K_SCATTER] = "scatter"};
+    add_word(&t, name ? name : kind[k->kind]);
     text_printf(&t, "_%u", number);
     return t.data;
 }

@@ -143,6 +143,14 @@ static void drop_unit_axes(Simplify *s, NodeId id) {
     s->changed = true;
 }
 
+/* What goes leaves its name in the text to what stands for it: a value that has as many items and no name. */
+static void lend_name(Graph *g, Value from, Value to) {
+    ValueInfo *v = graph_value(g, to);
+    if (!graph_value(g, from)->name || v->name || value_size(g, from) != value_size(g, to)) return;
+    v->name = graph_value(g, from)->name;
+    v->loc = graph_value(g, from)->loc;
+}
+
 /* True if the node stays. */
 static bool simplify_eq(Simplify *s, NodeId id) {
     Graph *g = s->g;
@@ -164,12 +172,15 @@ static bool simplify_eq(Simplify *s, NodeId id) {
     if (n.kind == N_EQ && n.expr == before.expr) /* else the counts of readers may be old */
         simplify_merge(s, id);
     n = *graph_node(g, id);
+    if (n.kind == N_EQ && n.red == RED_NONE && graph_expr(g, n.expr)->op == X_READ)
+        lend_name(g, n.out, graph_expr(g, n.expr)->value);
     Value same = copied_value(g, &n);
     if (!same) {
         NodeId other = simplify_find(s, id);
         same = other ? graph_node(g, other)->out : 0;
     }
     if (!same) return true;
+    lend_name(g, n.out, same);
     replace(s, n.out, same);
     return false;
 }

@@ -108,6 +108,38 @@ static ConstDef *find_const(Module *m, const char *name) {
     return NULL;
 }
 
+/* A number as the language writes them: digits, a fraction, an exponent; a sign before. */
+static bool define_number(const char *s, double *v, bool *whole) {
+    size_t n = *s == '-' || *s == '+', whole_digits = strspn(s + n, "0123456789"), more = 0;
+    n += whole_digits;
+    *whole = true;
+    if (s[n] == '.') {
+        more = strspn(s + n + 1, "0123456789");
+        n += 1 + more;
+        *whole = false;
+    }
+    if (whole_digits + more == 0) return false;
+    if (s[n] == 'e' || s[n] == 'E') {
+        n += s[n + 1] == '-' || s[n + 1] == '+' ? 2 : 1;
+        size_t digits = strspn(s + n, "0123456789");
+        if (digits == 0) return false;
+        n += digits;
+        *whole = false;
+    }
+    *v = strtod(s, NULL);
+    return s[n] == '\0' && isfinite(*v);
+}
+
+static void no_number(Check *c, const Define *d, const ConstDef *k) {
+    char *end;
+    double v =
+        strtod(d->text, &end); /* other spellings, blanks around it: what was meant is clear */
+    while (*end == ' ' || *end == '\t') end++;
+    diag_report(c->diag, E0206, (Loc){0}, "-D %s=%s: '%s' is no number", d->name, d->text, d->text);
+    diag_note(c->diag, k->def->loc, "it is for this constant");
+    if (end != d->text && !*end && isfinite(v)) diag_help(c->diag, "write -D %s=%.15g", d->name, v);
+}
+
 /* -D reaches the constants of the main file, or of the files it uses where it has none of that name. */
 static void give_defines(Check *c, Module *m) {
     for (uint32_t i = 0; i < c->options->n_defines; i++) {
@@ -115,15 +147,13 @@ static void give_defines(Check *c, Module *m) {
         const char *name = name_of(c->names, d->name);
         ConstDef *k = find_const(m, name);
         if (!k || (m != c->main && find_const(c->main, name))) continue;
-        char *end;
-        double v = strtod(d->text, &end);
+        double v;
+        bool whole;
         c->define_used.data[i] = true;
-        if (end == d->text || *end || !isfinite(v)) {
-            diag_report(c->diag, E0206, (Loc){0}, "-D %s=%s: '%s' is no number", d->name, d->text,
-                        d->text);
-            diag_note(c->diag, k->def->loc, "it is for this constant");
-        } else
-            k->given = val_num(v, v == floor(v) && !strpbrk(d->text, ".eE"));
+        if (define_number(d->text, &v, &whole))
+            k->given = val_num(v, whole);
+        else
+            no_number(c, d, k);
     }
 }
 

@@ -26,9 +26,9 @@ enum op {
 
 enum form {
     SAME,
-    ROW,      /* [1,1,C]                     */
-    HEADS,    /* [H]                         */
-    HEADS_N   /* [H,N]; a single head may have been squeezed away */
+    ROW,    /* [1,1,C]                     */
+    HEADS,  /* [H]                         */
+    HEADS_N /* [H,N]; a single head may have been squeezed away */
 };
 
 /* By the name after "blocks.<i>."; '*' at the end stands for anything. The first row that fits a
@@ -74,21 +74,16 @@ static const char parts_of_x[] = "rwkvag";
 #define N_PARTS (sizeof parts_of_x - 1)
 
 static unsigned version_of(const rw_weights *w) {
-    if (rw_weights_find(w, "blocks.0.att.r_k") != NULL)
-        return V7;
-    if (rw_weights_find(w, "blocks.0.att.time_maa_x") != NULL)
-        return V6;
-    if (rw_weights_find(w, "blocks.0.att.gate.weight") != NULL)
-        return V52;
-    if (rw_weights_find(w, "blocks.0.att.ln_x.weight") != NULL)
-        return V51;
+    if (rw_weights_find(w, "blocks.0.att.r_k") != NULL) return V7;
+    if (rw_weights_find(w, "blocks.0.att.time_maa_x") != NULL) return V6;
+    if (rw_weights_find(w, "blocks.0.att.gate.weight") != NULL) return V52;
+    if (rw_weights_find(w, "blocks.0.att.ln_x.weight") != NULL) return V51;
     return V4;
 }
 
 /* "blocks.12.att.w1" -> "att.w1"; NULL if it is not the name of something in a block. */
 static const char *name_in_block(const char *name) {
-    if (strncmp(name, "blocks.", 7) != 0)
-        return NULL;
+    if (strncmp(name, "blocks.", 7) != 0) return NULL;
     size_t digits = strspn(name + 7, "0123456789");
     return digits > 0 && name[7 + digits] == '.' ? name + 8 + digits : NULL;
 }
@@ -149,8 +144,7 @@ static bool shape_as(rw_tensor *t, enum form form, size_t count) {
         return true;
     case HEADS_N:
         t->rank = 2;
-        if (was.rank == 3 && was.shape[2] == 1)
-            return true;
+        if (was.rank == 3 && was.shape[2] == 1) return true;
         t->shape[0] = 1;
         t->shape[1] = was.shape[0];
         return was.rank == 1 || (was.rank == 2 && was.shape[1] == 1);
@@ -169,8 +163,10 @@ static const char *strip(const rw_convert_options *o, const char *name) {
 }
 
 static rw_dtype dtype_of(const rw_convert_options *o, rw_dtype d) {
-    static const rw_dtype wanted[] = {[RW_CONVERT_KEEP] = RW_DTYPES, [RW_CONVERT_F32] = RW_F32,
-                                      [RW_CONVERT_F16] = RW_F16, [RW_CONVERT_BF16] = RW_BF16};
+    static const rw_dtype wanted[] = {[RW_CONVERT_KEEP] = RW_DTYPES,
+                                      [RW_CONVERT_F32] = RW_F32,
+                                      [RW_CONVERT_F16] = RW_F16,
+                                      [RW_CONVERT_BF16] = RW_BF16};
     return o->dtype == RW_CONVERT_KEEP || !rw_dtype_is_float(d) ? d : wanted[o->dtype];
 }
 
@@ -183,14 +179,12 @@ static rw_status add(plan *p, const struct rule *rule, const rw_tensor *src, con
     if (!shape_as(&t, rule->form, count))
         return bad_tensor(p, src, "has not the shape rwkv.cpp gives it");
     if (rule->op == TRANSPOSE) {
-        if (t.rank < 2)
-            return bad_tensor(p, src, "should be a matrix");
+        if (t.rank < 2) return bad_tensor(p, src, "should be a matrix");
         t.shape[t.rank - 1] = src->shape[t.rank - 2];
         t.shape[t.rank - 2] = src->shape[t.rank - 1];
     }
     t.bytes = count * rw_dtype_bytes(t.dtype);
-    if (rule->op != COPY || t.dtype != src->dtype)
-        t.data = NULL; /* made when it is written */
+    if (rule->op != COPY || t.dtype != src->dtype) t.data = NULL; /* made when it is written */
     p->t[p->n] = t;
     p->step[p->n++] = (step){.src = src, .op = rule->op, .first = first};
     return RW_OK;
@@ -203,12 +197,10 @@ static rw_status add_parts(plan *p, const struct rule *rule, const rw_tensor *sr
         return bad_tensor(p, src, "is to hold six vectors");
     for (size_t i = 0; i < N_PARTS; i++) {
         char *name = weights_text(p->in, src->name, n + 1);
-        if (name == NULL)
-            return no_memory(p);
+        if (name == NULL) return no_memory(p);
         name[n] = parts_of_x[i];
         rw_status s = add(p, rule, src, name, i * (count / N_PARTS), count / N_PARTS);
-        if (s != RW_OK)
-            return s;
+        if (s != RW_OK) return s;
     }
     return RW_OK;
 }
@@ -219,16 +211,14 @@ static rw_status make_plan(plan *p) {
     size_t most = N_PARTS * p->in->n + 1;
     p->t = calloc(most, sizeof *p->t);
     p->step = calloc(most, sizeof *p->step);
-    if (p->t == NULL || p->step == NULL)
-        return no_memory(p);
+    if (p->t == NULL || p->step == NULL) return no_memory(p);
     for (size_t i = 0; i < p->in->n; i++) {
         const rw_tensor *src = &p->in->t[i];
         const struct rule *rule = rule_for(version, src->name);
         size_t count = src->bytes / rw_dtype_bytes(src->dtype);
         rw_status s = rule->op == SPLIT ? add_parts(p, rule, src, count)
                                         : add(p, rule, src, src->name, 0, count);
-        if (s != RW_OK)
-            return s;
+        if (s != RW_OK) return s;
     }
     return RW_OK;
 }
@@ -240,15 +230,9 @@ static rw_status make_plan(plan *p) {
 static bool undo(enum op op, double *x) {
     double d = *x;
     switch (op) {
-    case LOG_NEG:
-        *x = d < 0 ? log(-d) : -104;
-        return d <= 0 && isfinite(d);
-    case LOG_LOG:
-        *x = log(d <= 0 ? 104 : d >= 1 ? 0x1p-26 : -log(d));
-        return d >= 0 && d <= 1;
-    case LOG:
-        *x = d > 0 ? log(d) : -104;
-        return d >= 0 && isfinite(d);
+    case LOG_NEG: *x = d < 0 ? log(-d) : -104; return d <= 0 && isfinite(d);
+    case LOG_LOG: *x = log(d <= 0 ? 104 : d >= 1 ? 0x1p-26 : -log(d)); return d >= 0 && d <= 1;
+    case LOG: *x = d > 0 ? log(d) : -104; return d >= 0 && isfinite(d);
     default: return true;
     }
 }
@@ -290,12 +274,14 @@ static rw_status change(const plan *p, size_t i, double *x, size_t n) {
     for (size_t k = 0; k < n; k++) {
         double was = x[k];
         if (!undo(p->step[i].op, &x[k]))
-            return bad_tensor(p, p->step[i].src, "holds a number rwkv.cpp cannot have made of an "
+            return bad_tensor(p, p->step[i].src,
+                              "holds a number rwkv.cpp cannot have made of an "
                               "official checkpoint");
         if (fabs(x[k]) >= limit && isfinite(was))
-            return bad_tensor(p, p->step[i].src, p->t[i].dtype == RW_F16
-                              ? "holds numbers beyond the range of f16; convert to bf16 or f32"
-                              : "holds numbers beyond the range of the type asked for");
+            return bad_tensor(p, p->step[i].src,
+                              p->t[i].dtype == RW_F16
+                                  ? "holds numbers beyond the range of f16; convert to bf16 or f32"
+                                  : "holds numbers beyond the range of the type asked for");
     }
     return RW_OK;
 }
@@ -314,8 +300,7 @@ static rw_status fill(void *user, size_t i, void *dst, rw_message *m) {
         size_t n = count - at < PIECE ? count - at : PIECE;
         uint8_t *to = (uint8_t *)dst + at * size;
         gather(p, i, at, n, is_raw ? (void *)to : raw);
-        if (is_raw)
-            continue;
+        if (is_raw) continue;
         rw_tensor piece = {.dtype = src->dtype, .rank = 1, .shape = {(int64_t)n}, .data = raw};
         rw_tensor_to_f64(&piece, x);
         s = change(p, i, x, n);
@@ -332,13 +317,10 @@ static rw_status write_plan(plan *p, const char *out) {
     static const char *const said[] = {"format", "pt", NULL};
     bool is_pth = strlen(out) > 4 && strcmp(out + strlen(out) - 4, ".pth") == 0;
     size_t n = strcmp(p->in->kind, "ggmf") == 0 ? 0 : 2 * p->in->n_meta;
-    if (n == 0)
-        return weights_save_filled(out, p->t, p->n, is_pth ? NULL : said, fill, p, p->m);
+    if (n == 0) return weights_save_filled(out, p->t, p->n, is_pth ? NULL : said, fill, p, p->m);
     const char **meta = calloc(n + 1, sizeof *meta);
-    if (meta == NULL)
-        return no_memory(p);
-    for (size_t i = 0; i < n; i++)
-        meta[i] = p->in->meta[i];
+    if (meta == NULL) return no_memory(p);
+    for (size_t i = 0; i < n; i++) meta[i] = p->in->meta[i];
     rw_status s = weights_save_filled(out, p->t, p->n, meta, fill, p, p->m);
     free(meta);
     return s;
@@ -352,11 +334,10 @@ rw_status rw_convert(const char *in, const char *out, const rw_convert_options *
         return rw_fail(m, RW_BAD_ARG, "no element type to convert to has the number %d",
                        (int)p.options->dtype);
     rw_status s = rw_weights_open(in, &p.in, m);
-    if (s != RW_OK)
-        return s;
-    s = make_plan(&p);
-    if (s == RW_OK)
-        s = write_plan(&p, out);
+    if (s != RW_OK) return s;
+    if (strcmp(p.in->kind, "ggmf") == 0) s = ggmf_check_whole(p.in, m);
+    if (s == RW_OK) s = make_plan(&p);
+    if (s == RW_OK) s = write_plan(&p, out);
     free(p.t);
     free(p.step);
     rw_weights_close(p.in);

@@ -46,8 +46,10 @@ static rw_status look_at_inputs(rw_trainer *t, int64_t *below, rw_message *m) {
             continue;
         }
         if (!is_name(&info, "token") && !is_name(&info, "target"))
-            return rw_fail(m, RW_BAD_SHAPE, "entry train wants '%s' %s; token data has token and "
-                           "target alone", info.name, info.shape_text);
+            return rw_fail(m, RW_BAD_SHAPE,
+                           "entry train wants '%s' %s; token data has token and "
+                           "target alone",
+                           info.name, info.shape_text);
         *(is_name(&info, "token") ? &has_token : &has_target) = true;
         if (info.rank != 2)
             return rw_fail(m, RW_BAD_SHAPE, "entry train wants %s %s; of token data it is [B,T]",
@@ -90,8 +92,7 @@ static rw_status set_up(rw_trainer *t, const rw_data *data, rw_message *m) {
         return rw_fail(m, RW_BAD_ARG, "a batch of %zu times %zu tokens", n, t->o.ctx);
     rw_status s = look_at_inputs(t, &below, m);
     if (s == RW_OK) s = look_at_outputs(t, m);
-    if (s == RW_OK)
-        s = rw_sampler_init(&t->sampler, data, t->o.order, t->o.ctx, t->o.seed, m);
+    if (s == RW_OK) s = rw_sampler_init(&t->sampler, data, t->o.order, t->o.ctx, t->o.seed, m);
     if (s == RW_OK) s = check_tokens(data, below, m);
     if (s != RW_OK) return s;
     t->dir = malloc(strlen(t->o.dir) + 1);
@@ -199,8 +200,8 @@ static void differences(const rw_trainer *t, const rw_weights *w, char *note, si
     for (int i = N_PLACE; i < N_FACTS && at < cap; i++) {
         const char *was = rw_weights_meta(w, f.name[i]);
         if (was == NULL || strcmp(was, f.value[i]) == 0) continue;
-        at += (size_t)snprintf(note + at, cap - at, "%s%s was %.12s", at ? ", " : "", f.name[i],
-                               was);
+        at +=
+            (size_t)snprintf(note + at, cap - at, "%s%s was %.12s", at ? ", " : "", f.name[i], was);
     }
 }
 
@@ -245,18 +246,20 @@ static size_t lines_up_to(const char *text, size_t bytes, uint64_t last) {
     return at;
 }
 
-static size_t write_header(const rw_trainer *t, bool has_val, char *text, size_t cap) {
+static size_t write_header(const rw_trainer *t, size_t n_val, char *text, size_t cap) {
     size_t at = (size_t)snprintf(text, cap, "step,samples,lr,loss");
     for (size_t i = 0; i < t->n_metrics && at < cap; i++)
         at += (size_t)snprintf(text + at, cap - at, ",%s", t->metric[i]);
-    if (at < cap) at += (size_t)snprintf(text + at, cap - at, "%s\n", has_val ? ",val_loss" : "");
+    for (size_t i = 0; i < n_val && at < cap; i++)
+        at += (size_t)snprintf(text + at, cap - at, i > 0 ? ",val_loss_%zu" : ",val_loss", i + 1);
+    if (at < cap) at += (size_t)snprintf(text + at, cap - at, "\n");
     return at < cap ? at : cap - 1;
 }
 
 /* What of an earlier file stays, with its header, or the header alone. */
-static rw_status start_metrics(rw_trainer *t, const char *path, bool has_val, rw_message *m) {
+static rw_status start_metrics(rw_trainer *t, const char *path, size_t n_val, rw_message *m) {
     char header[1024];
-    size_t n = write_header(t, has_val, header, sizeof header);
+    size_t n = write_header(t, n_val, header, sizeof header);
     rw_file f = {0};
     rw_status s;
     bool goes_on = t->step > 0 && rw_file_map(path, &f, NULL) == RW_OK;
@@ -269,12 +272,12 @@ static rw_status start_metrics(rw_trainer *t, const char *path, bool has_val, rw
     return s;
 }
 
-rw_status rw_trainer_open_metrics(rw_trainer *t, bool has_val, rw_message *m) {
+rw_status rw_trainer_open_metrics(rw_trainer *t, size_t n_val, rw_message *m) {
     size_t cap = strlen(t->o.dir) + 16;
     char *path = malloc(cap);
     if (path == NULL) return rw_fail(m, RW_NO_MEMORY, "no memory for a name");
     snprintf(path, cap, "%s/metrics.csv", t->o.dir);
-    rw_status s = start_metrics(t, path, has_val, m);
+    rw_status s = start_metrics(t, path, n_val, m);
     if (s == RW_OK && (t->metrics = fopen(path, "a")) == NULL)
         s = rw_fail(m, RW_IO, "%s: %s", path, strerror(errno));
     free(path);
@@ -282,12 +285,12 @@ rw_status rw_trainer_open_metrics(rw_trainer *t, bool has_val, rw_message *m) {
 }
 
 rw_status rw_trainer_write_metrics(rw_trainer *t, const rw_train_report *r, const double *val,
-                                   rw_message *m) {
+                                   size_t n_val, rw_message *m) {
     if (t->metrics == NULL) return RW_OK;
     fprintf(t->metrics, "%llu,%llu,%.9g,%.9g", (unsigned long long)r->step,
             (unsigned long long)r->samples, r->lr, r->loss);
     for (size_t i = 0; i < t->n_metrics; i++) fprintf(t->metrics, ",%.9g", r->metric[i]);
-    if (val != NULL) fprintf(t->metrics, ",%.9g", *val);
+    for (size_t i = 0; i < n_val; i++) fprintf(t->metrics, ",%.9g", val[i]);
     fputc('\n', t->metrics);
     if (fflush(t->metrics) == 0) return RW_OK;
     return rw_fail(m, RW_IO, "%s/metrics.csv: %s", t->o.dir, strerror(errno));
@@ -297,8 +300,12 @@ rw_status rw_trainer_write_metrics(rw_trainer *t, const rw_train_report *r, cons
 
 static rw_status put(rw_trainer *t, const char *name, const int32_t *data, size_t batch, size_t ctx,
                      rw_message *m) {
-    rw_tensor x = {.name = name, .dtype = RW_I32, .rank = 2, .data = data,
-                   .shape = {(int64_t)batch, (int64_t)ctx}, .bytes = batch * ctx * 4};
+    rw_tensor x = {.name = name,
+                   .dtype = RW_I32,
+                   .rank = 2,
+                   .data = data,
+                   .shape = {(int64_t)batch, (int64_t)ctx},
+                   .bytes = batch * ctx * 4};
     return rw_put(t->session, name, &x, m);
 }
 

@@ -20,7 +20,7 @@ typedef struct rw_train_options {
     double decay;         /* weight decay               */
     uint64_t seed;        /* of samples and of random() */
     rw_order order;
-    unsigned keep;        /* checkpoints                */
+    unsigned keep; /* checkpoints                */
 } rw_train_options;
 
 /* A run; one thing after the other, by one thread. The session, the program and the data outlive it.
@@ -44,8 +44,8 @@ void rw_trainer_destroy(rw_trainer *t); /* t may be NULL */
  * text for people ("batch was 8"); it is "" if nothing does. The seed is the run's. */
 rw_status rw_trainer_resume(rw_trainer *t, bool *found, char *note, size_t cap, rw_message *m);
 /* metrics.csv: at the start of a run new, after rw_trainer_resume without what came behind the
- * checkpoint. has_val: there is a column for rw_trainer_measure. */
-rw_status rw_trainer_open_metrics(rw_trainer *t, bool has_val, rw_message *m);
+ * checkpoint. n_val: columns for rw_trainer_measure on other data: val_loss, val_loss_2, val_loss_3 ... */
+rw_status rw_trainer_open_metrics(rw_trainer *t, size_t n_val, rw_message *m);
 
 uint64_t rw_trainer_at(const rw_trainer *t); /* steps done */
 size_t rw_trainer_metrics(const rw_trainer *t);
@@ -53,9 +53,9 @@ const char *rw_trainer_metric(const rw_trainer *t, size_t i); /* its name */
 
 /* One step. RW_BAD_FILE: the loss is not a finite number; the parameters are no use any more. */
 rw_status rw_trainer_step(rw_trainer *t, rw_train_report *r, rw_message *m);
-/* The line of a step; val: NULL, or the loss on other data. */
+/* The line of a step; val: n_val losses on other data, of which there may be none at this step. */
 rw_status rw_trainer_write_metrics(rw_trainer *t, const rw_train_report *r, const double *val,
-                                   rw_message *m);
+                                   size_t n_val, rw_message *m);
 rw_status rw_trainer_save(rw_trainer *t, rw_message *m);
 
 /* The mean loss over all of `data`, piece by piece in order; changes nothing. */

@@ -10,7 +10,7 @@
 /* Copies of expanded or strided views may take WEIGHTS_GROWTH times the file and WEIGHTS_SLACK
  * bytes, all together: real files stay below 1, a file that claims more wants to exhaust us. */
 #define WEIGHTS_GROWTH 64u
-#define WEIGHTS_SLACK ((size_t)1 << 20)
+#define WEIGHTS_SLACK  ((size_t)1 << 20)
 
 struct rw_weights {
     const char *kind;
@@ -44,6 +44,8 @@ char *text_quote(const char *s, size_t n, char out[QUOTED]);
 rw_status safetensors_read(rw_weights *w, rw_message *m);
 rw_status pth_read(rw_weights *w, rw_message *m);
 rw_status ggmf_read(rw_weights *w, rw_message *m);
+/* RW_BAD_FILE: w, read by ggmf_read, is a model that lacks tensors (which one is said). */
+rw_status ggmf_check_whole(const rw_weights *w, rw_message *m);
 
 /* ---- writing ------------------------------------------------------------------------------- */
 

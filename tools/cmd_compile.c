@@ -33,10 +33,12 @@ static const char help[] =
     "  --entry=NAME         the entry to show: init step forward prefill grad train\n"
     "                       (default: forward; for --emit=grad: grad; for llvm and what follows\n"
     "                       it, all entries, as in the file)\n"
-    "  -o OUT               the file; with --emit or --report, where what they show goes\n"
+    "  -o OUT               the file; with --emit, --report or --explain, where what they show goes\n"
     "  --target=T           native (default) x86-64-v3 x86-64-v4 x86-64-amx\n"
     "  --dtype=D            f32 (default) bf16 f16: what weights and saved activations are kept in\n"
     "  --report             parameters, and operations as formulas in the run-time axes\n"
+    "  --explain=fuse:A,B   whether two values of the text are computed in one kernel, and by which\n"
+    "                       rule; A is NAME, NAME:LINE or NAME@LAYER, of --entry\n"
     "  --verify             checks every entry's graph after every stage\n"
     "  --time-passes        seconds of each stage, on standard error\n"
     "  --version\n"
@@ -66,7 +68,7 @@ static const char *const emit_name[] = {"",    "ast",      "program", "graph", "
 typedef struct Request {
     ModelOptions model;
     Emit emit;
-    const char *entry, *out, *target;
+    const char *entry, *out, *target, *explain;
     uint8_t dtype;                    /* of weights and saved activations */
     bool report, verify, times, done; /* done: --help or --version was printed */
 } Request;
@@ -138,7 +140,7 @@ static int take_option(Request *q, Arena *a, int c) {
     case TARGET: q->target = optarg; break;
     case DTYPE: return set_dtype(q, optarg);
     case BUDGET: return no_codegen("--memory-budget");
-    case EXPLAIN: return no_codegen("--explain");
+    case EXPLAIN: q->explain = optarg; break;
     case 1:
         if (q->model.path)
             return usage_error("rwkvc", "one text at a time: '%s' and '%s'", q->model.path, optarg);
@@ -170,9 +172,9 @@ static int read_request(Request *q, Arena *a, int argc, char **argv) {
         if (code != EXIT_DONE || q->done) return code;
     }
     if (!q->model.path) return usage_error("rwkvc", "which MODEL.rwkv?");
-    if (q->emit && q->report)
-        return usage_error("rwkvc",
-                           "--emit and --report each have a text of their own; one at a time");
+    if ((q->emit != EMIT_NONE) + q->report + (q->explain != NULL) > 1)
+        return usage_error("rwkvc", "--emit, --report and --explain each have a text of their own; "
+                                    "one at a time");
     if (q->emit == EMIT_OBJ && !q->out)
         return usage_error("rwkvc", "--emit=obj gives bytes, not text: -o OUT.o");
     return EXIT_DONE;
@@ -254,6 +256,11 @@ static void list_entries(const Model *m, Text *out) {
     text_add(out, "\n");
 }
 
+/* What is wanted is a file, and no text about it. */
+static bool is_compiled(const Request *q) {
+    return q->out && !q->emit && !q->report && !q->explain;
+}
+
 static CompileFile compilation(const Request *q) {
     return (CompileFile){.out = q->out,
                          .target = q->target ? q->target : "native",
@@ -311,7 +318,7 @@ static int report(Model *m, const Request *q, Text *out) {
 }
 
 static int show(const Request *q, const Text *t) {
-    if (q->out && !q->emit && !q->report) return EXIT_DONE; /* it is written */
+    if (is_compiled(q)) return EXIT_DONE; /* it is written */
     if (!q->out) {
         fwrite(t->data, 1, t->n, stdout);
         return finish_output("rwkvc", EXIT_DONE);
@@ -353,13 +360,16 @@ static int compile(Model *m, const Request *q, Arena *a, Text *out) {
         code = emit(m, q, out);
     } else if (q->report) {
         code = report(m, q, out);
+    } else if (q->explain) {
+        CompileFile f = compilation(q);
+        code = explain_fuse(m, &f, q->explain, out);
     } else if (q->out) {
         CompileFile f = compilation(q);
         code = compile_file(m, &f);
     } else {
         list_entries(m, out);
     }
-    print_time(q, "", q->out && !q->emit && !q->report ? "compiled" : "shown", since);
+    print_time(q, "", is_compiled(q) ? "compiled" : "shown", since);
     return code;
 }
 

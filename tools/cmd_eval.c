@@ -185,6 +185,18 @@ static const char *result_names(const Eval *e) {
     return t.n ? t.data : "none";
 }
 
+/* The last word of "teacher.forward". */
+static bool is_entry(const char *entry, const char *name) {
+    const char *dot = strrchr(entry, '.');
+    return strcmp(dot ? dot + 1 : entry, name) == 0;
+}
+
+bool keeps_nothing(const Eval *e) {
+    const char *entry = e->options->entry;
+    return e->g->states.n == 0 &&
+           (is_entry(entry, "step") || is_entry(entry, "forward") || is_entry(entry, "prefill"));
+}
+
 static int check_outputs(const Eval *e) {
     const EvalOptions *o = e->options;
     const struct {
@@ -195,7 +207,8 @@ static int check_outputs(const Eval *e) {
                  {o->params_out, "--params-out", "new parameters", OUT_PARAM},
                  {o->opt_out, "--opt-out", "state of an optimizer", OUT_OPT}};
     for (size_t i = 0; i < sizeof asked / sizeof *asked; i++)
-        if (asked[i].path && !gives(e->g, asked[i].kind))
+        if (asked[i].path && !gives(e->g, asked[i].kind) &&
+            !(asked[i].kind == OUT_STATE && keeps_nothing(e)))
             return failed(e->command, EXIT_USAGE, "%s: entry %s gives no %s", asked[i].option,
                           o->entry, asked[i].what);
     for (size_t i = 0; i < o->out.n; i++) {
@@ -325,12 +338,6 @@ static int run_init(Eval *e) {
         return usage_error(e->command, "init takes a text, -D, --seed and -o, and nothing else");
     int code = params_first(e, e->g, &e->params);
     return code == EXIT_DONE ? params_save(e, e->g, e->params, o->params_out, true) : code;
-}
-
-/* The last word of "teacher.forward". */
-static bool is_entry(const char *entry, const char *name) {
-    const char *dot = strrchr(entry, '.');
-    return strcmp(dot ? dot + 1 : entry, name) == 0;
 }
 
 /* The graph to run. Taps want what the text names, so of forward they get the graph before

@@ -24,7 +24,8 @@ static const char help[] =
     "\n"
     "  --data D             tokens to learn from\n"
     "  --type T             of a raw file: u8, u16 or i32 (default: by its name)\n"
-    "  --val D              other tokens, whose loss is measured now and then\n"
+    "  --val D              other tokens, whose loss is measured now and then; several times for\n"
+    "                       several, each with a loss of its own\n"
     "  -o DIR               the folder of the run\n"
     "  --resume             goes on with the run in DIR, in the bits of one that never stopped\n"
     "  --params P           parameters to begin with (default: first values, by --seed)\n"
@@ -39,8 +40,7 @@ static const char help[] =
     "  --save-every N       steps between checkpoints (default 500); the last is always kept\n"
     "  --keep N             newest checkpoints that stay (default 2; 0: all)\n"
     "  --val-every N        steps between measurements (default: with every checkpoint)\n"
-    "  --log-every N        steps between plain lines (default 10)\n" MACHINE_HELP
-    "  --help\n"
+    "  --log-every N        steps between plain lines (default 10)\n" MACHINE_HELP "  --help\n"
     "\n"
     "An interrupt (Ctrl-C) ends the run after the step, with a checkpoint.\n";
 
@@ -72,10 +72,12 @@ typedef struct Train {
     Compiled c;
     Machine machine;
     rw_train_options o;
-    const char *data_path, *type, *val_path, *params;
+    const char *data_path, *type, *params;
+    const char *val_path[PROGRESS_VALS];
     uint64_t batch, ctx, keep, save_every, val_every, log_every;
     bool resume, help;
-    rw_data *data, *val;
+    rw_data *data, *val[PROGRESS_VALS];
+    size_t n_val;
     rw_trainer *trainer;
     FILE *log;
     Progress progress;
@@ -141,10 +143,20 @@ static int take_real(Train *t, int c) {
     return usage_error(t->c.command, "--%s %s: a number from 0", option_name(c), optarg);
 }
 
+static int take_val(Train *t) {
+    for (size_t i = 0; i < t->n_val; i++)
+        if (strcmp(t->val_path[i], optarg) == 0)
+            return usage_error(t->c.command, "--val gives '%s' twice", optarg);
+    if (t->n_val == PROGRESS_VALS)
+        return usage_error(t->c.command, "--val %s: at most %d of them", optarg, PROGRESS_VALS);
+    t->val_path[t->n_val++] = optarg;
+    return EXIT_DONE;
+}
+
 static int take_text(Train *t, int c) {
+    if (c == VAL) return take_val(t);
     const char **const to = c == DATA     ? &t->data_path
                             : c == TYPE   ? &t->type
-                            : c == VAL    ? &t->val_path
                             : c == PARAMS ? &t->params
                             : c == 'o'    ? &t->o.dir
                                           : &t->c.path;
@@ -203,7 +215,7 @@ static int read_options(Train *t, int argc, char **argv) {
     if (!t->data_path) return usage_error(command, "on what? --data D");
     if (!t->o.dir) return usage_error(command, "where to? -o DIR");
     if (t->o.schedule.lr_final < 0) t->o.schedule.lr_final = t->o.schedule.lr / 10;
-    if (t->val_every && !t->val_path) return usage_error(command, "--val-every goes with --val D");
+    if (t->val_every && !t->n_val) return usage_error(command, "--val-every goes with --val D");
     if (!t->val_every) t->val_every = t->save_every;
     t->o.keep = t->keep > UINT32_MAX ? 0 : (unsigned)t->keep;
     return EXIT_DONE;
@@ -214,7 +226,8 @@ static int read_options(Train *t, int argc, char **argv) {
 static int open_data(Train *t) {
     rw_message m = {""};
     rw_status s = rw_data_open(t->data_path, t->type, &t->data, &m);
-    if (s == RW_OK && t->val_path) s = rw_data_open(t->val_path, t->type, &t->val, &m);
+    for (size_t i = 0; i < t->n_val && s == RW_OK; i++)
+        s = rw_data_open(t->val_path[i], t->type, &t->val[i], &m);
     if (s != RW_OK) return compiled_failed(&t->c, s, &m);
     uint64_t row = rw_data_row(t->data);
     if (!t->ctx) t->ctx = row > 1 ? row - 1 : 256;
@@ -235,8 +248,8 @@ static int open_log(Train *t) {
     if (!t->log)
         code = failed(t->c.command, EXIT_IO, "%s: %s", path, strerror(errno));
     else if (fcntl(fileno(t->log), F_SETLK, &lock) != 0 && (errno == EACCES || errno == EAGAIN))
-        code = failed(t->c.command, EXIT_USAGE, "%s: another run is at work in this folder",
-                      t->o.dir);
+        code =
+            failed(t->c.command, EXIT_USAGE, "%s: another run is at work in this folder", t->o.dir);
     free(path);
     return code;
 }
@@ -258,7 +271,7 @@ static int open_folder(Train *t) {
 
 static int open_session(Train *t) {
     int code = compiled_need_entry(&t->c, "train");
-    if (code == EXIT_DONE && t->val) code = compiled_need_entry(&t->c, "grad");
+    if (code == EXIT_DONE && t->n_val) code = compiled_need_entry(&t->c, "grad");
     if (code == EXIT_DONE && t->params) code = compiled_weights(&t->c, t->params);
     Lengths l;
     if (code == EXIT_DONE) code = lengths_begin(&l, &t->c);
@@ -267,8 +280,11 @@ static int open_session(Train *t) {
     const int64_t shape[2] = {(int64_t)t->batch, (int64_t)t->ctx};
     if (compiled_find(&t->c, RW_INPUT, "train", "token", &info)) lengths_claim(&l, &info, shape, 2);
     static const char *const entries[] = {"train", "grad"};
-    rw_session_options o = {.dims = l.dim, .n_dims = l.n, .entries = entries,
-                            .n_entries = t->val ? 2 : 1, .seed = t->o.seed};
+    rw_session_options o = {.dims = l.dim,
+                            .n_dims = l.n,
+                            .entries = entries,
+                            .n_entries = t->n_val ? 2 : 1,
+                            .seed = t->o.seed};
     return compiled_session(&t->c, &o);
 }
 
@@ -276,11 +292,10 @@ static int begin_run(Train *t) {
     rw_message m = {""};
     bool found = false;
     char note[400] = "";
-    rw_status s =
-        rw_trainer_create(&t->o, t->c.program, t->c.session, t->data, &t->trainer, &m);
+    rw_status s = rw_trainer_create(&t->o, t->c.program, t->c.session, t->data, &t->trainer, &m);
     if (s != RW_OK) return failed(t->c.command, exit_of_status(s), "%s: %s", t->data_path, m.text);
     if (t->resume) s = rw_trainer_resume(t->trainer, &found, note, sizeof note, &m);
-    if (s == RW_OK) s = rw_trainer_open_metrics(t->trainer, t->val != NULL, &m);
+    if (s == RW_OK) s = rw_trainer_open_metrics(t->trainer, t->n_val, &m);
     if (s != RW_OK) return compiled_failed(&t->c, s, &m);
     progress_begin(&t->progress, t->log, t->o.schedule.steps, t->log_every, t->batch * t->ctx);
     progress_say(&t->progress,
@@ -300,19 +315,20 @@ static int begin_run(Train *t) {
 
 static rw_status one_step(Train *t, rw_message *m) {
     rw_train_report r;
-    double val = 0;
+    double val[PROGRESS_VALS] = {0};
     rw_status s = rw_trainer_step(t->trainer, &r, m);
     if (s != RW_OK) return s;
     bool is_last = r.step >= t->o.schedule.steps;
-    bool measures = t->val && (r.step % t->val_every == 0 || is_last);
+    bool measures = t->n_val && (r.step % t->val_every == 0 || is_last);
     if (measures) {
         double begin = progress_clock();
-        s = rw_trainer_measure(t->trainer, t->val, &val, m);
+        for (size_t i = 0; i < t->n_val && s == RW_OK; i++)
+            s = rw_trainer_measure(t->trainer, t->val[i], &val[i], m);
         progress_skip(&t->progress, begin);
         if (s != RW_OK) return s;
-        progress_val(&t->progress, val);
+        progress_val(&t->progress, val, t->n_val);
     }
-    s = rw_trainer_write_metrics(t->trainer, &r, measures ? &val : NULL, m);
+    s = rw_trainer_write_metrics(t->trainer, &r, val, measures ? t->n_val : 0, m);
     progress_step(&t->progress, r.step, r.loss, r.lr);
     if (s != RW_OK || !(r.step % t->save_every == 0 || is_last || interrupted)) return s;
     double begin = progress_clock();
@@ -364,7 +380,7 @@ int cmd_train(const char *command, int argc, char **argv) {
     if (code == EXIT_DONE && !t.help) code = train(&t);
     rw_trainer_destroy(t.trainer);
     rw_data_close(t.data);
-    rw_data_close(t.val);
+    for (size_t i = 0; i < t.n_val; i++) rw_data_close(t.val[i]);
     compiled_close(&t.c);
     if (t.log) fclose(t.log);
     return finish_output(command, code);

@@ -29,6 +29,8 @@ int emit_code(Model *m, const CompileFile *f, CodeStage stage, Text *out);
 /* The same, and what it was made of. */
 int compile_code(Model *m, const CompileFile *f, CodeStage stage, FileEntry **entries, uint32_t *n,
                  Text *out, const char **why);
+/* Answers --explain=QUESTION (explain_fuse.c). An exit code. */
+int explain_fuse(Model *m, const CompileFile *f, const char *question, Text *out);
 /* Kernels, launches, bytes, code and scratch (report_code.c). An exit code. */
 int report_code(Model *m, const CompileFile *f, Text *out);
 

@@ -82,4 +82,8 @@ int taps_save(Taps *t, const char *path);
 int run_graph(Eval *e, Graph *g, const Array *params, const Array *states, const Array *inputs,
               Taps *taps, Interp **out);
 
+/* cmd_eval.c: an entry that hands states on, of a text that has none. Its file of states is empty, so
+ * that what runs one model in pieces runs any. */
+bool keeps_nothing(const Eval *e);
+
 #endif

@@ -165,7 +165,7 @@ static int claim_states(Eval *e, StateFile *f, bool optimizer) {
     rw_message m = {""};
     for (uint32_t i = 0; i < e->g->states.n; i++)
         fed += is_fed(&e->g->states.data[i]) && is_optimizer_state(e->g, i) == optimizer;
-    if (!fed)
+    if (!fed && (optimizer || !keeps_nothing(e)))
         return failed(e->command, EXIT_USAGE, "%s: entry %s takes no %s", f->option,
                       e->options->entry, optimizer ? "state of an optimizer" : "state");
     rw_status r = rw_weights_open(f->path, &f->w, &m);
@@ -178,8 +178,8 @@ static int claim_states(Eval *e, StateFile *f, bool optimizer) {
     }
     size_t n = rw_weights_count(f->w);
     if (n > f->used)
-        fprintf(stderr, "%s: %s: %zu tensor%s of this text\n", e->command, f->path,
-                n - f->used, n - f->used == 1 ? " is no state" : "s are no states");
+        fprintf(stderr, "%s: %s: %zu tensor%s of this text\n", e->command, f->path, n - f->used,
+                n - f->used == 1 ? " is no state" : "s are no states");
     return EXIT_DONE;
 }
 
@@ -303,8 +303,7 @@ int states_start(Eval *e) {
     if (e->start) {
         Array *params;
         code = params_load(e, e->start, &params);
-        if (code == EXIT_DONE)
-            code = run_graph(e, e->start, params, NULL, e->given, NULL, &in);
+        if (code == EXIT_DONE) code = run_graph(e, e->start, params, NULL, e->given, NULL, &in);
     }
     for (uint32_t i = 0; i < e->g->states.n && code == EXIT_DONE; i++)
         if (is_fed(&e->g->states.data[i]) && !e->states[i].real)

@@ -39,6 +39,7 @@ Mend *mend_new(Arena *a, const char *command, const char *path, const rw_weights
 }
 
 static void advise(Mend *m, const char *name, int64_t value) {
+    if (value < 1) return; /* no constant of a shape is, whatever the file holds */
     for (uint32_t i = 0; i < m->advice.n; i++) {
         Advice *a = &m->advice.data[i];
         if (strcmp(a->name, name) != 0) continue;

@@ -124,10 +124,27 @@ static const char *tap_name(Taps *t, const char *name, const int64_t *counters, 
     return base;
 }
 
+/* Another name for a value that has this name already: "logits = f(x)" where the result is `logits`. */
+static bool is_renamed(Graph *g, Value v) {
+    const ValueInfo *i = graph_value(g, v);
+    const Node *n = graph_node(g, i->node);
+    if (n->kind != N_EQ || n->red != RED_NONE || n->out != v) return false;
+    const Expr *x = graph_expr(g, n->expr);
+    if (x->op != X_READ || !graph_same_dims(g, v, x->value)) return false;
+    for (uint32_t k = 0; k < x->n_args; k++) {
+        const Expr *s = graph_expr(g, expr_arg(g, n->expr, k));
+        if (s->op != X_IDX || s->i != (int64_t)k) return false;
+    }
+    const Node *from = graph_node(g, graph_value(g, x->value)->node);
+    bool made_here = (from->kind == N_EQ || from->kind == N_SCATTER) && from->level == n->level;
+    const char *name = graph_value(g, x->value)->name;
+    return made_here && name && strcmp(name, i->name) == 0;
+}
+
 void taps_take(void *taps, Value v, const Array *a, const int64_t *counters, uint32_t n) {
     Taps *t = taps;
     const char *name = graph_value(t->e->g, v)->name;
-    if (!name || t->code != EXIT_DONE || a->rank > RW_MAX_RANK) return;
+    if (!name || t->code != EXIT_DONE || a->rank > RW_MAX_RANK || is_renamed(t->e->g, v)) return;
     /* the array is gone after the call */
     Array copy = *a;
     copy.real = arena_copy(t->e->arena, a->real, 8 * array_count(a));

@@ -70,8 +70,10 @@ static double tokens_a_second(const Progress *p) {
 /* "step 120/1000  loss 2.3451  val 2.4012  lr 5.9e-04  12.3k tok/s  3m12s left" */
 static void line_text(const Progress *p, uint64_t step, double loss, double lr, char *text,
                       size_t cap) {
-    char rate[32], left[32], val[32] = "";
-    if (p->has_val) snprintf(val, sizeof val, "  val %.4f", p->val);
+    char rate[32], left[32], val[16 + 16 * PROGRESS_VALS] = "";
+    size_t at = p->n_val ? (size_t)snprintf(val, sizeof val, "  val") : 0;
+    for (size_t i = 0; i < p->n_val && at < sizeof val; i++)
+        at += (size_t)snprintf(val + at, sizeof val - at, " %.4f", p->val[i]);
     snprintf(text, cap, "step %llu/%llu  loss %.4f%s  lr %.2e  %s tok/s  %s left",
              (unsigned long long)step, (unsigned long long)p->steps, loss, val, lr,
              rate_text(tokens_a_second(p), rate, sizeof rate),
@@ -117,9 +119,9 @@ double progress_clock(void) { return seconds_now(); }
 /* The last step appears that much later. */
 void progress_skip(Progress *p, double begin) { p->last += seconds_now() - begin; }
 
-void progress_val(Progress *p, double val) {
-    p->val = val;
-    p->has_val = true;
+void progress_val(Progress *p, const double *val, size_t n) {
+    p->n_val = n < PROGRESS_VALS ? n : PROGRESS_VALS;
+    memcpy(p->val, val, p->n_val * sizeof *val);
 }
 
 void progress_end(Progress *p) {

@@ -315,6 +315,25 @@ def training(b):
 
 
 @case
+def several_vals(b):
+    """each other data has a column of its own; a run without one of them has the same numbers for the rest"""
+    small_model(b)
+    b.write("other.txt", "ten nine eight seven six five four three two one. "*7)
+    words = LEARN[:-4] + ["--steps", "6", "--val-every", "3"]
+    done = b.expect(words + ["-o", "two", "--val", "val.txt", "--val", "other.txt"], 0)
+    b.check("said: " + done.err, len(done.err.split("  val ")[-1].split("  ")[0].split()) == 2)
+    table = rows(b, "two/metrics.csv")
+    b.same("columns", table[0][-2:], ["val_loss", "val_loss_2"])
+    b.same("two numbers where measured", [len(r) for r in table[1:]], [5, 5, 7, 5, 5, 7])
+    b.expect(words + ["-o", "one", "--val", "other.txt"], 0)
+    b.same("the same alone", [r[-1] for r in rows(b, "one/metrics.csv")[3::3]], [r[-1] for r in table[3::3]])
+    b.check("of other data", table[6][-2] != table[6][-1])
+    b.expect(words + ["-o", "x", "--val", "val.txt", "--val", "val.txt"], 2, "", "--val gives 'val.txt' twice")
+    nine = sum((["--val", f"{i}.txt"] for i in range(9)), [])
+    b.expect(words + ["-o", "x"] + nine, 2, "", "at most 8")
+
+
+@case
 def killed_and_resumed(b):
     """kill -9 at any moment, again and again: the run ends in the bits of one that was left alone"""
     small_model(b)

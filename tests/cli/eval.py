@@ -207,12 +207,31 @@ def rounding(b):
 def taps_and_stages(b):
     base = given(b)
     b.expect(base + RUN + ["--taps", "t.safetensors"], 0)
-    b.check("taps", "logits" in " ".join(read_safetensors(b.path("t.safetensors"))))
+    taps = list(read_safetensors(b.path("t.safetensors")))
+    b.check(f"taps: {taps}", "logits" in taps and "x@0" in taps and "x@1" in taps)
+    b.same("a value that is called alike twice is written once", [n for n in taps if n[0] in "xyl" and "#" in n], ["x#2"])
     want = [forward(t)[0] for t in TOKENS]
     for words in (["--no-simplify"], ["--stage=checked"], ["--stage=graph"], ["--stage=grad"]):
         b.expect(base + RUN + words + ["--out", "logits=y.npy"], 0)
         b.close(words[0], read_npy(b.path("y.npy"))[2], want)
     b.expect(base + RUN + ["--stage=soup"], 2, "", "there is no stage 'soup'")
+
+
+@case
+def no_states(b):
+    """a model without states runs in pieces like any other; its file of states holds nothing"""
+    b.write("n.rwkv", "axis T\nmodel m(x[T]) -> y[T] along T { y[t] = 2*x[t] }\n"
+                      "train m() { loss = mean[b,t] y[b,t] }\n")
+    b.write("x.npy", npy([1, 2], [1, 2]))
+    b.expect(["rwkvc", "n.rwkv", "-o", "n.so"], 0)
+    for words in (["rwkvc", "eval", "n.rwkv"], ["rwkv", "run", "n.so"]):
+        for entry in ("forward", "prefill"):
+            for name in ("s.safetensors", "s.pth"):
+                b.expect(words + [entry, "--in", "x=x.npy", "--state-out", name], 0, "y ", "")
+                b.expect(words + [entry, "--in", "x=x.npy", "--state-in", name], 0, "y ", "")
+            b.same("nothing", read_safetensors(b.path("s.safetensors")), {})
+        b.expect(words + ["grad", "--in", "x=x.npy", "--state-out", "g.pth"], 2, "", "entry grad gives no state")
+        b.expect(words + ["grad", "--in", "x=x.npy", "--state-in", "s.pth"], 2, "", "entry grad takes no state")
 
 
 @case
@@ -310,6 +329,9 @@ def checkpoints(b):
     b.expect(base + ["forward", "--params", "v.safetensors"] + RUN[3:], 1, "",
              ["parameter 'emb.weight': the text says [V,D] = [5,3], the file has [7,3]",
               "help: the file looks as if made with -D V=7"])
+    b.write("z.safetensors", safetensors(dict(PARAMS, **{"emb.weight": ("F32", [0, D], [])})))
+    done = b.expect(base + ["forward", "--params", "z.safetensors"] + RUN[3:], 1, "", "the file has [0,3]")
+    b.check("no constant is 0: " + done.err, "help" not in done.err)
     b.write("l.safetensors", safetensors({k: v for k, v in PARAMS.items() if k != "blocks.1.gain"}))
     b.expect(base + ["forward", "--params", "l.safetensors"] + RUN[3:], 1, "",
              ["parameter 'blocks.1.gain' is missing", "help: the file looks as if made with -D L=1"])

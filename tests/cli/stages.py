@@ -39,14 +39,14 @@ def rwkvc(*words):
 @case
 def plan(b):
     b.write("m.rwkv", TEXT)
-    text = b.expect(rwkvc("--emit=plan"), 0, ["plan of forward:", " param f32 [128, 128]", "contract grid", "scan grid",
+    text = b.expect(rwkvc("--emit=plan"), 0, ["plan of forward:", " param f32 [128, 128]", " contract ", "scan grid",
                                               "loop p0 3 {", "  class 0: 0 1 2"], "").out
     kernels = re.findall(r"^kernel (\S+) ", text, re.M)
     b.check("every kernel has another name", len(kernels) == len(set(kernels)) > 3)
     b.check(f"names that say something: {kernels}", {k.rsplit("_", 1)[0] for k in kernels} >=
-            {"x", "mix_weight", "head_weight", "scan_S"})
+            {"x", "k_mix_weight", "logits_head_weight"})
     b.check("and is launched once", all(len(re.findall(rf"^ *{k}\(", text, re.M)) == 1 for k in kernels))
-    b.check("what is computed", re.search(r"inside %\d+.*: real \[B, T, 128\] = sum\[i3: 128\] %\d+\[p0, i2, i3\]\*", text))
+    b.check("what is computed", re.search(r"stores %\d+.*: real \[B, T, 128\] = sum\[i3: 128\] %\d+\[p0, i2, i3\]\*", text))
     b.expect(rwkvc("--emit=plan", "--entry=step"), 0, "plan of step:", "")
     b.expect(rwkvc("--emit=plan", "--dtype=bf16"), 0, " param bf16 [128, 128]", "")
     b.expect(rwkvc("--emit=plan", "--entry=dance"), 1, "", "dance")
@@ -135,6 +135,34 @@ def report(b):
     b.same("kernels", len(kernels), int(rows["step"][1]))
     b.check("code of each", all(int(k[3]) > 0 for k in kernels))
     b.expect(rwkvc("--report", "--entry=init"), 0, "parameters: 81920", "")
+
+
+@case
+def explaining(b):
+    """--explain=fuse:A,B: the rules are tested in tests/compiler; here what is asked, and what of it is known"""
+    b.write("m.rwkv", TEXT.replace("x = x + keep(tanh(k)) along T", "x = x + keep(tanh(k)) along T\n        u = x*x") )
+    ask = lambda q, *more: rwkvc("--explain=fuse:" + q, *more)
+    line = 1 + [i for i, l in enumerate(TEXT.split("\n")) if l.startswith("        k[t,i] =")][0]
+    b.expect(ask("k,S"), 0, [f"k:{line} and S:4: apart, in product kernel k_mix_weight_1 of layer 0..2 and ",
+                             "a recurrence is a kernel of its own"], "")
+    b.expect(ask(f"k:{line},S@2"), 0, f"k:{line} and S:4: apart", "")
+    b.expect(ask("k,logits"), 0, "a loop over layers stands between them", "")
+    b.expect(ask("logits,logits"), 0, "logits and logits are one value", "")
+    b.expect(ask("d.mix.weight,d.S", "--entry=grad"), 0, "of layer 0..2, backward and ", "")
+    b.expect(ask("token,S"), 0, "token is an input: it is read, not computed", "")
+    b.expect(ask("S,blocks.1.mix.weight"), 0, "blocks.1.mix.weight is a parameter", "")
+    b.expect(ask("u,S"), 0, "u has no tensor of its own in entry forward", "")
+    b.expect(ask("logit,S"), 2, "", ["has no value 'logit'", "did you mean 'logits'?"])
+    b.expect(ask("quite_another,S"), 2, "", ["has no value 'quite_another'; it has: ", "logits"])
+    b.expect(ask("k@7,S"), 2, "", "has no value 'k@7'")
+    b.expect(ask("k"), 2, "", "fuse:A,B with two names")
+    b.expect(ask("k,S,x"), 2, "", "fuse:A,B with two names")
+    b.expect(ask("k:,S"), 2, "", "NAME:LINE or NAME@LAYER")
+    b.expect(rwkvc("--explain=store:k,S"), 2, "", "fuse:A,B with two names")
+    b.expect(ask("k,S", "--emit=plan"), 2, "", "one at a time")
+    b.expect(ask("k,S", "--entry=dance"), 1, "", "dance")
+    b.expect(ask("k,S", "-o", "why.txt"), 0, "", "")
+    b.check("in a file", "apart" in open(b.path("why.txt"), encoding="utf-8").read())
 
 
 if __name__ == "__main__":

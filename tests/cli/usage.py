@@ -57,8 +57,7 @@ def mistakes(b):
 @case
 def not_in_this_version(b):
     b.write("m.rwkv", GOOD)
-    for words in (["--memory-budget=1G"], ["--explain=fuse:a,b"]):
-        b.expect(["rwkvc", "m.rwkv"] + words, 2, "", "not in this version")
+    b.expect(["rwkvc", "m.rwkv", "--memory-budget=1G"], 2, "", "not in this version")
     for words in (["--target=gfx942", "-o", "m.hsaco"], ["--target=x86-64-v9", "-o", "m.so"]):
         b.expect(["rwkvc", "m.rwkv"] + words, 2, "", "there is no such target")
     b.expect(["rwkvc", "m.rwkv", "-o", "m.hsaco"], 2, "", "files of which end in .so")
@@ -163,6 +162,19 @@ def built_in_texts(b):
     for name in sorted(os.listdir(MODELS)):
         if name.endswith(".rwkv") and name != "std.rwkv":  # which has no model
             b.expect(["rwkvc", os.path.join(MODELS, name)], 0, name, "")
+
+
+@case
+def numbers_of_constants(b):
+    """as the language writes them, and nothing else that some library reads as a number"""
+    b.write("m.rwkv", "const D = 2, R = 0.5\nmodel m(x[D]) -> y[D] { y = R*x }\n")
+    for text, meant in ((" 5", "5"), ("5 ", "5"), ("0x10", "16"), ("0X1p4", "16")):
+        b.expect(["rwkvc", "m.rwkv", "-D", "D=" + text], 1, "", [f"'{text}' is no number", f"help: write -D D={meant}\n"])
+    for text in ("", "x", "5x", "nan", "inf", "1e", "-", ".", "0x", "1e999"):
+        done = b.expect(["rwkvc", "m.rwkv", "-D", "D=" + text], 1, "", f"'{text}' is no number")
+        b.check("no mend is known: " + done.err, "help" not in done.err)
+    for text in ("1", "+1", "0.25", "1e-3", ".5", "2.5E+1", "-1"):
+        b.expect(["rwkvc", "m.rwkv", "-D", "R=" + text], 0, "entries", "")
 
 
 @case

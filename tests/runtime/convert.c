@@ -24,11 +24,11 @@ static const float *values(const rw_weights *w, const char *name, int rank, int6
     char text[128];
     const rw_tensor *t = w != NULL ? rw_weights_find(w, name) : NULL;
     CHECK(t != NULL, "%s is missing", name);
-    if (t == NULL)
-        return NULL;
+    if (t == NULL) return NULL;
     bool fits = t->dtype == RW_F32 && t->rank == rank &&
                 memcmp(t->shape, shape, (size_t)rank * sizeof *shape) == 0;
-    CHECK(fits, "%s is %s %s", name, rw_dtype_name(t->dtype), rw_tensor_shape(t, text, sizeof text));
+    CHECK(fits, "%s is %s %s", name, rw_dtype_name(t->dtype),
+          rw_tensor_shape(t, text, sizeof text));
     return fits ? t->data : NULL;
 }
 
@@ -39,10 +39,8 @@ static void put_counted(bytes *f, const char *name, int rank, int64_t a, int64_t
     const int64_t dims[3] = {a, b, c};
     size_t n = 1;
     float x[64];
-    for (int i = 0; i < rank; i++)
-        n *= (size_t)dims[i];
-    for (size_t i = 0; i < n; i++)
-        x[i] = first + step * (float)i;
+    for (int i = 0; i < rank; i++) n *= (size_t)dims[i];
+    for (size_t i = 0; i < n; i++) x[i] = first + step * (float)i;
     add_ggmf_tensor(f, name, 0, rank, dims, x, 4 * n);
 }
 
@@ -56,7 +54,7 @@ static rw_weights *through(bytes *f) {
 static void test_v7(void) {
     bytes f = {NULL, 0, 0};
     add_ggmf_header(&f, 101, 0);
-    put_counted(&f, "emb.weight", 2, 2, 4, 1, 0, 1);
+    put_counted(&f, "odd.weight", 2, 2, 4, 1, 0, 1);
     put_counted(&f, "blocks.0.att.x_rwkvag", 3, 6, 1, 4, 0, 1);
     put_counted(&f, "blocks.0.att.w1", 2, 3, 4, 1, 0, 1); /* official: [4,3] */
     put_counted(&f, "blocks.0.att.w0", 1, 4, 1, 1, 0, 1);
@@ -76,7 +74,7 @@ static void test_v7(void) {
     values(w, "blocks.0.att.w0", 3, 1, 1, 4);
     values(w, "blocks.0.ffn.x_k", 3, 1, 1, 4);
     values(w, "blocks.0.att.r_k", 2, 2, 2, 1);
-    values(w, "emb.weight", 2, 2, 4, 1);
+    values(w, "odd.weight", 2, 2, 4, 1);
     CHECK(w != NULL && rw_weights_count(w) == 11, "eleven tensors");
     rw_weights_close(w);
 }
@@ -112,8 +110,7 @@ static void test_v5(void) {
         const float d[] = {0.9f, 0, 1, 0.25f};
         add_ggmf_header(&f, 101, 0);
         put_counted(&f, "blocks.0.att.ln_x.weight", 1, 4, 1, 1, 0, 1);
-        if (minor == 2)
-            put_counted(&f, "blocks.0.att.gate.weight", 2, 2, 2, 1, 0, 1);
+        if (minor == 2) put_counted(&f, "blocks.0.att.gate.weight", 2, 2, 2, 1, 0, 1);
         add_ggmf_tensor(&f, "blocks.0.att.time_decay", 0, 3, dims, d, minor == 1 ? 8 : 16);
         put_counted(&f, minor == 1 ? "blocks.0.att.time_first" : "blocks.0.att.time_faaaa", 3, 2,
                     minor == 1 ? 1 : 2, 1, 1, 1);
@@ -125,8 +122,8 @@ static void test_v5(void) {
             CHECK((float)exp(-exp((double)x[i])) == d[i], "exp(-exp(%g)) is not %g", (double)x[i],
                   (double)d[i]);
         }
-        x = values(w, minor == 1 ? "blocks.0.att.time_first" : "blocks.0.att.time_faaaa", minor, 2, 2,
-                   1);
+        x = values(w, minor == 1 ? "blocks.0.att.time_first" : "blocks.0.att.time_faaaa", minor, 2,
+                   2, 1);
         CHECK(x != NULL && x[0] == (minor == 1 ? 0 : 1), "first");
         CHECK(x == NULL || fabsf(x[1] - (minor == 1 ? logf(2) : 2)) < 1e-7f, "%g", (double)x[1]);
         values(w, "blocks.0.att.time_mix_k", 3, 1, 1, 4);
@@ -161,14 +158,49 @@ static void test_v4(void) {
     CHECK(access(in_folder("no.pth"), F_OK) != 0, "a file was left");
 }
 
+/* A model that was cut behind any of its tensors is refused, and says what is missing. */
+static void test_cut(void) {
+    static const char *const names[] = {"emb.weight",
+                                        "blocks.0.ln0.weight",
+                                        "blocks.0.ln0.bias",
+                                        "blocks.0.att.r_k",
+                                        "blocks.0.ffn.value.weight",
+                                        "blocks.1.att.v0",
+                                        "blocks.1.att.r_k",
+                                        "blocks.1.ffn.value.weight",
+                                        "ln_out.weight",
+                                        "ln_out.bias",
+                                        "head.weight"};
+    enum { N = sizeof names / sizeof *names, N_LAYER_AT = 16 };
+    for (int first = 0; first <= 3; first += 3) { /* the last three may stand first */
+        bytes f = {NULL, 0, 0};
+        add_ggmf_header(&f, 101, 0);
+        f.p[N_LAYER_AT] = 2;
+        for (int i = N - first; i < N; i++) put_counted(&f, names[i], 2, 2, 4, 1, 0, 1);
+        for (int i = 0; i <= N - first; i++) {
+            rw_message m = {""};
+            spill(in_folder("i.bin"), f.p, f.n);
+            rw_status s = rw_convert(in_folder("i.bin"), in_folder("o.pth"), NULL, &m);
+            bool whole = i == N - first || (first > 0 && i == 0); /* a head alone is no model */
+            CHECK(s == (whole ? RW_OK : RW_BAD_FILE), "%d tensors: %s %s", i, rw_status_name(s),
+                  m.text);
+            CHECK(whole || (strstr(m.text, "2 layers is missing") && strstr(m.text, "i.bin")), "%s",
+                  m.text);
+            if (i < N - first) put_counted(&f, names[i], 2, 2, 4, 1, 0, 1);
+        }
+        free(f.p);
+    }
+}
+
 /* ---- options ------------------------------------------------------------------------------- */
 
 static void test_dtypes(void) {
     static const rw_dtype wanted[] = {RW_F64, RW_F32, RW_F16, RW_BF16};
     double x[3] = {1.1, -70000, 1e-7};
     int32_t k[2] = {1, -70000};
-    rw_tensor t[2] = {{.name = "x", .dtype = RW_F64, .rank = 1, .shape = {3}, .data = x, .bytes = 24},
-                      {.name = "k", .dtype = RW_I32, .rank = 1, .shape = {2}, .data = k, .bytes = 8}};
+    rw_tensor t[2] = {
+        {.name = "x", .dtype = RW_F64, .rank = 1, .shape = {3}, .data = x, .bytes = 24},
+        {.name = "k", .dtype = RW_I32, .rank = 1, .shape = {2}, .data = k, .bytes = 8}};
     for (int d = RW_CONVERT_KEEP; d <= RW_CONVERT_BF16; d++) {
         rw_convert_options o = {.dtype = (rw_convert_dtype)d};
         rw_message m = {""};
@@ -189,7 +221,8 @@ static void test_dtypes(void) {
         rw_weights_close(w);
     }
     rw_convert_options o = {.dtype = (rw_convert_dtype)9};
-    CHECK(rw_convert(in_folder("d.pth"), in_folder("e.pth"), &o, NULL) == RW_BAD_ARG, "no such type");
+    CHECK(rw_convert(in_folder("d.pth"), in_folder("e.pth"), &o, NULL) == RW_BAD_ARG,
+          "no such type");
     CHECK(rw_convert(in_folder("d.pth"), in_folder("e.bin"), NULL, NULL) == RW_BAD_ARG, "ending");
     CHECK(rw_convert(in_folder("none.pth"), in_folder("e.pth"), NULL, NULL) == RW_IO, "no input");
 }
@@ -199,14 +232,16 @@ static void test_prefixes(void) {
     static const char *const both[] = {"a.", "b."};
     static const char *const meta[] = {"step", "3", NULL};
     float x = 1;
-    rw_tensor t[2] = {{.name = "_forward_module.module.a.w", .dtype = RW_F32, .data = &x, .bytes = 4},
-                      {.name = "module._forward_module.b.w", .dtype = RW_F32, .data = &x, .bytes = 4}};
+    rw_tensor t[2] = {
+        {.name = "_forward_module.module.a.w", .dtype = RW_F32, .data = &x, .bytes = 4},
+        {.name = "module._forward_module.b.w", .dtype = RW_F32, .data = &x, .bytes = 4}};
     rw_convert_options o = {.strip = strip, .n_strip = 2};
     rw_message m = {""};
     CHECK(rw_weights_save(in_folder("p.pth"), t, 2, meta, &m) == RW_OK, "%s", m.text);
     convert_sound(in_folder("p.pth"), in_folder("p.safetensors"), &o);
     rw_weights *w = open_sound(in_folder("p.safetensors"));
-    CHECK(w != NULL && rw_weights_find(w, "a.w") != NULL && rw_weights_find(w, "b.w") != NULL, "names");
+    CHECK(w != NULL && rw_weights_find(w, "a.w") != NULL && rw_weights_find(w, "b.w") != NULL,
+          "names");
     CHECK(w != NULL && rw_weights_meta(w, "step") != NULL, "what it says beside goes along");
     rw_weights_close(w);
     /* onto itself, and then two tensors with one name */
@@ -216,7 +251,8 @@ static void test_prefixes(void) {
     rw_status s = rw_convert(in_folder("p.safetensors"), in_folder("p.safetensors"), &o, &m);
     CHECK(s == RW_BAD_ARG && strstr(m.text, "'w'") != NULL, "%s", m.text);
     w = open_sound(in_folder("p.safetensors"));
-    CHECK(w != NULL && rw_weights_find(w, "w") != NULL && rw_weights_find(w, "b.w") != NULL, "stays");
+    CHECK(w != NULL && rw_weights_find(w, "w") != NULL && rw_weights_find(w, "b.w") != NULL,
+          "stays");
     rw_weights_close(w);
 }
 
@@ -252,7 +288,8 @@ static void test_shared(void) {
     for (size_t i = 0; a != NULL && b != NULL && i < rw_weights_count(a); i++) {
         const rw_tensor *t = rw_weights_at(a, i), *u = rw_weights_find(b, t->name);
         CHECK(u != NULL && u->dtype == RW_BF16 && u->bytes == t->bytes &&
-                  memcmp(u->data, t->data, t->bytes) == 0, "%s is not as torch rounds it", t->name);
+                  memcmp(u->data, t->data, t->bytes) == 0,
+              "%s is not as torch rounds it", t->name);
     }
     rw_weights_close(a);
     rw_weights_close(b);
@@ -265,10 +302,10 @@ int main(void) {
     test_v6();
     test_v5();
     test_v4();
+    test_cut();
     test_dtypes();
     test_prefixes();
-    if (has_shared)
-        test_shared();
+    if (has_shared) test_shared();
     folder_remove();
     return has_shared ? finish() : finish_without_shared();
 }
