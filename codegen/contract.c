@@ -206,7 +206,7 @@ static void lay_out_many(Contract *c, int64_t rows, int64_t *used) {
     int64_t terms = known && n <= bl->near ? most(e, c->k.total, K_BLOCK, bl->near) : bl->near;
     if (known && n > bl->near) terms = bl->far;
     rows = (rows + strip - 1) / strip * strip;
-    int64_t packed = known && n > bl->near ? strip : rows,
+    int64_t packed = known && n > bl->near && one_run(c, &c->rows.terms) ? strip : rows,
             sums = known && n <= bl->near ? strip : rows;
     int64_t panel = terms * most(e, c->n.total, bl->tile_cols, bl->cols);
     c->hint = at_byte(e, used, (int64_t)MOST_OUT * strip * 16);

@@ -130,7 +130,7 @@ static void transpose(Emit *e, V *v, uint32_t n) {
 
 typedef struct Pack {
     V src, off, n, k, kc; /* numbers at src[off[point] + k[term]], n points, kc terms */
-    V dst, ld;            /* rows of f32: row stride of dst                            */
+    V dst, ld, strip;     /* rows: numbers of a strip, of f32 also from row to row     */
     V terms;              /* terms written: kc, or (bf16) that and zeros to a multiple of 32 */
     uint8_t dtype;
     const Blocking *bl;
@@ -200,11 +200,14 @@ static V single(Emit *e, const Pack *p, V from, V k) {
 
 /* Where term k of row r goes; bf16: in tiles of 16 rows and 32 terms, two a step. */
 static V row_place(Emit *e, const Pack *p, V r, V k) {
-    if (!p->bf16) return k_elem(e, e->f32, p->dst, k_add(e, k_mul(e, r, p->ld), k));
+    V rows = k_num(e, p->bl->row_strip), number = k_div(e, r, rows);
+    V at = k_mul(e, number, p->strip);
+    r = k_sub(e, r, k_mul(e, number, rows));
+    if (!p->bf16) return k_elem(e, e->f32, p->dst, k_add(e, k_add(e, at, k_mul(e, r, p->ld)), k));
     V in = LLVMBuildURem(e->b, k, k_num(e, TERM_STEP), "");
-    V step = k_mul(e, k_sub(e, k, in), k_num(e, p->bl->row_strip));
-    return k_elem(e, e->i16, p->dst,
-                  k_add(e, k_add(e, step, k_mul(e, r, k_num(e, TERM_STEP))), in));
+    V step = k_mul(e, k_sub(e, k, in), rows);
+    at = k_add(e, at, k_add(e, step, k_mul(e, r, k_num(e, TERM_STEP))));
+    return k_elem(e, e->i16, p->dst, k_add(e, at, in));
 }
 
 /* Terms are neighbours: copies. */
@@ -232,27 +235,38 @@ static void rows_copy(Emit *e, const Pack *p) {
     loop_end(e, &r);
 }
 
-/* Rows r0.. are neighbours: lanes terms (bf16: pairs of terms) of each, transposed. */
+/* Rows r0.. are neighbours: lanes terms (bf16: pairs of terms) of each, transposed. The next rows' are asked
+ * for. */
 static void rows_square(Emit *e, const Pack *p, V r0, V from, V k, bool edge) {
-    V v[16];
-    for (uint32_t i = 0; i < p->lanes; i++)
+    V v[16], ahead = k_add(e, from, k_num(e, 128 / k_bytes(p->dtype)));
+    for (uint32_t i = 0; i < p->lanes; i++) {
+        for (uint32_t j = 0; j < (p->bf16 ? 2u : 1u); j++) {
+            V at = term(e, p, k_add(e, k, k_num(e, p->bf16 ? 2 * i + j : i)));
+            k_prefetch(e, source(e, p, k_add(e, ahead, at)), 2);
+        }
         v[i] = p->bf16 ? across_pair(e, p, from, k_add(e, k, k_num(e, 2 * i)), edge)
                        : across(e, p, from, k_add(e, k, k_num(e, i)));
+    }
     transpose(e, v, p->lanes);
     for (uint32_t i = 0; i < p->lanes; i++)
         k_store(e, v[i], row_place(e, p, k_add(e, r0, k_num(e, i)), k), 4);
 }
 
-static void rows_squares(Emit *e, const Pack *p, V r0) {
+/* Rows r0 .. r1 are neighbours, term by term as they come in memory. */
+static void rows_squares(Emit *e, const Pack *p, V r0, V r1) {
     V from = k_load_i64(e, p->off, r0);
     uint32_t step = p->bf16 ? TERM_STEP : p->lanes;
     V whole = p->bf16 ? k_mul(e, k_div(e, p->kc, k_num(e, step)), k_num(e, step)) : p->kc;
     Loop l = loop_begin(e, k_num(e, 0), whole, step);
-    rows_square(e, p, r0, from, l.i, false);
+    Loop r = loop_begin(e, r0, r1, p->lanes);
+    rows_square(e, p, r.i, k_add(e, from, k_sub(e, r.i, r0)), l.i, false);
+    loop_end(e, &r);
     loop_end(e, &l);
     if (!p->bf16) return;
     If some = if_begin(e, k_lt(e, whole, p->kc));
-    rows_square(e, p, r0, from, whole, true);
+    Loop q = loop_begin(e, r0, r1, p->lanes);
+    rows_square(e, p, q.i, k_add(e, from, k_sub(e, q.i, r0)), whole, true);
+    loop_end(e, &q);
     if_end(e, &some);
 }
 
@@ -265,29 +279,38 @@ static void rows_single(Emit *e, const Pack *p, V r0, V n) {
     loop_end(e, &r);
 }
 
+/* Neither the terms nor all rows are neighbours: perhaps those of a vector are. */
+static void rows_by_vectors(Emit *e, const Pack *p) {
+    Loop l = loop_begin(e, k_num(e, 0), p->n, p->lanes);
+    V n = k_min(e, k_sub(e, p->n, l.i), k_num(e, p->lanes));
+    If run = if_begin(e, contract_contiguous(e, p->off, l.i, n));
+    rows_squares(e, p, l.i, k_add(e, l.i, n));
+    if_else(e, &run);
+    rows_single(e, p, l.i, n);
+    if_end(e, &run);
+    loop_end(e, &l);
+}
+
 Fun contract_pack_rows(Emit *e, const Blocking *bl, uint8_t src, bool bf16) {
     char name[64];
     snprintf(name, sizeof name, "rwkvc.pack_rows.%s.%u", bf16 ? "bf16" : "f32", src);
-    LLVMTypeRef params[] = {e->ptr, e->i64, e->ptr, e->ptr, e->i64, e->ptr, e->i64, e->i1};
+    LLVMTypeRef params[] = {e->ptr, e->i64, e->i64, e->ptr, e->ptr, e->i64, e->ptr, e->i64, e->i1};
     Fun f;
     Emit h;
     LLVMBasicBlockRef back;
-    if (fun_begin(e, &h, &f, name, params, 8, &back)) return f;
-    V a[8];
+    if (fun_begin(e, &h, &f, name, params, 9, &back)) return f;
+    V a[9];
     LLVMGetParams(f.fn, a);
-    Pack p = pack_of(&h, bl, src, bf16, a[6]);
-    p.dst = a[0], p.ld = a[1], p.src = a[2], p.off = a[3], p.n = a[4], p.k = a[5];
-    If along = if_begin(&h, a[7]);
+    Pack p = pack_of(&h, bl, src, bf16, a[7]);
+    p.dst = a[0], p.ld = a[1], p.strip = a[2], p.src = a[3], p.off = a[4], p.n = a[5], p.k = a[6];
+    If along = if_begin(&h, a[8]);
     rows_copy(&h, &p);
     if_else(&h, &along);
-    Loop l = loop_begin(&h, k_num(&h, 0), p.n, p.lanes);
-    V n = k_min(&h, k_sub(&h, p.n, l.i), k_num(&h, p.lanes));
-    If run = if_begin(&h, contract_contiguous(&h, p.off, l.i, n));
-    rows_squares(&h, &p, l.i);
+    If run = if_begin(&h, contract_contiguous(&h, p.off, k_num(&h, 0), p.n));
+    rows_squares(&h, &p, k_num(&h, 0), p.n);
     if_else(&h, &run);
-    rows_single(&h, &p, l.i, n);
+    rows_by_vectors(&h, &p);
     if_end(&h, &run);
-    loop_end(&h, &l);
     if_end(&h, &along);
     fun_end(&h, back);
     return f;

@@ -164,25 +164,23 @@ static void pack_columns(Contract *c, const Rect *r, const Span *s) {
     if_end(e, &other);
 }
 
-/* Rows q .. q + rows of the rectangle, one strip, to a. */
-static void pack_strip(Contract *c, const Rect *r, const Span *s, V q, V rows, V a) {
+/* Rows q .. q + rows of the rectangle to a. */
+static void pack_rows(Contract *c, const Rect *r, const Span *s, V q, V rows, V a) {
     Emit *e = c->e;
     Fun pack = contract_pack_rows(e, &c->bl, c->rows.dtype, c->bl.amx);
-    V row = k_elem(e, e->i64, c->row, q);
-    If other = if_begin(e, LLVMBuildNot(e->b, r->same_rows, ""));
+    V row = k_elem(e, e->i64, c->row, q), strip = contract_row_strip(e, &c->bl, s->kn),
+      one = k_num(e, K_BLOCK);
     if (c->bl.amx) {
-        V args[] = {a, k_num(e, 0), r->a, row, rows, c->ka, s->kn, s->along_a};
-        fun_call(e, pack, args, 8);
-    } else {
-        Loop k = loop_begin(e, k_num(e, 0), s->kn, K_BLOCK);
-        V kc = k_min(e, k_sub(e, s->kn, k.i), k_num(e, K_BLOCK));
-        V to = k_elem(e, e->f32, a, k_mul(e, k.i, k_num(e, c->bl.row_strip)));
-        V args[] = {to, k_num(e, K_BLOCK), r->a, row, rows, k_elem(e, e->i64, c->ka, k.i),
-                    kc, s->along_a};
-        fun_call(e, pack, args, 8);
-        loop_end(e, &k);
+        V args[] = {a, one, strip, r->a, row, rows, c->ka, s->kn, s->along_a};
+        fun_call(e, pack, args, 9);
+        return;
     }
-    if_end(e, &other);
+    Loop k = loop_begin(e, k_num(e, 0), s->kn, K_BLOCK);
+    V kc = k_min(e, k_sub(e, s->kn, k.i), k_num(e, K_BLOCK));
+    V to = k_elem(e, e->f32, a, k_mul(e, k.i, k_num(e, c->bl.row_strip)));
+    V args[] = {to, one, strip, r->a, row, rows, k_elem(e, e->i64, c->ka, k.i), kc, s->along_a};
+    fun_call(e, pack, args, 9);
+    loop_end(e, &k);
 }
 
 /* Address of a result that is stored: row m, column n0. */
@@ -229,9 +227,12 @@ static void strip_of_rows(Contract *c, const Rect *r, const Span *s, V q) {
       ld = k_num(e, contract_ld(&c->bl));
     V number = k_div(e, q, k_num(e, c->bl.row_strip));
     V place = k_mul(e, number, contract_row_strip(e, &c->bl, s->kn));
+    V apart = LLVMBuildOr(e->b, r->apart, LLVMBuildNot(e->b, s->along_a, ""), "");
     V a = k_elem(e, c->bl.amx ? e->i16 : e->f32, c->a,
-                 LLVMBuildSelect(e->b, r->apart, place, k_num(e, 0), ""));
-    pack_strip(c, r, s, q, rows, a);
+                 LLVMBuildSelect(e->b, apart, place, k_num(e, 0), ""));
+    If now = if_begin(e, k_and(e, s->along_a, LLVMBuildNot(e->b, r->same_rows, "")));
+    pack_rows(c, r, s, q, rows, a);
+    if_end(e, &now);
     /* Sums that wait for more terms have each their place. */
     V all = k_and(e, s->first, s->last);
     V to = k_elem(e, e->f32, c->c, LLVMBuildSelect(e->b, all, k_num(e, 0), k_mul(e, q, ld), ""));
@@ -252,6 +253,10 @@ static void many_rows(Contract *c, const Rect *r) {
     while_test(e, &terms, k_lt(e, k0, c->K));
     Span s = span_at(c, k0, most);
     pack_columns(c, r, &s);
+    /* What lies across is read in whole lines: all rows at once. */
+    If across = if_begin(e, LLVMBuildNot(e->b, LLVMBuildOr(e->b, s.along_a, r->same_rows, ""), ""));
+    pack_rows(c, r, &s, k_num(e, 0), r->rows, c->a);
+    if_end(e, &across);
     Loop q = loop_begin(e, k_num(e, 0), r->rows, c->bl.row_strip);
     strip_of_rows(c, r, &s, q.i);
     loop_end(e, &q);
@@ -267,9 +272,9 @@ static V few_x(Contract *c, const Rect *r) {
     Loop k = loop_begin(e, k_num(e, 0), c->K, K_BLOCK);
     V kc = k_min(e, k_sub(e, c->K, k.i), k_num(e, K_BLOCK));
     offsets(c, c->ka, k.i, kc, &c->rows.terms);
-    V pa[] = {k_elem(e, e->f32, c->x, k.i),       ld, r->a, c->row, r->rows, c->ka, kc,
+    V pa[] = {k_elem(e, e->f32, c->x, k.i),       ld, k_num(e, 0), r->a, c->row, r->rows, c->ka, kc,
               along(c, &c->rows.terms, c->ka, kc)};
-    fun_call(e, contract_pack_rows(e, &c->bl, c->rows.dtype, false), pa, 8);
+    fun_call(e, contract_pack_rows(e, &c->bl, c->rows.dtype, false), pa, 9);
     loop_end(e, &k);
     Loop l = loop_begin(e, k_num(e, 0), r->rows, 1);
     k_store(e, k_mul(e, l.i, ld), k_elem(e, e->i64, c->row, l.i), 8);
