@@ -50,9 +50,10 @@ V fun_call(Emit *e, Fun f, V *args, uint32_t n);
 /* offsets(i64 *dst, start, count, n, const i64 *size, const i64 *stride): the offset of each of `count`
  * points of a flattened index from `start` on, whose n digits have these sizes and strides. */
 Fun contract_offsets(Emit *e);
-/* pack_rows(dst, ld, strip, src, const i64 *row, n_rows, const i64 *k, kc, i1 along): numbers at
- * src[row[r] + k[k]]; along: the k[] are neighbours. Strips of bl->row_strip rows, `strip` numbers each. f32:
- * [row*ld + k]. bf16: tiles [k/32][row/16][16][32], filled up with zeros to a multiple of 32 terms. */
+/* pack_rows(dst, ld, strip, src, const i64 *row, n_rows, n_all, const i64 *k, kc, i1 along): numbers at
+ * src[row[r] + k[k]]; along: the k[] are neighbours; row[] goes on to n_all. To strips of bl->row_strip rows,
+ * `strip` numbers each. f32: [row*ld + k]. bf16: tiles [k/32][row/16][16][32], filled up with zeros to a
+ * multiple of 32 terms. */
 Fun contract_pack_rows(Emit *e, const Blocking *bl, uint8_t src, bool bf16);
 /* pack_cols(dst, src, const i64 *col, n_cols, const i64 *k, kc, i1 along): strips of bl->col_strip
  * columns: [k][strip] of f32, or tiles [k/32][2][16][16][2] of bf16, zeros as above. */

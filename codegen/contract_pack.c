@@ -130,6 +130,7 @@ static void transpose(Emit *e, V *v, uint32_t n) {
 
 typedef struct Pack {
     V src, off, n, k, kc; /* numbers at src[off[point] + k[term]], n points, kc terms */
+    V n_all;              /* rows: numbers of off that may be looked at                */
     V dst, ld, strip;     /* rows: numbers of a strip, of f32 also from row to row     */
     V terms;              /* terms written: kc, or (bf16) that and zeros to a multiple of 32 */
     uint8_t dtype;
@@ -210,12 +211,16 @@ static V row_place(Emit *e, const Pack *p, V r, V k) {
     return k_elem(e, e->i16, p->dst, k_add(e, at, in));
 }
 
-/* Terms are neighbours: copies. */
+/* Terms are neighbours: copies. What lies AHEAD is asked for, also in rows after these. */
 static void rows_copy(Emit *e, const Pack *p) {
+    enum { AHEAD = 6144 }; /* bytes */
     V k0 = k_load_i64(e, p->k, k_num(e, 0));
+    V row = k_mul(e, p->kc, k_num(e, k_bytes(p->dtype)));
+    V skip = k_add(e, k_div(e, k_num(e, AHEAD), row), k_num(e, 1));
     Loop r = loop_begin(e, k_num(e, 0), p->n, 1);
     V from = k_add(e, k_load_i64(e, p->off, r.i), k0);
-    V ahead = k_add(e, point(e, p, k_add(e, r.i, k_num(e, 2))), k0); /* rows come from far */
+    V later = k_min(e, k_add(e, r.i, skip), k_sub(e, p->n_all, k_num(e, 1)));
+    V ahead = k_add(e, k_load_i64(e, p->off, later), k0);
     uint32_t n = p->bf16 ? TERM_STEP : p->lanes;
     V rest = p->bf16 ? LLVMBuildURem(e->b, p->kc, k_num(e, n), "") : k_num(e, 0);
     V whole = k_sub(e, p->kc, rest);
@@ -294,16 +299,18 @@ static void rows_by_vectors(Emit *e, const Pack *p) {
 Fun contract_pack_rows(Emit *e, const Blocking *bl, uint8_t src, bool bf16) {
     char name[64];
     snprintf(name, sizeof name, "rwkvc.pack_rows.%s.%u", bf16 ? "bf16" : "f32", src);
-    LLVMTypeRef params[] = {e->ptr, e->i64, e->i64, e->ptr, e->ptr, e->i64, e->ptr, e->i64, e->i1};
+    LLVMTypeRef params[] = {e->ptr, e->i64, e->i64, e->ptr, e->ptr,
+                            e->i64, e->i64, e->ptr, e->i64, e->i1};
     Fun f;
     Emit h;
     LLVMBasicBlockRef back;
-    if (fun_begin(e, &h, &f, name, params, 9, &back)) return f;
-    V a[9];
+    if (fun_begin(e, &h, &f, name, params, 10, &back)) return f;
+    V a[10];
     LLVMGetParams(f.fn, a);
-    Pack p = pack_of(&h, bl, src, bf16, a[7]);
-    p.dst = a[0], p.ld = a[1], p.strip = a[2], p.src = a[3], p.off = a[4], p.n = a[5], p.k = a[6];
-    If along = if_begin(&h, a[8]);
+    Pack p = pack_of(&h, bl, src, bf16, a[8]);
+    p.dst = a[0], p.ld = a[1], p.strip = a[2], p.src = a[3], p.off = a[4], p.n = a[5],
+    p.n_all = a[6], p.k = a[7];
+    If along = if_begin(&h, a[9]);
     rows_copy(&h, &p);
     if_else(&h, &along);
     If run = if_begin(&h, contract_contiguous(&h, p.off, k_num(&h, 0), p.n));

@@ -169,17 +169,18 @@ static void pack_rows(Contract *c, const Rect *r, const Span *s, V q, V rows, V 
     Emit *e = c->e;
     Fun pack = contract_pack_rows(e, &c->bl, c->rows.dtype, c->bl.amx);
     V row = k_elem(e, e->i64, c->row, q), strip = contract_row_strip(e, &c->bl, s->kn),
-      one = k_num(e, K_BLOCK);
+      one = k_num(e, K_BLOCK), all = k_sub(e, r->rows, q);
     if (c->bl.amx) {
-        V args[] = {a, one, strip, r->a, row, rows, c->ka, s->kn, s->along_a};
-        fun_call(e, pack, args, 9);
+        V args[] = {a, one, strip, r->a, row, rows, all, c->ka, s->kn, s->along_a};
+        fun_call(e, pack, args, 10);
         return;
     }
     Loop k = loop_begin(e, k_num(e, 0), s->kn, K_BLOCK);
     V kc = k_min(e, k_sub(e, s->kn, k.i), k_num(e, K_BLOCK));
     V to = k_elem(e, e->f32, a, k_mul(e, k.i, k_num(e, c->bl.row_strip)));
-    V args[] = {to, one, strip, r->a, row, rows, k_elem(e, e->i64, c->ka, k.i), kc, s->along_a};
-    fun_call(e, pack, args, 9);
+    V args[] = {to, one,       strip, r->a, row, rows, all, k_elem(e, e->i64, c->ka, k.i),
+                kc, s->along_a};
+    fun_call(e, pack, args, 10);
     loop_end(e, &k);
 }
 
@@ -272,9 +273,17 @@ static V few_x(Contract *c, const Rect *r) {
     Loop k = loop_begin(e, k_num(e, 0), c->K, K_BLOCK);
     V kc = k_min(e, k_sub(e, c->K, k.i), k_num(e, K_BLOCK));
     offsets(c, c->ka, k.i, kc, &c->rows.terms);
-    V pa[] = {k_elem(e, e->f32, c->x, k.i),       ld, k_num(e, 0), r->a, c->row, r->rows, c->ka, kc,
+    V pa[] = {k_elem(e, e->f32, c->x, k.i),
+              ld,
+              k_num(e, 0),
+              r->a,
+              c->row,
+              r->rows,
+              r->rows,
+              c->ka,
+              kc,
               along(c, &c->rows.terms, c->ka, kc)};
-    fun_call(e, contract_pack_rows(e, &c->bl, c->rows.dtype, false), pa, 9);
+    fun_call(e, contract_pack_rows(e, &c->bl, c->rows.dtype, false), pa, 10);
     loop_end(e, &k);
     Loop l = loop_begin(e, k_num(e, 0), r->rows, 1);
     k_store(e, k_mul(e, l.i, ld), k_elem(e, e->i64, c->row, l.i), 8);
