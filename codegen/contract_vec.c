@@ -94,13 +94,14 @@ Fun contract_product(Emit *e, const Blocking *bl) {
 
 /* ---- few rows -------------------------------------------------------------------------------------- */
 
-enum { DOT_COLS = 8, AXPY_WIDE = 16 };
+enum { DOT_COLS = 8, AXPY_TERMS = 8, SUMS = 16 };
 
 typedef struct Few {
     const Blocking *bl;
     V x, row, w, col, stride, c, n_rows, n_cols, k;
     uint8_t dtype;
-    V acc[AXPY_WIDE + 4];
+    V acc[SUMS];
+    V ahead; /* axpy: numbers from a row of w to the one that is asked for */
 } Few;
 
 static V sum_lanes(Emit *e, V v, uint32_t lanes) {
@@ -221,53 +222,50 @@ Fun contract_dot(Emit *e, const Blocking *bl, uint8_t w) {
     return f;
 }
 
-/* c[r..r+m)[j .. j + n vectors) += x[.., k] * w[k, ..], all terms. */
-static void axpy_block(Emit *e, const Few *f, uint32_t m, uint32_t n, V r, V j) {
+/* All columns of rows r .. r + m: c += x[.., k .. k + n) * w[k .. k + n, ..], term after term. A line of each
+ * of the n rows of w at a time; those `ahead` are asked for. */
+static void axpy_block(Emit *e, const Few *f, uint32_t m, uint32_t n, V r, V k) {
     uint32_t lanes = f->bl->lanes, line = 64 / k_bytes(f->dtype);
     LLVMTypeRef t = k_vec(e->f32, lanes), stored = k_storage(e, f->dtype);
-    V x[4], w = k_elem(e, stored, f->w, j);
-    for (uint32_t i = 0; i < m; i++)
-        x[i] = k_elem(e, e->f32, f->x, k_load_i64(e, f->row, k_add(e, r, k_num(e, i))));
-    for (uint32_t i = 0; i < m * n; i++) emit_set(e, f->acc[i], LLVMConstNull(t));
-    Loop l = loop_begin(e, k_num(e, 0), f->k, 1);
-    V wk = k_elem(e, stored, w, k_mul(e, l.i, f->stride)), xs[4];
-    for (uint32_t i = 0; i < m; i++)
-        xs[i] = emit_splat(e, lanes, k_load(e, e->f32, k_elem(e, e->f32, x[i], l.i), 4));
-    V ahead = k_mul(e, f->stride, k_num(e, 8));
-    for (uint32_t q = 0; m == 1 && q < n * lanes; q += line)
-        k_prefetch(e, k_elem(e, stored, wk, k_add(e, ahead, k_num(e, q))), 2);
-    for (uint32_t q = 0; q < n; q++) {
-        V y = k_load_real(e, k_elem(e, stored, wk, k_num(e, (int64_t)q * lanes)), f->dtype, lanes,
-                          NULL);
-        for (uint32_t i = 0; i < m; i++)
-            emit_set(e, f->acc[i * n + q], k_fma(e, xs[i], y, emit_get(e, t, f->acc[i * n + q])));
+    V x[4 * AXPY_TERMS], w[AXPY_TERMS];
+    for (uint32_t i = 0; i < m; i++) {
+        V from = k_add(e, k_load_i64(e, f->row, k_add(e, r, k_num(e, i))), k);
+        for (uint32_t q = 0; q < n; q++) {
+            V at = k_elem(e, e->f32, f->x, k_add(e, from, k_num(e, q)));
+            x[i * n + q] = emit_splat(e, lanes, k_load(e, e->f32, at, 4));
+        }
+    }
+    for (uint32_t q = 0; q < n; q++)
+        w[q] = k_elem(e, stored, f->w, k_mul(e, k_add(e, k, k_num(e, q)), f->stride));
+    Loop l = loop_begin(e, k_num(e, 0), f->n_cols, line);
+    for (uint32_t q = 0; q < n; q++)
+        k_prefetch(e, k_elem(e, stored, w[q], k_add(e, f->ahead, l.i)), 2);
+    for (uint32_t v = 0; v < line; v += lanes) {
+        V j = k_add(e, l.i, k_num(e, v)), y[AXPY_TERMS];
+        for (uint32_t q = 0; q < n; q++)
+            y[q] = k_load_real(e, k_elem(e, stored, w[q], j), f->dtype, lanes, NULL);
+        for (uint32_t i = 0; i < m; i++) {
+            V at = k_add(e, k_mul(e, k_add(e, r, k_num(e, i)), k_num(e, FEW_LD)), j);
+            V to = k_elem(e, e->f32, f->c, at), sum = k_load(e, t, to, 4);
+            for (uint32_t q = 0; q < n; q++) sum = k_fma(e, x[i * n + q], y[q], sum);
+            k_store(e, sum, to, 4);
+        }
     }
     loop_end(e, &l);
-    for (uint32_t i = 0; i < m; i++)
-        for (uint32_t q = 0; q < n; q++)
-            few_store(e, f, k_add(e, r, k_num(e, i)), k_add(e, j, k_num(e, (int64_t)q * lanes)),
-                      emit_get(e, t, f->acc[i * n + q]), 4);
 }
 
-/* Columns from `from` on in blocks of n vectors, while whole blocks (or, n = 1, columns) are left -> the
- * first column not done. */
-static V axpy_cols(Emit *e, const Few *f, uint32_t n, V from) {
-    uint32_t width = n * f->bl->lanes, part = n < 4 ? n : f->bl->lanes / 4;
-    V blocks = n == 1 ? k_ceil(e, k_sub(e, f->n_cols, from), width)
-                      : k_div(e, k_sub(e, f->n_cols, from), k_num(e, width));
-    V to = k_add(e, from, k_mul(e, blocks, k_num(e, width)));
+/* n terms from k on, of all rows: four at a time, with as many terms as there are registers for. */
+static void axpy_terms(Emit *e, const Few *f, uint32_t n, V k) {
+    uint32_t some = n == 1 ? 1 : f->bl->lanes / 4;
     V fours = k_mul(e, k_div(e, f->n_rows, k_num(e, 4)), k_num(e, 4));
-    Loop j = loop_begin(e, from, to, width);
     Loop r = loop_begin(e, k_num(e, 0), fours, 4);
-    Loop q = loop_begin(e, k_num(e, 0), k_num(e, width), (int64_t)part * f->bl->lanes);
-    axpy_block(e, f, 4, part, r.i, k_add(e, j.i, q.i));
+    Loop q = loop_begin(e, k, k_add(e, k, k_num(e, n)), some);
+    axpy_block(e, f, 4, some, r.i, q.i);
     loop_end(e, &q);
     loop_end(e, &r);
     Loop s = loop_begin(e, fours, f->n_rows, 1);
-    axpy_block(e, f, 1, n, s.i, j.i);
+    axpy_block(e, f, 1, n, s.i, k);
     loop_end(e, &s);
-    loop_end(e, &j);
-    return to;
 }
 
 Fun contract_axpy(Emit *e, const Blocking *bl, uint8_t w) {
@@ -290,11 +288,22 @@ Fun contract_axpy(Emit *e, const Blocking *bl, uint8_t w) {
              .n_cols = p[6],
              .k = p[7],
              .dtype = w};
-    few_vars(&h, &d);
-    V done = axpy_cols(&h, &d, bl->lanes, k_num(&h, 0)); /* as many vectors as a vector has lanes */
-    done = axpy_cols(&h, &d, 4, done);
-    done = axpy_cols(&h, &d, 2, done);
-    axpy_cols(&h, &d, 1, done);
+    /* Narrow rows: more of them, about a page. */
+    V rows = k_add(&h, k_div(&h, k_num(&h, FEW_COLS / 4), d.n_cols), k_num(&h, 1));
+    d.ahead = k_mul(&h, k_mul(&h, rows, k_num(&h, AXPY_TERMS)), d.stride);
+    LLVMTypeRef t = k_vec(h.f32, bl->lanes);
+    Loop r = loop_begin(&h, k_num(&h, 0), d.n_rows, 1);
+    Loop j = loop_begin(&h, k_num(&h, 0), d.n_cols, bl->lanes);
+    few_store(&h, &d, r.i, j.i, LLVMConstNull(t), 4);
+    loop_end(&h, &j);
+    loop_end(&h, &r);
+    V whole = k_mul(&h, k_div(&h, d.k, k_num(&h, AXPY_TERMS)), k_num(&h, AXPY_TERMS));
+    Loop k = loop_begin(&h, k_num(&h, 0), whole, AXPY_TERMS);
+    axpy_terms(&h, &d, AXPY_TERMS, k.i);
+    loop_end(&h, &k);
+    Loop one = loop_begin(&h, whole, d.k, 1);
+    axpy_terms(&h, &d, 1, one.i);
+    loop_end(&h, &one);
     fun_end(&h, back);
     return f;
 }
