@@ -1,11 +1,12 @@
 /* What the files of the matrix-product schedule share.
  *
- *   contract.c        the schedule: which operand is which, tiles, the kernel, its epilogue
- *   contract_pack.c   element offsets, packed blocks of both operands
- *   contract_vec.c    products of packed f32 blocks; few rows against many (decoding)
- *   contract_amx.c    products of packed bf16 blocks with the tile unit
+ *   contract.c        the schedule: which operand is which, blocks, scratch
+ *   contract_rect.c   the kernel: rectangles of the result, their sums, their epilogue
+ *   contract_pack.c   element offsets, packed strips of both operands
+ *   contract_vec.c    products of packed f32 strips; few rows against many (decoding)
+ *   contract_amx.c    products of packed bf16 strips with the tile unit
  *
- * The work proper is done by functions of the module that every kernel shares; they take packed blocks
+ * The work proper is done by functions of the module that every kernel shares; they take packed strips
  * or offsets of elements, so they know nothing of axes. Roles: "rows" are the points of the side whose
  * numbers are broadcast, "columns" those of the side that lies in the lanes of vectors. */
 #ifndef RWKVC_CONTRACT_H
@@ -14,26 +15,23 @@
 #include "emit.h"
 
 /* Sums are cut into blocks of K_BLOCK terms wherever they stand in the grid: a fixed order of every sum. */
-enum { K_BLOCK = 256, FEW_ROWS = 8, LD_PAD = 16 };
+enum { K_BLOCK = 256, FEW_ROWS = 8, FEW_COLS = 1024, LD_PAD = 16, TERM_STEP = 32 };
+enum { FEW_LD = FEW_COLS + LD_PAD, FEW_SUMS = FEW_ROWS * FEW_LD };
 
 /* Blocks of one target. A tile is tile_rows x tile_cols of the result; a range of tiles is computed in
- * rectangles. When the whole sum fits `slots` blocks of terms, they are rows x near_cols: all terms are
- * packed, the rows once for all their neighbours. Else they are rows x cols, one block of terms at a time.
- * Both are computed in pieces of part_rows x part_cols, which are finished while they are at hand. */
+ * rectangles of at most rows x cols. Of a rectangle all columns are packed (a panel), then strip by strip
+ * of rows, each just before it is multiplied. A sum of at most `near` terms is packed whole; else `far`
+ * terms at a time, while the sums of the rectangle wait in scratch. */
 typedef struct Blocking {
     bool amx;
-    uint32_t lanes; /* of a vector of f32                                       */
-    uint32_t strip; /* columns of a packed strip: two vectors, or a tile's     */
-    uint32_t micro; /* rows of the product kept in registers                    */
-    uint32_t tile_rows, tile_cols, rows, near_cols, cols, part_rows, part_cols, slots;
+    uint32_t lanes;                /* of a vector of f32                       */
+    uint32_t micro;                /* rows of the product kept in registers    */
+    uint32_t row_strip, col_strip; /* rows and columns of a packed strip       */
+    uint32_t tile_rows, tile_cols, rows, cols, near, far;
+    uint32_t panel; /* packed numbers of a panel of columns, about              */
 } Blocking;
 Blocking contract_blocking(const Emit *e, bool amx);
 static inline uint32_t contract_ld(const Blocking *bl) { return bl->cols + LD_PAD; }
-/* Packed numbers from one block of terms to the next. Rows are written in squares: a vector more. */
-static inline uint32_t contract_row_slot(const Blocking *bl) {
-    return (bl->rows + 2 * bl->lanes) * K_BLOCK;
-}
-static inline uint32_t contract_col_slot(const Blocking *bl) { return bl->near_cols * K_BLOCK; }
 
 typedef struct Fun {
     V fn;
@@ -52,14 +50,22 @@ V fun_call(Emit *e, Fun f, V *args, uint32_t n);
 /* offsets(i64 *dst, start, count, n, const i64 *size, const i64 *stride): the offset of each of `count`
  * points of a flattened index from `start` on, whose n digits have these sizes and strides. */
 Fun contract_offsets(Emit *e);
-/* pack_rows(dst, ld, src, const i64 *row, n_rows, const i64 *k, kc): numbers at src[row[r] + k[k]]. f32:
- * dst[r*ld + k]. bf16: tiles [r/16][k/32][16][32] of rows of K_BLOCK, filled up with zeros to a multiple of 32
- * terms. */
+/* pack_rows(dst, ld, strip, src, const i64 *row, n_rows, n_all, const i64 *k, kc, i1 along): numbers at
+ * src[row[r] + k[k]]; along: the k[] are neighbours; row[] goes on to n_all. To strips of bl->row_strip rows,
+ * `strip` numbers each. f32: [row*ld + k]. bf16: tiles [k/32][row/16][16][32], filled up with zeros to a
+ * multiple of 32 terms. */
 Fun contract_pack_rows(Emit *e, const Blocking *bl, uint8_t src, bool bf16);
-/* pack_cols(dst, src, const i64 *col, n_cols, const i64 *k, kc): strips of bl->strip columns, each
- * K_BLOCK*strip numbers: [k][strip] of f32, or (bf16) [k/2][strip][2], zeros as above. */
+/* pack_cols(dst, src, const i64 *col, n_cols, const i64 *k, kc, i1 along): strips of bl->col_strip
+ * columns: [k][strip] of f32, or tiles [k/32][2][16][16][2] of bf16, zeros as above. */
 Fun contract_pack_cols(Emit *e, const Blocking *bl, uint8_t src, bool bf16);
-/* product(rows, cols, c, n_rows, n_cols, k, i1 first): c[r*ld + j] = or += the sum over k terms, in blocks. */
+/* i1: off[from .. from+n) are neighbours, rising by one. n >= 1. */
+V contract_contiguous(Emit *e, V off, V from, V n);
+/* Numbers of one packed strip of k terms; of rows in f32: blocks [k/K_BLOCK][row][K_BLOCK]. */
+V contract_row_strip(Emit *e, const Blocking *bl, V k);
+V contract_col_strip(Emit *e, const Blocking *bl, V k);
+/* product(rows, cols, c, n_rows, n_cols, k, i1 first, hints, n_hints): of one strip of rows and a panel,
+ * c[r*ld + j] = or += the sum over k terms. Hints: pairs of addresses, from and to, of what will be wanted
+ * soon. */
 Fun contract_product(Emit *e, const Blocking *bl);
 Fun contract_product_amx(Emit *e, const Blocking *bl);
 /* dot(x, const i64 *row, w, const i64 *col, c, n_rows, n_cols, k): both contiguous along k, x f32. */
@@ -83,10 +89,11 @@ static inline V k_eq(Emit *e, V a, V b) { return LLVMBuildICmp(e->b, LLVMIntEQ, 
 static inline V k_and(Emit *e, V a, V b) { return LLVMBuildAnd(e->b, a, b, ""); }
 static inline V k_min(Emit *e, V a, V b) { return LLVMBuildSelect(e->b, k_lt(e, a, b), a, b, ""); }
 static inline V k_num(Emit *e, int64_t n) { return emit_const(e, n); }
-/* ceil(a / n) for n > 0 */
+/* ceil(a / n) for n > 0, and that times n */
 static inline V k_ceil(Emit *e, V a, int64_t n) {
     return k_div(e, k_add(e, a, k_num(e, n - 1)), k_num(e, n));
 }
+static inline V k_up(Emit *e, V a, int64_t n) { return k_mul(e, k_ceil(e, a, n), k_num(e, n)); }
 V k_elem(Emit *e, LLVMTypeRef t, V ptr, V index); /* address of ptr[index] */
 V k_load(Emit *e, LLVMTypeRef t, V ptr, uint32_t align);
 void k_store(Emit *e, V x, V ptr, uint32_t align);
@@ -98,8 +105,8 @@ uint32_t k_bytes(uint8_t dtype);
 /* n stored numbers from ptr[0] as floats; mask NULL: all of them, else zeros where it is off. */
 V k_load_real(Emit *e, V ptr, uint8_t dtype, uint32_t n, V mask);
 V k_fma(Emit *e, V a, V b, V c);
-void k_prefetch(Emit *e,
-                V ptr); /* into L2: more can be under way than into L1; ptr may point anywhere */
+/* ptr may point anywhere; more can be under way into L2 than into L1. */
+void k_prefetch(Emit *e, V ptr, uint32_t level);
 
 typedef struct If {
     LLVMBasicBlockRef other, after;

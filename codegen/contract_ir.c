@@ -104,10 +104,10 @@ V k_fma(Emit *e, V a, V b, V c) {
     return emit_intrinsic(e, "llvm.fma", &t, 1, args, 3);
 }
 
-void k_prefetch(Emit *e, V ptr) {
-    V read = LLVMConstInt(e->i32, 0, false), l2 = LLVMConstInt(e->i32, 2, false),
+void k_prefetch(Emit *e, V ptr, uint32_t level) {
+    V read = LLVMConstInt(e->i32, 0, false), near = LLVMConstInt(e->i32, 4 - level, false),
       data = LLVMConstInt(e->i32, 1, false);
-    V args[4] = {ptr, read, l2, data};
+    V args[4] = {ptr, read, near, data};
     emit_intrinsic(e, "llvm.prefetch", &e->ptr, 1, args, 4);
 }
 

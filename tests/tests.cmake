@@ -64,6 +64,10 @@ endforeach()
 c_test(compiler test_store rwkvc_dsl)
 c_test(dsl test_parse rwkvc_dsl)
 c_test(codegen test_contract rwkvc_codegen ${CMAKE_DL_LIBS})
+add_executable(speed_contract EXCLUDE_FROM_ALL tests/speed/contract.c) # figures of docs/numbers.md
+target_link_libraries(speed_contract PRIVATE rwkvc_codegen ${CMAKE_DL_LIBS})
+target_include_directories(speed_contract PRIVATE "${CMAKE_SOURCE_DIR}" "${CMAKE_SOURCE_DIR}/tests/codegen")
+target_compile_options(speed_contract PRIVATE ${warnings})
 c_test(codegen test_kernels rwkvc_dsl rwkvc_codegen ${CMAKE_DL_LIBS}
     SOURCES tests/codegen/execute.c tests/random/generate.c)
 
