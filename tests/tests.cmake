@@ -78,6 +78,7 @@ foreach(name usage files eval compiled stages)
 endforeach()
 
 py_test(cli/learning "")
+py_test(cli/types "")
 
 py_test(docs/examples "")
 py_test(docs/errors "")

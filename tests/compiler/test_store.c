@@ -7,7 +7,7 @@
 
 static const char text[] =
     "use std\n"
-    "const V = 40, D = 32, N = 16, H = D//N, L = 2\n"
+    "const V = 80, D = 64, N = 16, H = D//N, L = 2\n"
     "axis  T\n"
     "cell block(x[D], id[]: int) -> x[D] {\n"
     "    param gain[D] = 1\n"

@@ -159,7 +159,7 @@ static void test_target(const char *target, uint8_t dtype) {
 
 int main(void) {
     folder_make();
-    for (int i = 0; i < B * T; i++) tokens[i] = (i * 7 + i / 5) % 24;
+    for (int i = 0; i < B * T; i++) tokens[i] = (i * 7 + i / 5) % 90;
     for (uint8_t d = RW_FILE_BF16; d <= RW_FILE_F16; d++) {
         test_target("x86-64-v3", d);
         test_target("native", d);

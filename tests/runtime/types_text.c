@@ -2,7 +2,7 @@
 #include "compiled.h"
 
 static const char text[] = "use std\n"
-                           "const V = 24, D = 32, L = 2\n"
+                           "const V = 90, D = 64, L = 2\n"
                            "axis  T\n"
                            "cell block(x[D]) -> x[D] {\n"
                            "    param gain[D] = 1\n"
