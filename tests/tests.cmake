@@ -65,6 +65,14 @@ c_test(codegen test_contract rwkvc_codegen ${CMAKE_DL_LIBS})
 c_test(codegen test_kernels rwkvc_dsl rwkvc_codegen ${CMAKE_DL_LIBS}
     SOURCES tests/codegen/execute.c tests/random/generate.c)
 
+# ---- emulator --------------------------------------------------------------------------------
+
+if(TARGET emu_core)
+    foreach(name valu)
+        c_test(emulator test_${name} emu_testing)
+    endforeach()
+endif()
+
 # ---- commands --------------------------------------------------------------------------------
 
 foreach(name usage files eval compiled)

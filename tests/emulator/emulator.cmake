@@ -22,3 +22,10 @@ target_include_directories(emu_core PRIVATE "${CMAKE_SOURCE_DIR}")
 target_include_directories(emu_core SYSTEM PRIVATE ${LLVM_INCLUDE_DIRS})
 set_target_properties(emu_core PROPERTIES POSITION_INDEPENDENT_CODE ON)
 target_link_libraries(emu_core PUBLIC LLVM Threads::Threads m)
+
+# What its tests share: code objects made in the process, registers set by hand.
+add_library(emu_testing STATIC ${emulator}/assemble.c ${emulator}/rig.c)
+target_compile_options(emu_testing PRIVATE ${warnings})
+target_include_directories(emu_testing PRIVATE "${CMAKE_SOURCE_DIR}")
+target_include_directories(emu_testing SYSTEM PRIVATE ${LLVM_INCLUDE_DIRS})
+target_link_libraries(emu_testing PUBLIC emu_core rwkvc_codegen)

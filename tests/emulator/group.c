@@ -129,7 +129,8 @@ static void run_by_chance(Group *g, uint64_t state) {
     while (open_barrier(g));
 }
 
-void group_run(Worker *w, uint64_t index) {
+/* All that a group has before its first instruction. */
+void group_begin(Worker *w, uint64_t index) {
     const Launch *l = w->launch;
     Group *g = &w->group;
     g->index = index;
@@ -141,11 +142,16 @@ void group_run(Worker *w, uint64_t index) {
     race_clear(g);
     for (unsigned i = 0; i < g->n_waves; i++)
         wave_init(&g->waves[i], l, g, i);
+}
+
+void group_finish(Worker *w) {
+    const Launch *l = w->launch;
+    Group *g = &w->group;
     if (l->seed == 0 || g->n_waves == 1)
         run_in_order(g);
     else
-        run_by_chance(g, mix(l->seed) ^ mix(index + 1));
+        run_by_chance(g, mix(l->seed) ^ mix(g->index + 1));
     w->total.groups++;
     w->total.waves += g->n_waves;
-    if (any(g, FAULTED)) w->bad_group = index;
+    if (any(g, FAULTED)) w->bad_group = g->index;
 }

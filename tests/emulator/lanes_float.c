@@ -56,6 +56,12 @@ static inline float sine(float x, bool is_cosine) {
     return (float)(is_cosine ? cos(angle) : sin(angle));
 }
 
+/* What is above the next lower whole number, less than 1; NaN for what has none. */
+static inline float fraction_above(float x) {
+    float r = x - floorf(x), most = float_of(0x3f7fffffu);
+    return r > most ? most : r;
+}
+
 /* x = fraction * 2^exponent, the fraction within 1/2..1; x is finite and not zero. */
 static inline int exponent_of(float x) { return exponent64((double)x) - 1022; }
 static inline float fraction_of(float x) {

@@ -131,7 +131,8 @@ static void *work(void *argument) {
     for (;;) {
         uint64_t i = atomic_fetch_add(&l->next, 1);
         if (i >= l->n_groups || i > atomic_load(&l->first_bad)) return NULL;
-        group_run(w, group_at(l, i));
+        group_begin(w, group_at(l, i));
+        group_finish(w);
         if (w->bad_group == UINT64_MAX) continue;
         w->bad_group = i; /* the earliest in the order of work is reported, whoever ran it */
         uint64_t first = atomic_load(&l->first_bad);

@@ -173,7 +173,7 @@ void wave_init(Wave *w, const Launch *l, Group *g, unsigned index) {
     w->lds_write = 0;
     w->scc = false;
     w->scc_unknown = true;
-    w->mode = k->rsrc1 >> 12 & 0xffu;
+    w->mode = (k->rsrc1 >> 12 & 0xffu) | (k->rsrc1 >> 21 & 1u) << 8 | (k->rsrc1 >> 23 & 1u) << 9;
     w->flushes = (w->mode >> 4 & 3u) != 3u;
     w->at = k->code.inst;
     w->stop = RUNNING;

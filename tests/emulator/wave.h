@@ -218,7 +218,8 @@ struct Worker {
 
 bool worker_init(Worker *w, Launch *launch);
 void worker_release(Worker *w);
-void group_run(Worker *w, uint64_t index);
+void group_begin(Worker *w, uint64_t index);
+void group_finish(Worker *w); /* runs it to its end */
 void wave_init(Wave *w, const Launch *l, Group *g, unsigned index);
 
 /* Stops the wave. lane < 0: no lane in particular. */
