@@ -172,6 +172,8 @@
 #define V2S                                  V2
 #define V3S                                  V3
 #define V3A                                  V3
+#define V2CS                                 V2C
+#define V3CS                                 V3C
 #define V3K                                  V3
 #define V2K                                  V2
 #define V3AK                                 V3
@@ -186,6 +188,8 @@
 #undef V3
 #undef V4
 #undef V2C
+#undef V2CS
+#undef V3CS
 #undef V3C
 #undef V2P
 #undef V3P
@@ -211,6 +215,8 @@
 #define V4(d, a, b, c, g, name, e)      ROW(name, #d "=" #a #b #c #g, SPREAD_ALL, 0)
 #define V2C(d, a, b, name, e, carry)    ROW(name, #d "m=" #a #b, SPREAD_ALL, 0)
 #define V3C(d, a, b, c, name, e, carry) ROW(name, #d "m=" #a #b #c, SPREAD_ALL, 0)
+#define V2CS(d, a, b, name, e, carry)    ROW(name, #d "m=" #a #b, SPREAD_UP, 0)
+#define V3CS(d, a, b, c, name, e, carry) ROW(name, #d "m=" #a #b #c, SPREAD_UP, 0)
 #define V2P(name, e)                    ROW(name, "F=FF", SPREAD_ALL, 0)
 #define V3P(name, e)                    ROW(name, "F=FFF", SPREAD_ALL, 0)
 #define V1M(d, a, name, e)              ROW(name, #d "=" #a, SPREAD_MOVE, 0)

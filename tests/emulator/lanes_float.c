@@ -122,6 +122,7 @@ static inline float div_fixup(float quotient, float denominator, float numerator
     if (denominator == 0 || n_inf) return float_of(sign | 0x7f800000u);
     if (d_inf || numerator == 0) return float_of(sign);
     if (exponent(numerator) - exponent(denominator) < -150) return float_of(sign);
+    if (is_nan(quotient)) return float_of(sign | 0x7f800000u); /* a step before has overflown */
     return float_of((bits_of(quotient) & 0x7fffffffu) | sign);
 }
 
@@ -139,16 +140,26 @@ static inline uint32_t both(float l, float h) {
     return float_to_half(l) | (uint32_t)float_to_half(h) << 16;
 }
 
-/* The sum in a double: the product of two floats is exact there. */
-static inline uint16_t mix(float a, float b, float c, bool is_clamped) {
+/* a * b + c in a double, rounded to odd: rounding it once more to a float is rounding once. */
+static inline double sum_to_odd(float a, float b, float c) {
     double p = (double)a * (double)b, s = p + (double)c;
     double t = s - p, lost = (p - (s - t)) + ((double)c - t);
     uint64_t u = bits_of64(s);
     if (exponent64(s) != 2047 && lost != 0 && (u & 1) == 0)
         u = (lost < 0) == (s > 0) ? u - 1 : u | 1;
-    double r = double_of(u);
+    return double_of(u);
+}
+
+static inline uint16_t mix(float a, float b, float c, bool is_clamped) {
+    double r = sum_to_odd(a, b, c);
     if (is_clamped) r = r > 1 ? 1 : r > 0 ? r : 0;
     return double_to_half(r);
+}
+
+/* The last step of a division takes back the scale of the first. */
+static inline float div_fmas(float a, float b, float c, bool is_scaled) {
+    if (!is_scaled) return fmaf(a, b, c);
+    return (float)(sum_to_odd(a, b, c) * power_of_two(exponent(c) > 127 ? 64 : -64));
 }
 
 #include "lanes.h"

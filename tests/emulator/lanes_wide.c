@@ -51,7 +51,21 @@ static inline double div_fixup(double quotient, double d, double n) {
     if (d == 0 || n_inf) return double_of(sign | 0x7ff0000000000000u);
     if (d_inf || n == 0) return double_of(sign);
     if (exponent64(n) - exponent64(d) < -1075) return double_of(sign);
+    if (is_nan64(quotient)) return double_of(sign | 0x7ff0000000000000u);
     return double_of((bits_of64(quotient) & 0x7fffffffffffffffu) | sign);
+}
+
+/* Subnormal results are rounded once: from a sum whose last bit says that something was lost. */
+static inline double div_fmas(double a, double b, double c, bool is_scaled) {
+    double r = fma(a, b, c);
+    if (!is_scaled) return r;
+    if (exponent64(c) > 1023) return ldexp(r, 128);
+    if (fabs(r) >= 0x1p-894 || !isfinite(r)) return ldexp(r, -128);
+    double p = a * b, s = p + c, t = s - p;
+    double lost = (p - (s - t)) + (c - t) + fma(a, b, -p);
+    uint64_t u = bits_of64(s);
+    if (lost != 0 && (u & 1) == 0) u = (lost < 0) == (s > 0) ? u - 1 : u | 1;
+    return ldexp(double_of(u), -128);
 }
 
 #include "lanes.h"

@@ -140,7 +140,7 @@ static inline double quotient_fixed(double q, double d, double n, bool underflow
     else if (isinf(d) || n == 0 || underflows)
         r = 0;
     else
-        r = q;
+        r = isnan(q) ? (double)INFINITY : q; /* a step before went beyond all numbers */
     return copysign(r, negative ? -1 : 1);
 }
 
