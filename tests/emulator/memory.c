@@ -237,13 +237,13 @@ void exec_smem(Wave *w, const Inst *in) {
         A2(p, k, x, "and", A_AND), A2(p, k, x, "or", A_OR), A2(p, k, x, "xor", A_XOR), A2(p, k, x, "inc", A_INC),         \
         A2(p, k, x, "dec", A_DEC), A1(p, k, x, "add_f32", 4, A_FADD), A1(p, k, x, "add_f64", 8, A_FADD),                  \
         A1(p, k, x, "min_f32", 4, A_FMIN), A1(p, k, x, "max_f32", 4, A_FMAX), A1(p, k, x, "min_f64", 8, A_FMIN),          \
-        A1(p, k, x, "max_f64", 8, A_FMAX), A1(p, k, x, "pk_add_f16", 4, A_PK_ADD_F16),                                    \
-        A1(p, k, x, "pk_add_bf16", 4, A_PK_ADD_BF16)
+        A1(p, k, x, "max_f64", 8, A_FMAX), A1(p, k, x, "pk_add_f16", 4, A_PK_ADD_F16)
 
 const Op ops_memory[] = {
     LOADS("global_", K_GLOBAL, exec_global),
     STORES("global_", K_GLOBAL, exec_global),
     ATOMICS("global_", K_GLOBAL, exec_global),
+    A1("global_", K_GLOBAL, exec_global, "pk_add_bf16", 4, A_PK_ADD_BF16),
     LOADS("buffer_", K_BUFFER, exec_buffer),
     STORES("buffer_", K_BUFFER, exec_buffer),
     ATOMICS("buffer_", K_BUFFER, exec_buffer),

@@ -365,7 +365,7 @@ static bool run(Bench *b) {
 
 static void begin(Bench *b, const char *symbol, const char *line, uint64_t exec) {
     uint64_t full = b->is_gfx11 ? UINT32_MAX : UINT64_MAX;
-    rig_set(b->rig, symbol, 1, BYTES, BYTES / 64);
+    rig_set(b->rig, symbol, 1, BYTES, BYTES / (b->is_gfx11 ? 32 : 64));
     b->line = line;
     b->exec = exec & full;
 }
@@ -585,7 +585,7 @@ static void add_atomics(Space space, bool returns, bool is_gfx11) {
     for (size_t i = 0; i < COUNT(atomics); i++) {
         const Atomic *a = &atomics[i];
         char name[40];
-        if (!(a->processors & (is_gfx11 ? ELEVEN : NINE))) continue;
+        if (!(a->processors & (is_gfx11 ? ELEVEN : NINE)) || (space == BUFFER && a->f == do_bfloats)) continue;
         Case *c = add(AN_ATOMIC, space);
         c->atomic = a;
         c->returns = returns && space != BUFFER; /* there the old value would be where the data is */
@@ -594,7 +594,7 @@ static void add_atomics(Space space, bool returns, bool is_gfx11) {
         write_line(c->line, sizeof c->line, space, name, false, words, c->returns, is_gfx11);
         if (c->returns && words != a->bytes / 4) { /* cmpswap takes two and gives one */
             char line[120];
-            snprintf(line, sizeof line, "global_%s %s, %s", name, registers(8, a->bytes / 4), strstr(c->line, ", v2") + 2);
+            snprintf(line, sizeof line, "global_%s %s, %s", name, registers(8, a->bytes / 4), strchr(c->line, ',') + 2);
             snprintf(c->line, sizeof c->line, "%s", line);
         }
     }
