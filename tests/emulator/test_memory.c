@@ -365,7 +365,7 @@ static bool run(Bench *b) {
 
 static void begin(Bench *b, const char *symbol, const char *line, uint64_t exec) {
     uint64_t full = b->is_gfx11 ? UINT32_MAX : UINT64_MAX;
-    rig_set(b->rig, symbol, 1, BYTES, BYTES / (b->is_gfx11 ? 32 : 64));
+    rig_set(b->rig, symbol, 1, BYTES, b->is_gfx11 ? BYTES / 32u : BYTES / 64u);
     b->line = line;
     b->exec = exec & full;
 }
