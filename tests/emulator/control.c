@@ -177,8 +177,6 @@ const Op ops_control[] = {
     NOTHING(s_sendmsg),
     NOTHING(s_delay_alu),
     NOTHING(s_clause),
-    NOTHING(s_code_end),
-    NOTHING(s_inst_prefetch),
     NOTHING(s_set_inst_prefetch_distance),
     NOTHING(s_icache_inv),
     NOTHING(s_dcache_inv),
@@ -190,8 +188,6 @@ const Op ops_control[] = {
     NOTHING(v_nop),
     NOTHING(buffer_inv),
     NOTHING(buffer_wbl2),
-    NOTHING(buffer_wbinvl1),
-    NOTHING(buffer_wbinvl1_vol),
     NOTHING(buffer_gl0_inv),
     NOTHING(buffer_gl1_inv),
     {.name = NULL}};
