@@ -3,7 +3,9 @@
 #include "numeric.h"
 
 /* Lanes of a mask, from the lowest on. */
-#define EACH(i, mask) for (uint64_t m_ = (mask); m_ != 0; m_ &= m_ - 1) for (unsigned i = (unsigned)__builtin_ctzll(m_), once_ = 1; once_; once_ = 0)
+#define EACH(i, mask)                                                                              \
+    for (uint64_t m_ = (mask); m_ != 0; m_ &= m_ - 1)                                              \
+        for (unsigned i = (unsigned)__builtin_ctzll(m_), once_ = 1; once_; once_ = 0)
 
 static uint32_t load32(const uint8_t *at) {
     uint32_t x;
@@ -23,7 +25,7 @@ static uint32_t extended(uint32_t x, unsigned bytes, bool is_signed) {
     return is_signed ? (x ^ sign) - sign : x;
 }
 
-/* ---- loads ------------------------------------------------------------------------------------------------ */
+/* ---- loads ----------------------------------------------------------------------------------- */
 
 /* What is not known of a register once everything on its way to it has come. */
 static uint32_t unknown_then(const Wave *w, unsigned reg, unsigned lane) {
@@ -61,11 +63,9 @@ void access_load(Wave *w, const Inst *in, const Access *a, Counter c, unsigned r
         return;
     }
     EACH(i, a->lanes) {
-        for (unsigned k = 0; k < words; k++)
-            x[k].u[i] = load32(a->data[i] + 4 * k);
+        for (unsigned k = 0; k < words; k++) x[k].u[i] = load32(a->data[i] + 4 * k);
         if (a->known[i] == NULL) {
-            for (unsigned k = 0; k < words; k++)
-                open[k].u[i] = 0;
+            for (unsigned k = 0; k < words; k++) open[k].u[i] = 0;
             continue;
         }
         for (unsigned k = 0; k < words; k++) {
@@ -80,15 +80,15 @@ void access_load(Wave *w, const Inst *in, const Access *a, Counter c, unsigned r
         vector_load(w, in, c, reg + k, &x[k], bad ? &open[k] : NULL, a->lanes);
 }
 
-/* ---- stores ------------------------------------------------------------------------------------------------- */
+/* ---- stores ---------------------------------------------------------------------------------- */
 
 static void store_unknown(Wave *w, const Inst *in, unsigned reg, unsigned lane, uint32_t bits) {
     wave_fault(w, in, (int)lane, "it stores %c%u, which has bits never written (0x%08x)",
                reg < FIRST_AGPR ? 'v' : 'a', reg % FIRST_AGPR, bits);
 }
 
-static void store_lane(Wave *w, const Inst *in, const Access *a, unsigned reg, unsigned i, unsigned shift,
-                       bool must_be_known) {
+static void store_lane(Wave *w, const Inst *in, const Access *a, unsigned reg, unsigned i,
+                       unsigned shift, bool must_be_known) {
     unsigned left = a->bytes;
     for (unsigned k = 0; left > 0; k++) {
         unsigned n = left < 4 ? left : 4;
@@ -103,7 +103,8 @@ static void store_lane(Wave *w, const Inst *in, const Access *a, unsigned reg, u
 }
 
 /* Which of several lanes wins at one address is nobody's promise. */
-static void check_one_value(Wave *w, const Inst *in, const Access *a, unsigned reg, unsigned shift) {
+static void check_one_value(Wave *w, const Inst *in, const Access *a, unsigned reg,
+                            unsigned shift) {
     EACH(i, a->lanes) {
         for (unsigned k = 0; 4 * k < a->bytes; k++) {
             unsigned n = a->bytes - 4 * k < 4 ? a->bytes - 4 * k : 4;
@@ -119,8 +120,7 @@ static void check_one_value(Wave *w, const Inst *in, const Access *a, unsigned r
 void access_store(Wave *w, const Inst *in, const Access *a, unsigned reg, bool must_be_known) {
     unsigned shift = in->op->flags & F_HIGH ? 16 : 0;
     uint64_t doubt = 0;
-    for (unsigned k = 0; 4 * k < a->bytes; k++)
-        doubt |= w->doubt[reg + k];
+    for (unsigned k = 0; 4 * k < a->bytes; k++) doubt |= w->doubt[reg + k];
     bool is_simple = (doubt & a->lanes) == 0 && a->bytes >= 4;
     EACH(i, a->lanes) {
         if (!is_simple) {
@@ -135,7 +135,7 @@ void access_store(Wave *w, const Inst *in, const Access *a, unsigned reg, bool m
     check_one_value(w, in, a, reg, shift);
 }
 
-/* ---- atomics ------------------------------------------------------------------------------------------------- */
+/* ---- atomics --------------------------------------------------------------------------------- */
 
 static uint32_t pair_sum(uint32_t a, uint32_t b, bool is_bfloat) {
     uint32_t r = 0;
@@ -153,13 +153,18 @@ static uint64_t float_result(uint32_t row, uint64_t old, uint64_t data, unsigned
         return pair_sum((uint32_t)old, (uint32_t)data, row == A_PK_ADD_BF16);
     if (bytes == 8) {
         double a = double_of(old), b = double_of(data);
-        return bits_of64(row == A_FADD ? a + b : row == A_FMIN ? min_of64(a, b, false) : max_of64(a, b, false));
+        return bits_of64(row == A_FADD   ? a + b
+                         : row == A_FMIN ? min_of64(a, b, false)
+                                         : max_of64(a, b, false));
     }
     float a = float_of((uint32_t)old), b = float_of((uint32_t)data);
-    return bits_of(row == A_FADD ? a + b : row == A_FMIN ? min_of(a, b, false) : max_of(a, b, false));
+    return bits_of(row == A_FADD   ? a + b
+                   : row == A_FMIN ? min_of(a, b, false)
+                                   : max_of(a, b, false));
 }
 
-static uint64_t result(uint32_t row, uint64_t old, uint64_t data, uint64_t compared, unsigned bytes) {
+static uint64_t result(uint32_t row, uint64_t old, uint64_t data, uint64_t compared,
+                       unsigned bytes) {
     int64_t a = bytes == 8 ? (int64_t)old : (int32_t)(uint32_t)old;
     int64_t b = bytes == 8 ? (int64_t)data : (int32_t)(uint32_t)data;
     switch (row) {
@@ -186,8 +191,7 @@ static uint64_t operand(const Wave *w, unsigned reg, unsigned i, unsigned bytes)
 }
 
 static bool operands_known(Wave *w, const Inst *in, unsigned reg, unsigned words, uint64_t lanes) {
-    for (unsigned k = 0; k < words; k++)
-        EACH(i, lanes & w->doubt[reg + k]) {
+    for (unsigned k = 0; k < words; k++) EACH(i, lanes & w->doubt[reg + k]) {
             if (unknown_of(w, reg + k, i) == 0) continue;
             store_unknown(w, in, reg + k, i, unknown_of(w, reg + k, i));
             return false;
@@ -195,7 +199,8 @@ static bool operands_known(Wave *w, const Inst *in, unsigned reg, unsigned words
     return true;
 }
 
-void access_atomic(Wave *w, const Inst *in, const Access *a, unsigned data, unsigned compared, Counter c) {
+void access_atomic(Wave *w, const Inst *in, const Access *a, unsigned data, unsigned compared,
+                   Counter c) {
     Lanes x[2] = {0};
     unsigned words = a->bytes / 4;
     bool compares = in->op->row == A_CMPSWAP;
@@ -219,13 +224,13 @@ void access_atomic(Wave *w, const Inst *in, const Access *a, unsigned data, unsi
         vector_load(w, in, c, in->dst[0].reg + k, &x[k], NULL, a->lanes);
 }
 
-/* ---- addresses -------------------------------------------------------------------------------------------------- */
+/* ---- addresses ------------------------------------------------------------------------------- */
 
 bool access_address_known(Wave *w, const Inst *in, const Slot *s, unsigned count) {
-    for (unsigned k = 0; k < count; k++)
-        EACH(i, w->exec & w->doubt[s->reg + k]) {
+    for (unsigned k = 0; k < count; k++) EACH(i, w->exec & w->doubt[s->reg + k]) {
             if (unknown_of(w, s->reg + k, i) == 0) continue;
-            wave_fault(w, in, (int)i, "the address comes from v%u, which has bits never written", s->reg + k);
+            wave_fault(w, in, (int)i, "the address comes from v%u, which has bits never written",
+                       s->reg + k);
             return false;
         }
     return true;
@@ -235,7 +240,8 @@ bool access_scalar_known(Wave *w, const Inst *in, const Slot *s, unsigned count)
     if (s->kind != O_SCALAR || s->reg == S_NULL) return true;
     for (unsigned k = 0; k < count; k++)
         if (w->s_unknown[s->reg + k] != 0) {
-            wave_fault(w, in, -1, "the address comes from s%u, which has bits never written", s->reg + k);
+            wave_fault(w, in, -1, "the address comes from s%u, which has bits never written",
+                       s->reg + k);
             return false;
         }
     return true;

@@ -21,11 +21,29 @@ static inline unsigned access_words(const Access *a) { return a->bytes < 4 ? 1 :
 void access_store(Wave *w, const Inst *in, const Access *a, unsigned reg, bool must_be_known);
 /* Each lane in its order: memory = f(memory, data). data2 is the value compared with, where there is
  * one. The old values go to the destination, if the instruction has one. */
-void access_atomic(Wave *w, const Inst *in, const Access *a, unsigned data, unsigned compared, Counter c);
+void access_atomic(Wave *w, const Inst *in, const Access *a, unsigned data, unsigned compared,
+                   Counter c);
 
 enum AtomicRow {
-    A_SWAP, A_CMPSWAP, A_ADD, A_SUB, A_RSUB, A_SMIN, A_UMIN, A_SMAX, A_UMAX, A_AND, A_OR, A_XOR, A_INC, A_DEC,
-    A_FADD, A_FMIN, A_FMAX, A_PK_ADD_F16, A_PK_ADD_BF16,
+    A_SWAP,
+    A_CMPSWAP,
+    A_ADD,
+    A_SUB,
+    A_RSUB,
+    A_SMIN,
+    A_UMIN,
+    A_SMAX,
+    A_UMAX,
+    A_AND,
+    A_OR,
+    A_XOR,
+    A_INC,
+    A_DEC,
+    A_FADD,
+    A_FMIN,
+    A_FMAX,
+    A_PK_ADD_F16,
+    A_PK_ADD_BF16,
 };
 
 /* The registers of an address are known in all lanes that take part; else the wave stops. */

@@ -14,7 +14,8 @@
 #include <unistd.h>
 
 static const char triple[] = "amdgcn-amd-amdhsa";
-static const char flags[] = "!llvm.module.flags = !{!900}\n!900 = !{i32 1, !\"amdhsa_code_object_version\", i32 500}\n";
+static const char flags[] =
+    "!llvm.module.flags = !{!900}\n!900 = !{i32 1, !\"amdhsa_code_object_version\", i32 500}\n";
 
 static void stop(const char *what, const char *why) {
     fprintf(stderr, "%s: %s\n", what, why);
@@ -62,11 +63,12 @@ static LLVMTargetMachineRef machine(const char *processor, bool is_optimized) {
     LLVMInitializeAMDGPUAsmParser();
     if (LLVMGetTargetFromTriple(triple, &target, &why)) stop(triple, why);
     return LLVMCreateTargetMachine(target, triple, processor, "",
-                                   is_optimized ? LLVMCodeGenLevelAggressive : LLVMCodeGenLevelNone, LLVMRelocPIC,
-                                   LLVMCodeModelDefault);
+                                   is_optimized ? LLVMCodeGenLevelAggressive : LLVMCodeGenLevelNone,
+                                   LLVMRelocPIC, LLVMCodeModelDefault);
 }
 
-static uint8_t *emit(LLVMModuleRef module, LLVMTargetMachineRef tm, bool is_optimized, size_t *bytes) {
+static uint8_t *emit(LLVMModuleRef module, LLVMTargetMachineRef tm, bool is_optimized,
+                     size_t *bytes) {
     LLVMMemoryBufferRef object;
     char *why = NULL;
     LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(tm);
@@ -77,7 +79,8 @@ static uint8_t *emit(LLVMModuleRef module, LLVMTargetMachineRef tm, bool is_opti
     LLVMPassBuilderOptionsRef o = LLVMCreatePassBuilderOptions();
     LLVMErrorRef bad = LLVMRunPasses(module, is_optimized ? "default<O3>" : "default<O0>", tm, o);
     if (bad != NULL) stop("passes", LLVMGetErrorMessage(bad));
-    if (LLVMTargetMachineEmitToMemoryBuffer(tm, module, LLVMObjectFile, &why, &object)) stop("code", why);
+    if (LLVMTargetMachineEmitToMemoryBuffer(tm, module, LLVMObjectFile, &why, &object))
+        stop("code", why);
     uint8_t *code = linked(LLVMGetBufferStart(object), LLVMGetBufferSize(object), bytes);
     LLVMDisposeMemoryBuffer(object);
     LLVMDisposePassBuilderOptions(o);
@@ -117,7 +120,8 @@ uint8_t *code_from_assembly(const char *processor, const char *text, size_t *byt
 
 static void put64(uint8_t *at, uint64_t x) { memcpy(at, &x, sizeof x); }
 
-uint8_t *bundle(const char *const *processors, uint8_t *const *codes, const size_t *sizes, size_t n, size_t *bytes) {
+uint8_t *bundle(const char *const *processors, uint8_t *const *codes, const size_t *sizes, size_t n,
+                size_t *bytes) {
     size_t head = 24 + 8, place = 4096;
     uint8_t *out = calloc(1, 4096 * (2 * n + 2) + (n ? sizes[0] : 0) * 4 + 65536 * n);
     memcpy(out, "__CLANG_OFFLOAD_BUNDLE__", 24);

@@ -11,7 +11,8 @@
 uint8_t *code_from_ir(const char *processor, const char *ir, bool is_optimized, size_t *bytes);
 uint8_t *code_from_assembly(const char *processor, const char *text, size_t *bytes);
 /* A bundle of code objects, in the order given. */
-uint8_t *bundle(const char *const *processors, uint8_t *const *codes, const size_t *sizes, size_t n, size_t *bytes);
+uint8_t *bundle(const char *const *processors, uint8_t *const *codes, const size_t *sizes, size_t n,
+                size_t *bytes);
 
 /* A file's bytes, to be freed; NULL: there is none. */
 uint8_t *read_whole(const char *path, size_t *bytes);

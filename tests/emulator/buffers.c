@@ -56,8 +56,7 @@ static void release(Buffer *x) {
 }
 
 void buffers_release(Buffers *b) {
-    for (size_t i = 0; i < b->n; i++)
-        release(b->all[i]);
+    for (size_t i = 0; i < b->n; i++) release(b->all[i]);
     free(b->all);
     *b = (Buffers){0};
 }
@@ -72,7 +71,7 @@ bool buffers_remove(Buffers *b, const void *base) {
     return true;
 }
 
-/* ---- as a driver uses it --------------------------------------------------------------------------------------- */
+/* ---- as a driver uses it --------------------------------------------------------------------- */
 
 void *emu_alloc(Emu *emu, size_t bytes) {
     size_t room = (bytes + GAP - 1) & ~(size_t)(GAP - 1);
@@ -136,7 +135,6 @@ void emu_fill(Emu *emu, void *to, uint32_t value, unsigned width, size_t count) 
     if (width == 1)
         memset(to, (int)(value & 255u), count);
     else
-        for (size_t i = 0; i < count; i++)
-            memcpy((uint8_t *)to + i * width, &value, width);
+        for (size_t i = 0; i < count; i++) memcpy((uint8_t *)to + i * width, &value, width);
     if (known != NULL) memset(known, 0xff, width * count);
 }

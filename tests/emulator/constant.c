@@ -45,7 +45,7 @@ bool constant_bits(const Inst *in, const Operand *o, unsigned k, char type, uint
     return true;
 }
 
-/* ---- DPP ------------------------------------------------------------------------------------------------------------ */
+/* ---- DPP ------------------------------------------------------------------------------------- */
 
 static int source_lane(const Modifiers *m, int i, int n) {
     int row = i & ~15, k = i & 15, arg = m->dpp_arg[0];

@@ -2,7 +2,7 @@
 #include "ops.h"
 #include "wave.h"
 
-/* ---- branches ------------------------------------------------------------------------------------ */
+/* ---- branches -------------------------------------------------------------------------------- */
 
 static void jump(Wave *w, const Inst *in) {
     if (in->target == NULL)
@@ -57,7 +57,7 @@ static void exec_end(Wave *w, const Inst *in) {
 
 static void exec_trap(Wave *w, const Inst *in) { wave_fault(w, in, -1, "the kernel traps"); }
 
-/* ---- barriers and waits --------------------------------------------------------------------------- */
+/* ---- barriers and waits ---------------------------------------------------------------------- */
 
 static void exec_barrier(Wave *w, const Inst *in) {
     if (w->group->n_waves > 1 && !wait_lds_written(w))
@@ -83,17 +83,22 @@ static void exec_waitcnt(Wave *w, const Inst *in) {
 }
 
 /* gfx11's s_waitcnt_* null, N; with a register, its value counts too, which nobody uses. */
-static void exec_wait_vm(Wave *w, const Inst *in) { wait_until(w, CNT_VM, (uint32_t)in->imm & 63u); }
-static void exec_wait_vs(Wave *w, const Inst *in) { wait_until(w, CNT_VS, (uint32_t)in->imm & 63u); }
-static void exec_wait_lgkm(Wave *w, const Inst *in) { wait_until(w, CNT_LGKM, (uint32_t)in->imm & 63u); }
+static void exec_wait_vm(Wave *w, const Inst *in) {
+    wait_until(w, CNT_VM, (uint32_t)in->imm & 63u);
+}
+static void exec_wait_vs(Wave *w, const Inst *in) {
+    wait_until(w, CNT_VS, (uint32_t)in->imm & 63u);
+}
+static void exec_wait_lgkm(Wave *w, const Inst *in) {
+    wait_until(w, CNT_LGKM, (uint32_t)in->imm & 63u);
+}
 
 static void exec_wait_idle(Wave *w, const Inst *in) {
     (void)in;
-    for (Counter c = CNT_VM; c < N_COUNTERS; c++)
-        wait_until(w, c, 0);
+    for (Counter c = CNT_VM; c < N_COUNTERS; c++) wait_until(w, c, 0);
 }
 
-/* ---- hardware registers --------------------------------------------------------------------------- */
+/* ---- hardware registers ---------------------------------------------------------------------- */
 
 enum { REG_MODE = 1 };
 
@@ -130,7 +135,8 @@ static void exec_getreg(Wave *w, const Inst *in) {
     if (id != REG_MODE)
         wave_fault(w, in, -1, "hardware register %u is not emulated", id);
     else
-        scalar_set(w, in, in->dst[0].reg, w->mode >> from & (width == 32 ? ~0u : (1u << width) - 1u), 0);
+        scalar_set(w, in, in->dst[0].reg,
+                   w->mode >> from & (width == 32 ? ~0u : (1u << width) - 1u), 0);
 }
 
 static void exec_denorm_mode(Wave *w, const Inst *in) {
@@ -141,11 +147,13 @@ static void exec_round_mode(Wave *w, const Inst *in) {
     mode_set(w, in, (w->mode & ~0xfu) | ((uint32_t)in->imm & 15u));
 }
 
-/* ---- the table ------------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
-#define C(label, function)      {.name = #label, .types = "", .kind = K_CONTROL, .exec = function}
-#define CT(label, t, function)  {.name = #label, .types = t, .kind = K_CONTROL, .exec = function}
-#define NOTHING(label)          C(label, exec_nothing)
+#define C(label, function)                                                                         \
+    { .name = #label, .types = "", .kind = K_CONTROL, .exec = function }
+#define CT(label, t, function)                                                                     \
+    { .name = #label, .types = t, .kind = K_CONTROL, .exec = function }
+#define NOTHING(label) C(label, exec_nothing)
 
 const Op ops_control[] = {
     C(s_branch, exec_branch),

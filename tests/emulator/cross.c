@@ -3,7 +3,7 @@
 #include "ops.h"
 #include "wave.h"
 
-/* ---- one lane ------------------------------------------------------------------------------------------ */
+/* ---- one lane -------------------------------------------------------------------------------- */
 
 static bool stopped_by_reads(Wave *w, const Inst *in) {
     vectors_doubtful(w, in);
@@ -22,7 +22,8 @@ static uint32_t scalar_source(Wave *w, const Inst *in, unsigned k, const char *w
 static void read_lane(Wave *w, const Inst *in, unsigned lane) {
     const Slot *s = &in->src[0];
     if (s->kind != O_VECTOR) {
-        scalar_set(w, in, in->dst[0].reg, s->kind == O_CONST ? (uint32_t)s->bits : scalar_get(w, s->reg),
+        scalar_set(w, in, in->dst[0].reg,
+                   s->kind == O_CONST ? (uint32_t)s->bits : scalar_get(w, s->reg),
                    s->kind == O_CONST ? 0 : w->s_unknown[s->reg]);
         return;
     }
@@ -54,10 +55,11 @@ static void exec_writelane(Wave *w, const Inst *in) {
     vector_set(w, in, in->dst[0].reg, &x, &open, (uint64_t)1 << lane);
 }
 
-/* ---- permutations ----------------------------------------------------------------------------------------- */
+/* ---- permutations ---------------------------------------------------------------------------- */
 
 /* dst[i] = src[from[i]]; from < 0: zero. Lanes switched off count as zero if they must be active. */
-static void permute(Wave *w, const Inst *in, unsigned reg, const int from[MAX_LANES], bool only_active) {
+static void permute(Wave *w, const Inst *in, unsigned reg, const int from[MAX_LANES],
+                    bool only_active) {
     Lanes x, open;
     for (unsigned i = 0; i < w->n; i++) {
         int k = from[i];
@@ -78,7 +80,8 @@ static bool lane_addresses(Wave *w, const Inst *in, unsigned reg, int lane[MAX_L
         lane[i] = -1;
         if ((w->exec >> i & 1) == 0) continue;
         if (unknown_of(w, reg, i) != 0) {
-            wave_fault(w, in, (int)i, "the lane comes from v%u, which was never written there", reg);
+            wave_fault(w, in, (int)i, "the lane comes from v%u, which was never written there",
+                       reg);
             return false;
         }
         lane[i] = (int)((w->v[reg].u[i] + (uint32_t)in->mod.offset) >> 2 & (w->n - 1));
@@ -96,8 +99,7 @@ static void exec_bpermute(Wave *w, const Inst *in) {
 static void exec_permute(Wave *w, const Inst *in) {
     int to[MAX_LANES], from[MAX_LANES];
     if (stopped_by_reads(w, in) || !lane_addresses(w, in, in->src[0].reg, to)) return;
-    for (unsigned i = 0; i < w->n; i++)
-        from[i] = -1;
+    for (unsigned i = 0; i < w->n; i++) from[i] = -1;
     for (unsigned i = 0; i < w->n; i++) /* the highest lane wins */
         if (to[i] >= 0) from[to[i]] = (int)i;
     permute(w, in, in->src[1].reg, from, true);
@@ -162,16 +164,16 @@ static void exec_swap(Wave *w, const Inst *in) {
     vector_set(w, in, b, &x, &open_x, w->exec);
 }
 
-#define X(label, t, function) {.name = #label, .types = t, .kind = K_CROSS, .exec = function}
+#define X(label, t, function)                                                                      \
+    { .name = #label, .types = t, .kind = K_CROSS, .exec = function }
 
-const Op ops_cross[] = {
-    X(v_readfirstlane_b32, "s=u", exec_readfirstlane),
-    X(v_readlane_b32, "s=uu", exec_readlane),
-    X(v_writelane_b32, "u=uu", exec_writelane),
-    X(v_permlane16_b32, "u=uuu", exec_permlane16),
-    X(v_permlanex16_b32, "u=uuu", exec_permlanex16),
-    X(v_swap_b32, "u=u", exec_swap),
-    X(ds_bpermute_b32, "u=uu", exec_bpermute),
-    X(ds_permute_b32, "u=uu", exec_permute),
-    X(ds_swizzle_b32, "u=u", exec_swizzle),
-    {.name = NULL}};
+const Op ops_cross[] = {X(v_readfirstlane_b32, "s=u", exec_readfirstlane),
+                        X(v_readlane_b32, "s=uu", exec_readlane),
+                        X(v_writelane_b32, "u=uu", exec_writelane),
+                        X(v_permlane16_b32, "u=uuu", exec_permlane16),
+                        X(v_permlanex16_b32, "u=uuu", exec_permlanex16),
+                        X(v_swap_b32, "u=u", exec_swap),
+                        X(ds_bpermute_b32, "u=uu", exec_bpermute),
+                        X(ds_permute_b32, "u=uu", exec_permute),
+                        X(ds_swizzle_b32, "u=u", exec_swizzle),
+                        {.name = NULL}};

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* ---- memory of a function ---------------------------------------------------------------------------------------- */
+/* ---- memory of a function -------------------------------------------------------------------- */
 
 typedef struct Chunk {
     struct Chunk *next;
@@ -43,7 +43,7 @@ void function_release(Function *f) {
     *f = (Function){0};
 }
 
-/* ---- one instruction ---------------------------------------------------------------------------------------------- */
+/* ---- one instruction ------------------------------------------------------------------------- */
 
 typedef struct Decoder {
     Emu *emu;
@@ -55,7 +55,9 @@ typedef struct Decoder {
     bool has_memory;
 } Decoder;
 
-void exec_unknown(Wave *w, const Inst *in) { wave_fault(w, in, -1, "this instruction is not emulated"); }
+void exec_unknown(Wave *w, const Inst *in) {
+    wave_fault(w, in, -1, "this instruction is not emulated");
+}
 
 static void exec_beyond(Wave *w, const Inst *in) {
     wave_fault(w, in, -1, "it names a register beyond those the kernel asked for");
@@ -81,7 +83,12 @@ static bool set_constant(Decoder *d, unsigned k, const Operand *o, Slot *s) {
 
 /* An operand of the text as source k (k < 0: a destination). */
 static bool set_slot(Decoder *d, int k, const Operand *o, char type, Slot *s) {
-    *s = (Slot){.kind = o->kind, .type = type, .reg = o->reg, .count = o->count, .neg = o->neg, .abs = o->abs,
+    *s = (Slot){.kind = o->kind,
+                .type = type,
+                .reg = o->reg,
+                .count = o->count,
+                .neg = o->neg,
+                .abs = o->abs,
                 .sext = o->sext};
     if (o->kind == O_CONST) return k >= 0 && set_constant(d, (unsigned)k, o, s);
     if (type == 'm' || type == 's') return o->kind == O_SCALAR;
@@ -101,7 +108,7 @@ static void set_raw_scalar(const Decoder *d, char type, Slot *s) {
     *s = (Slot){.kind = O_SCALAR, .type = type, .reg = reg, .count = type == 'q' ? 2 : 1};
 }
 
-/* ---- operands as the row says ---------------------------------------------------------------------------------------- */
+/* ---- operands as the row says ---------------------------------------------------------------- */
 
 static bool set_control(Decoder *d) {
     const char *types = d->in->op->types;
@@ -144,7 +151,8 @@ static bool set_typed(Decoder *d) {
     bool has_result = !in->is_cmpx || d->t->n > sources;
     for (const char *p = types; p < middle && has_result; p++) {
         const Operand *o = &d->t->operand[at++];
-        if (at > d->t->n || o->kind == O_CONST || !set_slot(d, -1, o, *p, &in->dst[in->n_dst++])) return false;
+        if (at > d->t->n || o->kind == O_CONST || !set_slot(d, -1, o, *p, &in->dst[in->n_dst++]))
+            return false;
         if (in->op->kind == K_VALU && *p != 'm' && o->kind != O_VECTOR) return false;
     }
     for (unsigned k = 0; k < sources; k++) {
@@ -167,7 +175,9 @@ static bool set_memory(Decoder *d, int dst, int address, int base, int data, int
     for (unsigned k = 0; k < 4; k++) {
         in->src[k] = (Slot){.kind = O_NONE};
         if (index[k] < 0) continue;
-        if (index[k] >= (int)d->t->n || !set_slot(d, (int)k, &d->t->operand[index[k]], 'u', &in->src[k])) return false;
+        if (index[k] >= (int)d->t->n ||
+            !set_slot(d, (int)k, &d->t->operand[index[k]], 'u', &in->src[k]))
+            return false;
     }
     in->n_src = 4;
     if (dst >= 0 && !set_slot(d, -1, &d->t->operand[dst], 'u', &in->dst[in->n_dst++])) return false;
@@ -177,7 +187,8 @@ static bool set_memory(Decoder *d, int dst, int address, int base, int data, int
 static bool set_lds(Decoder *d) {
     uint32_t flags = d->in->op->flags;
     int n = (int)d->t->n, first = (flags & F_LOAD) || strstr(d->in->op->name, "_rtn_") != NULL;
-    int dst = first ? 0 : -1, data = n > first + 1 ? first + 1 : -1, more = n > first + 2 ? first + 2 : -1;
+    int dst = first ? 0 : -1, data = n > first + 1 ? first + 1 : -1,
+        more = n > first + 2 ? first + 2 : -1;
     if ((flags & F_LOAD) ? n != 2 : data < 0) return false;
     return set_memory(d, dst, first, -1, data, more);
 }
@@ -214,11 +225,12 @@ static bool set_matrix(Decoder *d) {
     return in->src[0].kind == O_VECTOR && in->src[1].kind == O_VECTOR;
 }
 
-/* ---- what it reads ------------------------------------------------------------------------------------------------------ */
+/* ---- what it reads --------------------------------------------------------------------------- */
 
 static unsigned words_of(const Decoder *d, const Slot *s) {
     if (s->type == 'm') return d->emu->processor->lanes / 32;
-    if (d->in->op->kind == K_VALU || d->in->op->kind == K_SALU || d->in->op->kind == K_CROSS) return is_wide(s->type) || s->type == 'q' ? 2 : 1;
+    if (d->in->op->kind == K_VALU || d->in->op->kind == K_SALU || d->in->op->kind == K_CROSS)
+        return is_wide(s->type) || s->type == 'q' ? 2 : 1;
     return s->count;
 }
 
@@ -249,7 +261,7 @@ static bool registers_exist(const Decoder *d) {
     return true;
 }
 
-/* ---- which executor ------------------------------------------------------------------------------------------------------- */
+/* ---- which executor -------------------------------------------------------------------------- */
 
 static bool is_plain(const Inst *in) {
     const Modifiers *m = &in->mod;
@@ -258,7 +270,8 @@ static bool is_plain(const Inst *in) {
         if (is_small_type(in->dst[k].type)) return false;
     for (unsigned k = 0; k < in->n_src; k++) {
         const Slot *s = &in->src[k];
-        if (s->neg || s->abs || s->sext || s->type == 'x' || s->kind == O_SCC || s->kind == O_OFF) return false;
+        if (s->neg || s->abs || s->sext || s->type == 'x' || s->kind == O_SCC || s->kind == O_OFF)
+            return false;
         if ((m->neg_lo | m->neg_hi) >> k & 1) return false;
         if (is_small_type(s->type) && m->op_sel >> k & 1) return false;
         if (s->type == 'H' && ((m->op_sel >> k & 1) || !(m->op_sel_hi >> k & 1))) return false;
@@ -280,7 +293,8 @@ static const Op *find_op(Decoder *d) {
     const Op *op = op_find(d->emu->ops, name);
     if (op == NULL || !d->t->mod.clamp || op->kind != K_VALU) return op;
     char type = op->types[0];
-    bool is_float = type == 'f' || type == 'F' || type == 'd' || type == 'h' || strstr(name, "f16") != NULL;
+    bool is_float =
+        type == 'f' || type == 'F' || type == 'd' || type == 'h' || strstr(name, "f16") != NULL;
     if (is_float) return op;
     strncat(name, "_clamp", sizeof name - strlen(name) - 1);
     d->in->mod.clamp = false;
@@ -292,7 +306,8 @@ static bool modifiers_fit(const Inst *in) {
     bool is_valu = in->op->kind == K_VALU;
     if ((m->has_dpp || m->has_sdwa || m->omod) && !is_valu) return false;
     if (m->clamp && !is_valu && in->op->kind != K_MATRIX) return false;
-    if (m->omod && strchr("fFdhH", in->op->types[0]) == NULL && strstr(in->op->name, "f16") == NULL) return false;
+    if (m->omod && strchr("fFdhH", in->op->types[0]) == NULL && strstr(in->op->name, "f16") == NULL)
+        return false;
     if (m->offen || m->idxen || m->lds) return in->op->kind == K_BUFFER;
     return true;
 }
@@ -334,8 +349,7 @@ static bool build(Decoder *d, bool is_parsed) {
     if (!in->mod.has_op_sel_hi) in->mod.op_sel_hi = is_mix ? 0 : 0xff;
     if (op->kind != K_CONTROL && !modifiers_fit(in)) return false;
     if (!set_operands(d) || !set_dpp(d)) return false;
-    for (unsigned k = 0; k < in->n_src; k++)
-        add_range(d, &in->src[k], k);
+    for (unsigned k = 0; k < in->n_src; k++) add_range(d, &in->src[k], k);
     in->is_plain = op->kind == K_VALU && is_plain(in);
     in->exec = op->kind != K_VALU ? op->exec : in->is_plain ? exec_plain : exec_valu;
     if (!registers_exist(d)) in->exec = exec_beyond;
@@ -362,7 +376,8 @@ static bool build_dual(Decoder *d, char *line) {
     good = text_parse(middle + 4, &second) && build(d, true);
     d->in = first;
     if (!good) return false;
-    if (first->exec != exec_beyond) first->exec = other->exec == exec_beyond ? exec_beyond : exec_dual;
+    if (first->exec != exec_beyond)
+        first->exec = other->exec == exec_beyond ? exec_beyond : exec_dual;
     first->dual = other;
     return true;
 }
@@ -372,7 +387,8 @@ static void count_barrier(Decoder *d) {
     if (!(d->in->op->flags & F_BARRIER)) return;
     unsigned index = d->f->n_barriers++;
     const Op *nothing = op_find(emu->ops, "s_nop");
-    if (emu->drop_kernel != NULL && strcmp(emu->drop_kernel, d->kernel->name) == 0 && index == emu->drop_index)
+    if (emu->drop_kernel != NULL && strcmp(emu->drop_kernel, d->kernel->name) == 0 &&
+        index == emu->drop_index)
         d->in->exec = nothing->exec;
 }
 
@@ -400,7 +416,7 @@ static void decode_one(Decoder *d, const uint8_t *code, char *line) {
     if (is_global && (in->op->flags & F_ATOMIC)) d->f->has_global_atomics = true;
 }
 
-/* ---- a function --------------------------------------------------------------------------------------------------------------- */
+/* ---- a function ------------------------------------------------------------------------------ */
 
 static bool append(Function *f, size_t *cap, Inst **out) {
     if (f->n == *cap) {
@@ -432,7 +448,8 @@ static void link_branches(Function *f) {
     for (size_t i = 0; i < f->n; i++) {
         Inst *in = &f->inst[i];
         if (in->op == NULL || in->op->kind != K_CONTROL) continue;
-        if (strncmp(in->op->name, "s_branch", 8) != 0 && strncmp(in->op->name, "s_cbranch", 9) != 0) continue;
+        if (strncmp(in->op->name, "s_branch", 8) != 0 && strncmp(in->op->name, "s_cbranch", 9) != 0)
+            continue;
         in->target = at_address(f, in->address + 4 + (uint64_t)((int64_t)in->imm * 4));
     }
 }

@@ -27,9 +27,9 @@ typedef enum EmuStatus {
 } EmuStatus;
 
 typedef struct EmuOptions {
-    const char *processor;     /* "gfx942" | "gfx1100" */
-    uint64_t seed;             /* 0: waves run to the next barrier in their order; else interleaved */
-    unsigned threads;          /* workers of a launch, 0: one */
+    const char *processor; /* "gfx942" | "gfx1100" */
+    uint64_t seed;         /* 0: waves run to the next barrier in their order; else interleaved */
+    unsigned threads;      /* workers of a launch, 0: one */
     uint64_t max_instructions; /* of one wave, 0: 2^32 */
     const char *drop_barrier;  /* "KERNEL:N": its N-th s_barrier, counted in the text from 0, does
                                   nothing; NULL: none. For tests of tests. */
@@ -97,9 +97,9 @@ typedef struct EmuCounts {
     uint64_t launches, groups, waves;
     uint64_t instructions; /* of waves */
     uint64_t vector, scalar, matrix, global, local, scratch, barriers;
-    uint64_t bytes_loaded, bytes_stored;          /* global memory, all lanes */
-    uint64_t lds_cycles, lds_conflicts;           /* cycles of the banks; those beyond the least */
-    uint64_t matrix_flops, dual;                  /* v_dual pairs */
+    uint64_t bytes_loaded, bytes_stored; /* global memory, all lanes */
+    uint64_t lds_cycles, lds_conflicts;  /* cycles of the banks; those beyond the least */
+    uint64_t matrix_flops, dual;         /* v_dual pairs */
 } EmuCounts;
 
 /* Since the image was loaded. */

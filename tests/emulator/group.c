@@ -6,7 +6,7 @@
 
 enum { LONG_TURN = 1 << 20, MAX_QUANTUM = 7 };
 
-/* ---- memory of a worker -------------------------------------------------------------------------------------- */
+/* ---- memory of a worker ---------------------------------------------------------------------- */
 
 static size_t padded(size_t n) { return (n + 63) & ~(size_t)63; }
 
@@ -51,7 +51,7 @@ void worker_release(Worker *w) {
     free(w->arena);
 }
 
-/* ---- chance ------------------------------------------------------------------------------------------------------ */
+/* ---- chance ---------------------------------------------------------------------------------- */
 
 static uint64_t mix(uint64_t x) {
     x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
@@ -64,7 +64,7 @@ static uint32_t draw(uint64_t *state, uint32_t n) {
     return (uint32_t)((mix(*state) >> 32) * n >> 32);
 }
 
-/* ---- turns ------------------------------------------------------------------------------------------------------- */
+/* ---- turns ----------------------------------------------------------------------------------- */
 
 static void run_wave(Wave *w, uint64_t turn) {
     uint64_t *counts = w->group->worker->counts;
@@ -78,7 +78,8 @@ static void run_wave(Wave *w, uint64_t turn) {
     w->executed += turn - left;
     uint64_t most = w->group->worker->launch->emu->options.max_instructions;
     if (w->executed > most && w->stop == RUNNING)
-        wave_fault(w, w->at, -1, "it has run %llu instructions: no end is in sight", (unsigned long long)w->executed);
+        wave_fault(w, w->at, -1, "it has run %llu instructions: no end is in sight",
+                   (unsigned long long)w->executed);
 }
 
 static bool any(const Group *g, Stop stop) {
@@ -98,11 +99,11 @@ static bool open_barrier(Group *g) {
     if (waiting == NULL) return false;
     if (has_ended) {
         waiting->stop = RUNNING;
-        wave_fault(waiting, waiting->at - 1, -1, "it waits at a barrier, but another wave of the group has ended");
+        wave_fault(waiting, waiting->at - 1, -1,
+                   "it waits at a barrier, but another wave of the group has ended");
         return false;
     }
-    for (unsigned i = 0; i < g->n_waves; i++)
-        g->waves[i].stop = RUNNING;
+    for (unsigned i = 0; i < g->n_waves; i++) g->waves[i].stop = RUNNING;
     race_barrier(g);
     return true;
 }
@@ -122,7 +123,8 @@ static void run_by_chance(Group *g, uint64_t state) {
         while (any(g, RUNNING)) {
             unsigned i = draw(&state, g->n_waves);
             while (g->waves[i].stop != RUNNING) i = (i + 1) % g->n_waves;
-            uint32_t turn = draw(&state, 16) == 0 ? draw(&state, 1000) + 1 : draw(&state, MAX_QUANTUM) + 1;
+            uint32_t turn =
+                draw(&state, 16) == 0 ? draw(&state, 1000) + 1 : draw(&state, MAX_QUANTUM) + 1;
             run_wave(&g->waves[i], turn);
             if (g->waves[i].stop == FAULTED) return;
         }
@@ -140,8 +142,7 @@ void group_begin(Worker *w, uint64_t index) {
     memset(g->lds, 0xa5, g->lds_bytes);
     memset(g->lds_known, 0, g->lds_bytes);
     race_clear(g);
-    for (unsigned i = 0; i < g->n_waves; i++)
-        wave_init(&g->waves[i], l, g, i);
+    for (unsigned i = 0; i < g->n_waves; i++) wave_init(&g->waves[i], l, g, i);
 }
 
 void group_finish(Worker *w) {

@@ -52,9 +52,11 @@ enum {
     R_ABS32_HI = 2,
 };
 
-static bool inside(uint64_t at, uint64_t bytes, uint64_t all) { return at <= all && bytes <= all - at; }
+static bool inside(uint64_t at, uint64_t bytes, uint64_t all) {
+    return at <= all && bytes <= all - at;
+}
 
-/* ---- bundles --------------------------------------------------------------------------------------------- */
+/* ---- bundles --------------------------------------------------------------------------------- */
 
 static uint64_t number64(const uint8_t *p) {
     uint64_t x;
@@ -80,7 +82,8 @@ static EmuStatus unbundle(Emu *emu, const uint8_t **data, size_t *bytes) {
     uint64_t n = number64(file + head), all = *bytes, at = head + 8;
     for (uint64_t i = 0; i < n; i++) {
         if (!inside(at, 24, all)) break;
-        uint64_t offset = number64(file + at), size = number64(file + at + 8), length = number64(file + at + 16);
+        uint64_t offset = number64(file + at), size = number64(file + at + 8),
+                 length = number64(file + at + 16);
         if (!inside(at + 24, length, all) || !inside(offset, size, all)) break;
         if (names_processor((const char *)file + at + 24, (size_t)length, emu->processor->name)) {
             *data = file + offset;
@@ -97,12 +100,15 @@ static EmuStatus unbundle(Emu *emu, const uint8_t **data, size_t *bytes) {
     return EMU_BAD_IMAGE;
 }
 
-/* ---- segments ---------------------------------------------------------------------------------------------- */
+/* ---- segments -------------------------------------------------------------------------------- */
 
 static bool header_of(const EmuImage *m, Header *h) {
     if (m->file_bytes < sizeof *h) return false;
     memcpy(h, m->file, sizeof *h);
-    return memcmp(h->ident, "\x7f" "ELF\x02\x01", 6) == 0;
+    return memcmp(h->ident,
+                  "\x7f"
+                  "ELF\x02\x01",
+                  6) == 0;
 }
 
 static EmuStatus check_header(EmuImage *m, const Header *h) {
@@ -131,7 +137,8 @@ static bool segment_of(const EmuImage *m, const Header *h, unsigned i, Segment *
 
 static bool section_of(const EmuImage *m, const Header *h, unsigned i, Section *s) {
     uint64_t at = h->sections + (uint64_t)i * h->section_bytes;
-    if (i >= h->n_sections || h->section_bytes < sizeof *s || !inside(at, sizeof *s, m->file_bytes)) return false;
+    if (i >= h->n_sections || h->section_bytes < sizeof *s || !inside(at, sizeof *s, m->file_bytes))
+        return false;
     memcpy(s, m->file + at, sizeof *s);
     return true;
 }
@@ -143,7 +150,8 @@ static EmuStatus load_segments(EmuImage *m, const Header *h) {
     for (unsigned i = 0; i < h->n_segments; i++) {
         if (!segment_of(m, h, i, &s)) return EMU_BAD_IMAGE;
         if (s.type != PT_LOAD) continue;
-        if (!inside(s.offset, s.file_bytes, m->file_bytes) || s.file_bytes > s.bytes || !inside(s.address, s.bytes, most))
+        if (!inside(s.offset, s.file_bytes, m->file_bytes) || s.file_bytes > s.bytes ||
+            !inside(s.address, s.bytes, most))
             return EMU_BAD_IMAGE;
         if (s.address + s.bytes > end) end = s.address + s.bytes;
     }
@@ -158,7 +166,7 @@ static EmuStatus load_segments(EmuImage *m, const Header *h) {
     return EMU_OK;
 }
 
-/* ---- symbols ------------------------------------------------------------------------------------------------- */
+/* ---- symbols --------------------------------------------------------------------------------- */
 
 static const char *text_at(const EmuImage *m, const Section *s, uint64_t offset) {
     if (!inside(s->offset, s->bytes, m->file_bytes) || offset >= s->bytes) return NULL;
@@ -177,7 +185,8 @@ static EmuStatus load_symbols(EmuImage *m, const Header *h) {
         found = true;
         if (s.type == SHT_SYMTAB) break;
     }
-    if (!found || !section_of(m, h, table.link, &names) || !inside(table.offset, table.bytes, m->file_bytes))
+    if (!found || !section_of(m, h, table.link, &names) ||
+        !inside(table.offset, table.bytes, m->file_bytes))
         return EMU_BAD_IMAGE;
     size_t n = (size_t)(table.bytes / sizeof(ElfSymbol));
     m->symbols = calloc(n + 1, sizeof *m->symbols);
@@ -187,7 +196,8 @@ static EmuStatus load_symbols(EmuImage *m, const Header *h) {
         memcpy(&s, m->file + table.offset + i * sizeof s, sizeof s);
         const char *name = text_at(m, &names, s.name);
         if (name == NULL) return EMU_BAD_IMAGE;
-        if (s.section == 0 || name[0] == '\0' || !inside(s.value, s.bytes, m->memory_bytes)) continue;
+        if (s.section == 0 || name[0] == '\0' || !inside(s.value, s.bytes, m->memory_bytes))
+            continue;
         m->symbols[m->n_symbols++] = (Symbol){name, s.value, s.bytes};
     }
     return EMU_OK;
@@ -230,7 +240,7 @@ static EmuStatus load_relocations(EmuImage *m, const Header *h) {
     return EMU_OK;
 }
 
-/* ---- kernels ------------------------------------------------------------------------------------------------------ */
+/* ---- kernels --------------------------------------------------------------------------------- */
 
 static uint32_t number32(const uint8_t *p) {
     uint32_t x;
@@ -286,8 +296,8 @@ static EmuStatus add_kernel(EmuImage *m, const Symbol *s, size_t length) {
     if (!inside(entry, 4, m->memory_bytes) || (entry & 3) != 0) return EMU_BAD_IMAGE;
     bool is_wave32 = k->properties >> 10 & 1;
     if (is_wave32 != (m->emu->processor->lanes == 32)) {
-        emu_say(m->emu, "kernel %s: waves of %d lanes are not emulated for %s", k->name, is_wave32 ? 32 : 64,
-                m->emu->processor->name);
+        emu_say(m->emu, "kernel %s: waves of %d lanes are not emulated for %s", k->name,
+                is_wave32 ? 32 : 64, m->emu->processor->name);
         return EMU_BAD_IMAGE;
     }
     k->descriptor = (uint64_t)(uintptr_t)d;
@@ -309,7 +319,7 @@ static EmuStatus load_kernels(EmuImage *m) {
     return EMU_OK;
 }
 
-/* ---- images ---------------------------------------------------------------------------------------------------------- */
+/* ---- images ---------------------------------------------------------------------------------- */
 
 static EmuStatus load(EmuImage *m) {
     Header h;
@@ -356,8 +366,7 @@ EmuStatus emu_image_load(Emu *emu, const void *data, size_t bytes, EmuImage **ou
 static void unlink_image(EmuImage *m) {
     Emu *emu = m->emu;
     EmuImage *before = NULL;
-    for (EmuImage *i = emu->first; i != m; i = i->next)
-        before = i;
+    for (EmuImage *i = emu->first; i != m; i = i->next) before = i;
     if (before == NULL)
         emu->first = m->next;
     else

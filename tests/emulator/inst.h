@@ -147,22 +147,22 @@ typedef enum OpKind {
 } OpKind;
 
 enum { /* flags of operations */
-    F_READS_SCC = 1,
-    F_WRITES_SCC = 2,
-    F_ACCUMULATES = 4, /* the destination is the last source too */
-    F_COMPARES = 8,
-    F_LOAD = 16,
-    F_STORE = 32,
-    F_ATOMIC = 64,
-    F_SIGNED = 128,
-    F_D16 = 256, /* half a register, the other half stays */
-    F_HIGH = 512,
-    F_TWO = 1024,     /* two addresses */
-    F_STRIDE64 = 2048,
-    F_TRANS = 4096,   /* no subnormal results or arguments */
-    F_KEEPS_HIGH = 8192, /* a 16-bit result whose other half gfx9 leaves unspecified */
-    F_BARRIER = 16384,
-    F_FLOAT = 32768, /* an atomic on numbers with a point */
+       F_READS_SCC = 1,
+       F_WRITES_SCC = 2,
+       F_ACCUMULATES = 4, /* the destination is the last source too */
+       F_COMPARES = 8,
+       F_LOAD = 16,
+       F_STORE = 32,
+       F_ATOMIC = 64,
+       F_SIGNED = 128,
+       F_D16 = 256, /* half a register, the other half stays */
+       F_HIGH = 512,
+       F_TWO = 1024, /* two addresses */
+       F_STRIDE64 = 2048,
+       F_TRANS = 4096,      /* no subnormal results or arguments */
+       F_KEEPS_HIGH = 8192, /* a 16-bit result whose other half gfx9 leaves unspecified */
+       F_BARRIER = 16384,
+       F_FLOAT = 32768, /* an atomic on numbers with a point */
 };
 
 /* A row of the tables: what the instructions of one name do. */

@@ -5,7 +5,8 @@
 
 /* Which of the ten classes a number has, as a mask: signalling NaN, quiet NaN, -inf, -normal,
  * -subnormal, -0, 0, subnormal, normal, inf. */
-static inline uint32_t class_of(bool is_negative, bool is_quiet, int e, int highest, bool is_zero_fraction) {
+static inline uint32_t class_of(bool is_negative, bool is_quiet, int e, int highest,
+                                bool is_zero_fraction) {
     if (e == highest && !is_zero_fraction) return is_quiet ? 2u : 1u;
     unsigned kind = e == highest ? 0 : e != 0 ? 1 : !is_zero_fraction ? 2 : 3;
     return is_negative ? 4u << kind : 1u << (9 - kind);
@@ -18,7 +19,8 @@ static inline uint32_t class_f32(float x) {
 
 static inline uint32_t class_f64(double x) {
     uint64_t u = bits_of64(x);
-    return class_of(u >> 63, u & 0x8000000000000u, exponent64(x), 2047, (u & 0xfffffffffffffu) == 0);
+    return class_of(u >> 63, u & 0x8000000000000u, exponent64(x), 2047,
+                    (u & 0xfffffffffffffu) == 0);
 }
 
 static inline uint32_t class_f16(uint16_t u) {

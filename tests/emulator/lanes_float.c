@@ -24,8 +24,7 @@ static inline float exp2_of(float x) {
     v = v < -200.0 ? -200.0 : v;
     v = is_nan(x) ? 0.0 : v;
     double whole = rint(v), r = v - whole, sum = c[11];
-    for (int k = 10; k >= 0; k--)
-        sum = sum * r + c[k];
+    for (int k = 10; k >= 0; k--) sum = sum * r + c[k];
     float y = flush((float)(sum * power_of_two((int)whole)));
     return is_nan(x) ? quiet(x) : y;
 }
@@ -37,8 +36,7 @@ static inline float log2_of(float x) {
     int e = (int32_t)shifted >> 23;
     double m = (double)float_of((shifted & 0x7fffffu) + 0x3f3504f3u);
     double s = (m - 1.0) / (m + 1.0), s2 = s * s, sum = 1.0 / 19.0;
-    for (int k = 17; k >= 1; k -= 2)
-        sum = sum * s2 + 1.0 / (double)k;
+    for (int k = 17; k >= 1; k -= 2) sum = sum * s2 + 1.0 / (double)k;
     float y = (float)(2.8853900817779268 * s * sum + (double)e);
     y = (u & 0x7fffffffu) == 0 ? -INFINITY : y;
     y = u == 0x7f800000u ? INFINITY : y;
@@ -81,7 +79,7 @@ static inline uint32_t norm_u(float x) {
     return (uint32_t)(int32_t)rint(t * 65535.0);
 }
 
-/* ---- division --------------------------------------------------------------------------------- */
+/* ---- division -------------------------------------------------------------------------------- */
 
 static inline bool is_subnormal(double x, double smallest) { return x != 0 && fabs(x) < smallest; }
 
@@ -130,7 +128,7 @@ static inline float div_fixup_half(float quotient, float denominator, float nume
     return div_fixup(quotient, denominator, numerator); /* the same cases, all within floats */
 }
 
-/* ---- halves ----------------------------------------------------------------------------------- */
+/* ---- halves ---------------------------------------------------------------------------------- */
 
 static inline float half_low(uint32_t x) { return half_to_float((uint16_t)x); }
 static inline float half_high(uint32_t x) { return half_to_float((uint16_t)(x >> 16)); }

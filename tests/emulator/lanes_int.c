@@ -71,8 +71,7 @@ static inline int32_t byte_at(uint32_t x, unsigned shift, bool is_signed) {
 
 static inline int32_t dot_bytes(uint32_t a, uint32_t b, bool signed_a, bool signed_b) {
     int32_t sum = 0;
-    for (unsigned k = 0; k < 32; k += 8)
-        sum += byte_at(a, k, signed_a) * byte_at(b, k, signed_b);
+    for (unsigned k = 0; k < 32; k += 8) sum += byte_at(a, k, signed_a) * byte_at(b, k, signed_b);
     return sum;
 }
 

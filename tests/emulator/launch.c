@@ -9,7 +9,7 @@
 
 enum { MAX_BLOCK = 1024, MAX_LDS = 65536, MAX_WORKERS = 64, MAX_KERNARG = 65536 };
 
-/* ---- checks ---------------------------------------------------------------------------------------------------- */
+/* ---- checks ---------------------------------------------------------------------------------- */
 
 static bool refuse(Emu *emu, const EmuKernel *k, const char *what) {
     emu_say(emu, "kernel %s: %s", k->name, what);
@@ -20,20 +20,23 @@ static bool check_sizes(Emu *emu, const EmuKernel *k, const Launch *l) {
     char text[200];
     const uint32_t *b = l->block, *want = k->info.block;
     for (unsigned d = 0; d < 3; d++)
-        if (l->grid[d] == 0 || b[d] == 0) return refuse(emu, k, "a launch without blocks or work-items");
-    uint64_t threads = (uint64_t)b[0] * b[1] * b[2], most = k->info.max_block ? k->info.max_block : MAX_BLOCK;
+        if (l->grid[d] == 0 || b[d] == 0)
+            return refuse(emu, k, "a launch without blocks or work-items");
+    uint64_t threads = (uint64_t)b[0] * b[1] * b[2],
+             most = k->info.max_block ? k->info.max_block : MAX_BLOCK;
     if (b[0] > MAX_BLOCK || b[1] > MAX_BLOCK || b[2] > MAX_BLOCK || threads > most) {
-        snprintf(text, sizeof text, "blocks of %u x %u x %u; it takes up to %u work-items", b[0], b[1], b[2],
-                 (unsigned)most);
+        snprintf(text, sizeof text, "blocks of %u x %u x %u; it takes up to %u work-items", b[0],
+                 b[1], b[2], (unsigned)most);
         return refuse(emu, k, text);
     }
     if (want[0] != 0 && (want[0] != b[0] || want[1] != b[1] || want[2] != b[2])) {
-        snprintf(text, sizeof text, "blocks of %u x %u x %u; it was made for %u x %u x %u", b[0], b[1], b[2], want[0],
-                 want[1], want[2]);
+        snprintf(text, sizeof text, "blocks of %u x %u x %u; it was made for %u x %u x %u", b[0],
+                 b[1], b[2], want[0], want[1], want[2]);
         return refuse(emu, k, text);
     }
     if ((uint64_t)k->info.lds + l->lds > MAX_LDS) {
-        snprintf(text, sizeof text, "%u bytes of local memory and %u more; there are %d", k->info.lds, l->lds, MAX_LDS);
+        snprintf(text, sizeof text, "%u bytes of local memory and %u more; there are %d",
+                 k->info.lds, l->lds, MAX_LDS);
         return refuse(emu, k, text);
     }
     return true;
@@ -53,7 +56,7 @@ static bool check_arguments(Emu *emu, const EmuKernel *k, size_t bytes) {
     return true;
 }
 
-/* ---- arguments --------------------------------------------------------------------------------------------------- */
+/* ---- arguments ------------------------------------------------------------------------------- */
 
 static void put(uint8_t *to, uint32_t offset, uint32_t size, uint64_t x) {
     memcpy(to + offset, &x, size < 8 ? size : 8);
@@ -61,7 +64,8 @@ static void put(uint8_t *to, uint32_t offset, uint32_t size, uint64_t x) {
 
 /* The arguments that the runtime fills. */
 static void put_hidden(Launch *l, const char *kind, const EmuArgument *a) {
-    static const char *const names[] = {"hidden_block_count_", "hidden_group_size_", "hidden_remainder_"};
+    static const char *const names[] = {"hidden_block_count_", "hidden_group_size_",
+                                        "hidden_remainder_"};
     for (unsigned n = 0; n < 3; n++) {
         size_t length = strlen(names[n]);
         if (strncmp(kind, names[n], length) != 0) continue;
@@ -106,7 +110,7 @@ static bool make_packet(Launch *l) {
     return buffers_add(&l->emu->buffers, b);
 }
 
-/* ---- workers ------------------------------------------------------------------------------------------------------ */
+/* ---- workers --------------------------------------------------------------------------------- */
 
 /* With a seed the groups come in another order too: every index once, from a start and by a step that
  * has no factor in common with their number. */
@@ -122,7 +126,8 @@ static uint64_t group_at(const Launch *l, uint64_t i) {
             b = t;
         }
     } while (a != 1);
-    return (l->seed % l->n_groups + (uint64_t)((unsigned __int128)i * step % l->n_groups)) % l->n_groups;
+    return (l->seed % l->n_groups + (uint64_t)((unsigned __int128)i * step % l->n_groups)) %
+           l->n_groups;
 }
 
 static void *work(void *argument) {
@@ -136,14 +141,14 @@ static void *work(void *argument) {
         if (w->bad_group == UINT64_MAX) continue;
         w->bad_group = i; /* the earliest in the order of work is reported, whoever ran it */
         uint64_t first = atomic_load(&l->first_bad);
-        while (i < first && !atomic_compare_exchange_weak(&l->first_bad, &first, i)) {}
+        while (i < first && !atomic_compare_exchange_weak(&l->first_bad, &first, i)) {
+        }
         return NULL;
     }
 }
 
 static void add_counts(EmuKernel *k, const Worker *w) {
-    for (size_t i = 0; i < k->code.n; i++)
-        k->counts[i] += w->counts[i];
+    for (size_t i = 0; i < k->code.n; i++) k->counts[i] += w->counts[i];
     EmuCounts *t = &k->total;
     const EmuCounts *c = &w->total;
     t->groups += c->groups;
@@ -172,8 +177,7 @@ static EmuStatus run(Launch *l) {
             if (pthread_create(&threads[started], NULL, work, &workers[started]) != 0) break;
         work(&workers[0]);
     }
-    for (unsigned i = 1; i < started; i++)
-        pthread_join(threads[i], NULL);
+    for (unsigned i = 1; i < started; i++) pthread_join(threads[i], NULL);
     for (unsigned i = 0; i < made; i++) {
         if (status == EMU_OK || status == EMU_FAULT) add_counts(l->kernel, &workers[i]);
         if (workers[i].bad_group != UINT64_MAX && workers[i].bad_group == l->first_bad) {
@@ -198,9 +202,10 @@ static bool prepare(Emu *emu, EmuKernel *k) {
     return true;
 }
 
-EmuStatus emu_launch(Emu *emu, EmuKernel *k, const uint32_t grid[3], const uint32_t block[3], uint32_t lds,
-                     const void *arguments, size_t bytes) {
-    Launch l = {.emu = emu, .kernel = k, .lds = lds, .seed = emu->options.seed, .first_bad = UINT64_MAX};
+EmuStatus emu_launch(Emu *emu, EmuKernel *k, const uint32_t grid[3], const uint32_t block[3],
+                     uint32_t lds, const void *arguments, size_t bytes) {
+    Launch l = {
+        .emu = emu, .kernel = k, .lds = lds, .seed = emu->options.seed, .first_bad = UINT64_MAX};
     memcpy(l.grid, grid, sizeof l.grid);
     memcpy(l.block, block, sizeof l.block);
     if (!check_sizes(emu, k, &l) || !check_arguments(emu, k, bytes)) return EMU_BAD_LAUNCH;

@@ -26,7 +26,9 @@ unsigned matrix_elements(const Matrix *m) {
 }
 
 unsigned matrix_in_registers(const Matrix *m) { return matrix_elements(m) * bytes_of(m->in) / 4; }
-unsigned matrix_out_registers(const Matrix *m) { return (unsigned)m->m * m->n * m->blocks / m->lanes; }
+unsigned matrix_out_registers(const Matrix *m) {
+    return (unsigned)m->m * m->n * m->blocks / m->lanes;
+}
 
 Element matrix_a(const Matrix *m, unsigned lane, unsigned e) {
     unsigned rest = lane / m->m;
@@ -44,7 +46,7 @@ Element matrix_d(const Matrix *m, unsigned lane, unsigned g) {
     return (Element){g / 16, 8 * (g % 16 / 4) + 4 * rest + g % 4, column};
 }
 
-/* ---- operands ------------------------------------------------------------------------------------------------ */
+/* ---- operands -------------------------------------------------------------------------------- */
 
 enum { MAX_INPUT = 512, MAX_OUTPUT = 2048 };
 
@@ -59,7 +61,8 @@ typedef struct Tiles {
 } Tiles;
 
 /* Element e of all lanes. */
-static void element(const Wave *w, unsigned reg, const Matrix *m, bool is_signed, unsigned e, Lanes *out) {
+static void element(const Wave *w, unsigned reg, const Matrix *m, bool is_signed, unsigned e,
+                    Lanes *out) {
     unsigned bytes = bytes_of(m->in), per = 4 / bytes, shift = 8 * bytes * (e % per);
     const Lanes *x = &w->v[reg + e / per];
     for (size_t i = 0; i < m->lanes; i++) {
@@ -105,7 +108,8 @@ static void load_sums(const Wave *w, const Inst *in, const Matrix *m, Tiles *t) 
     }
 }
 
-static void store_sums(Wave *w, const Inst *in, const Matrix *m, const Tiles *t, const Lanes *open) {
+static void store_sums(Wave *w, const Inst *in, const Matrix *m, const Tiles *t,
+                       const Lanes *open) {
     for (unsigned g = 0; g < matrix_out_registers(m); g++) {
         Lanes x;
         unsigned reg = in->dst[0].reg + g;
@@ -121,14 +125,14 @@ static void store_sums(Wave *w, const Inst *in, const Matrix *m, const Tiles *t,
     }
 }
 
-/* ---- products -------------------------------------------------------------------------------------------------- */
+/* ---- products -------------------------------------------------------------------------------- */
 
-static inline void multiply(const float *restrict a, const float *restrict b, float *restrict c, size_t n, size_t depth) {
+static inline void multiply(const float *restrict a, const float *restrict b, float *restrict c,
+                            size_t n, size_t depth) {
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < depth; k++) {
             float x = a[k * n + i];
-            for (size_t j = 0; j < n; j++)
-                c[i * n + j] = fmaf(x, b[k * n + j], c[i * n + j]);
+            for (size_t j = 0; j < n; j++) c[i * n + j] = fmaf(x, b[k * n + j], c[i * n + j]);
         }
 }
 
@@ -151,12 +155,12 @@ static void multiply_ints(const Inst *in, const Matrix *m, Tiles *t) {
             int64_t sum = t->c.i[i * m->n + j];
             for (size_t k = 0; k < m->k; k++)
                 sum += (int32_t)t->a[k * m->m + i] * (int32_t)t->b[k * m->n + j];
-            t->c.i[i * m->n + j] =
-                in->mod.clamp ? clamp_int(sum, INT32_MIN, INT32_MAX) : (int32_t)(uint32_t)(uint64_t)sum;
+            t->c.i[i * m->n + j] = in->mod.clamp ? clamp_int(sum, INT32_MIN, INT32_MAX)
+                                                 : (int32_t)(uint32_t)(uint64_t)sum;
         }
 }
 
-/* ---- what is not known ------------------------------------------------------------------------------------------ */
+/* ---- what is not known ----------------------------------------------------------------------- */
 
 static bool any_unknown(const Wave *w, unsigned reg, unsigned count, unsigned lane) {
     for (unsigned k = 0; k < count; k++)
@@ -185,7 +189,7 @@ static void find_unknown(const Wave *w, const Inst *in, const Matrix *m, Lanes *
         }
 }
 
-/* ---- the instructions --------------------------------------------------------------------------------------------- */
+/* ---- the instructions ------------------------------------------------------------------------ */
 
 static bool may_run(Wave *w, const Inst *in, const Matrix *m, bool *is_open) {
     *is_open = vectors_doubtful(w, in) != 0 || is_small(m->out);
@@ -199,7 +203,8 @@ static bool may_run(Wave *w, const Inst *in, const Matrix *m, bool *is_open) {
         for (unsigned k = 0; k < matrix_in_registers(m); k++) {
             const uint32_t *x = w->v[in->src[s].reg + k].u;
             if (memcmp(x, x + 16, 16 * sizeof *x) == 0) continue;
-            wave_fault(w, in, -1, "lanes 16 to 31 of v%u differ from lanes 0 to 15", in->src[s].reg + k);
+            wave_fault(w, in, -1, "lanes 16 to 31 of v%u differ from lanes 0 to 15",
+                       in->src[s].reg + k);
             return false;
         }
     return true;

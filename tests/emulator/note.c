@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-/* ---- MessagePack beyond what manifests use --------------------------------------------------------------------- */
+/* ---- MessagePack beyond what manifests use --------------------------------------------------- */
 
 static uint8_t peek(const unpacker *u) { return u->at < u->end ? *u->at : 0xc1; }
 
@@ -15,8 +15,7 @@ static uint64_t big(unpacker *u, unsigned n) {
         unpack_fail(u, "it ends early");
         return 0;
     }
-    for (unsigned i = 0; i < n; i++)
-        x = x << 8 | *u->at++;
+    for (unsigned i = 0; i < n; i++) x = x << 8 | *u->at++;
     return x;
 }
 
@@ -29,7 +28,8 @@ static size_t map_size(unpacker *u) {
         n = big(u, h == 0xde ? 2 : 4);
     else
         unpack_fail(u, "a map was expected");
-    if (unpack_good(u) && 2 * n > (size_t)(u->end - u->at)) unpack_fail(u, "a map is larger than what is left");
+    if (unpack_good(u) && 2 * n > (size_t)(u->end - u->at))
+        unpack_fail(u, "a map is larger than what is left");
     return unpack_good(u) ? (size_t)n : 0;
 }
 
@@ -55,15 +55,14 @@ static void skip(unpacker *u, unsigned depth) {
         unpack_real(u);
     else
         unpack_int(u, INT64_MIN, INT64_MAX);
-    for (size_t i = 0; i < n && unpack_good(u); i++)
-        skip(u, depth + 1);
+    for (size_t i = 0; i < n && unpack_good(u); i++) skip(u, depth + 1);
 }
 
 static bool is_key(const char *key, size_t n, const char *word) {
     return strlen(word) == n && memcmp(key, word, n) == 0;
 }
 
-/* ---- kernels ------------------------------------------------------------------------------------------------------ */
+/* ---- kernels --------------------------------------------------------------------------------- */
 
 static void read_argument(unpacker *u, EmuArgument *a, char *kind, size_t room) {
     size_t n = map_size(u);
@@ -133,8 +132,7 @@ static bool read_kernel(EmuImage *m, unpacker *u) {
             k->info.max_block = (uint32_t)unpack_int(u, 0, 1024);
         } else if (is_key(key, length, ".reqd_workgroup_size")) {
             unpack_array_of(u, 3);
-            for (unsigned d = 0; d < 3; d++)
-                k->info.block[d] = (uint32_t)unpack_int(u, 0, 1024);
+            for (unsigned d = 0; d < 3; d++) k->info.block[d] = (uint32_t)unpack_int(u, 0, 1024);
         } else {
             skip(u, 0);
         }
@@ -161,7 +159,7 @@ static bool read_metadata(EmuImage *m, const uint8_t *data, size_t bytes) {
     return unpack_good(&u);
 }
 
-/* ---- notes ---------------------------------------------------------------------------------------------------------- */
+/* ---- notes ----------------------------------------------------------------------------------- */
 
 enum { PT_NOTE = 4, NT_AMDGPU_METADATA = 32 };
 
@@ -174,7 +172,8 @@ static uint32_t small(const uint8_t *p) {
 static bool read_notes(EmuImage *m, const uint8_t *p, size_t bytes) {
     while (bytes >= 12) {
         uint32_t name = small(p), size = small(p + 4), type = small(p + 8);
-        uint64_t to_data = 12 + (((uint64_t)name + 3) & ~(uint64_t)3), all = to_data + (((uint64_t)size + 3) & ~(uint64_t)3);
+        uint64_t to_data = 12 + (((uint64_t)name + 3) & ~(uint64_t)3),
+                 all = to_data + (((uint64_t)size + 3) & ~(uint64_t)3);
         if (to_data + size > bytes) return false;
         if (type == NT_AMDGPU_METADATA && name == 7 && memcmp(p + 12, "AMDGPU", 7) == 0)
             return read_metadata(m, p + to_data, size);

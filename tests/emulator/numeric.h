@@ -9,22 +9,34 @@
 #include <string.h>
 
 static inline uint32_t bits_of(float x) {
-    union { float f; uint32_t u; } c = {.f = x};
+    union {
+        float f;
+        uint32_t u;
+    } c = {.f = x};
     return c.u;
 }
 
 static inline float float_of(uint32_t x) {
-    union { uint32_t u; float f; } c = {.u = x};
+    union {
+        uint32_t u;
+        float f;
+    } c = {.u = x};
     return c.f;
 }
 
 static inline uint64_t bits_of64(double x) {
-    union { double f; uint64_t u; } c = {.f = x};
+    union {
+        double f;
+        uint64_t u;
+    } c = {.f = x};
     return c.u;
 }
 
 static inline double double_of(uint64_t x) {
-    union { uint64_t u; double f; } c = {.u = x};
+    union {
+        uint64_t u;
+        double f;
+    } c = {.u = x};
     return c.f;
 }
 
@@ -124,7 +136,7 @@ static inline uint16_t float_to_bfloat(float x) {
     return (uint16_t)((u + 0x7fffu + (u >> 16 & 1u)) >> 16);
 }
 
-/* ---- the rules of min and max ------------------------------------------------------------------ */
+/* ---- the rules of min and max ---------------------------------------------------------------- */
 
 static inline float min_of(float a, float b, bool is_ieee) {
     float r = a < b ? a : b;
@@ -168,7 +180,7 @@ static inline float median_of(float a, float b, float c, bool is_ieee) {
     return max_of(low, min_of(high, c, false), false);
 }
 
-/* ---- conversions that saturate ------------------------------------------------------------------- */
+/* ---- conversions that saturate --------------------------------------------------------------- */
 
 static inline int32_t to_i32(double x) {
     double t = is_nan64(x) ? 0 : x;

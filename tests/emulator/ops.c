@@ -5,31 +5,40 @@
 #include <stdlib.h>
 
 /* What gfx11 calls otherwise. */
-#define LOADS(p)                                                                                                   \
-    {p "load_u8", p "load_ubyte"}, {p "load_i8", p "load_sbyte"}, {p "load_u16", p "load_ushort"},                  \
-        {p "load_i16", p "load_sshort"}, {p "load_b32", p "load_dword"}, {p "load_b64", p "load_dwordx2"},          \
-        {p "load_b96", p "load_dwordx3"}, {p "load_b128", p "load_dwordx4"},                                        \
-        {p "load_d16_u8", p "load_ubyte_d16"}, {p "load_d16_hi_u8", p "load_ubyte_d16_hi"},                         \
-        {p "load_d16_i8", p "load_sbyte_d16"}, {p "load_d16_hi_i8", p "load_sbyte_d16_hi"},                         \
-        {p "load_d16_b16", p "load_short_d16"}, {p "load_d16_hi_b16", p "load_short_d16_hi"},                       \
-        {p "store_b8", p "store_byte"}, {p "store_b16", p "store_short"}, {p "store_b32", p "store_dword"},         \
-        {p "store_b64", p "store_dwordx2"}, {p "store_b96", p "store_dwordx3"}, {p "store_b128", p "store_dwordx4"}, \
-        {p "store_d16_hi_b8", p "store_byte_d16_hi"}, {p "store_d16_hi_b16", p "store_short_d16_hi"}
-#define ATOMIC(p, name, t32, t64, means)                                                                           \
-    {p "atomic_" name "_" t32, p "atomic_" means}, {p "atomic_" name "_" t64, p "atomic_" means "_x2"}
-#define ATOMICS(p)                                                                                                 \
-    ATOMIC(p, "swap", "b32", "b64", "swap"), ATOMIC(p, "cmpswap", "b32", "b64", "cmpswap"),                         \
-        ATOMIC(p, "add", "u32", "u64", "add"), ATOMIC(p, "sub", "u32", "u64", "sub"),                               \
-        ATOMIC(p, "min", "i32", "i64", "smin"), ATOMIC(p, "min", "u32", "u64", "umin"),                             \
-        ATOMIC(p, "max", "i32", "i64", "smax"), ATOMIC(p, "max", "u32", "u64", "umax"),                             \
-        ATOMIC(p, "and", "b32", "b64", "and"), ATOMIC(p, "or", "b32", "b64", "or"),                                 \
-        ATOMIC(p, "xor", "b32", "b64", "xor"), ATOMIC(p, "inc", "u32", "u64", "inc"),                               \
+#define LOADS(p)                                                                                   \
+    {p "load_u8", p "load_ubyte"}, {p "load_i8", p "load_sbyte"}, {p "load_u16", p "load_ushort"}, \
+        {p "load_i16", p "load_sshort"}, {p "load_b32", p "load_dword"},                           \
+        {p "load_b64", p "load_dwordx2"}, {p "load_b96", p "load_dwordx3"},                        \
+        {p "load_b128", p "load_dwordx4"}, {p "load_d16_u8", p "load_ubyte_d16"},                  \
+        {p "load_d16_hi_u8", p "load_ubyte_d16_hi"}, {p "load_d16_i8", p "load_sbyte_d16"},        \
+        {p "load_d16_hi_i8", p "load_sbyte_d16_hi"}, {p "load_d16_b16", p "load_short_d16"},       \
+        {p "load_d16_hi_b16", p "load_short_d16_hi"}, {p "store_b8", p "store_byte"},              \
+        {p "store_b16", p "store_short"}, {p "store_b32", p "store_dword"},                        \
+        {p "store_b64", p "store_dwordx2"}, {p "store_b96", p "store_dwordx3"},                    \
+        {p "store_b128", p "store_dwordx4"}, {p "store_d16_hi_b8", p "store_byte_d16_hi"}, {       \
+        p "store_d16_hi_b16", p "store_short_d16_hi"                                               \
+    }
+#define ATOMIC(p, name, t32, t64, means)                                                           \
+    {p "atomic_" name "_" t32, p "atomic_" means}, {                                               \
+        p "atomic_" name "_" t64, p "atomic_" means "_x2"                                          \
+    }
+#define ATOMICS(p)                                                                                 \
+    ATOMIC(p, "swap", "b32", "b64", "swap"), ATOMIC(p, "cmpswap", "b32", "b64", "cmpswap"),        \
+        ATOMIC(p, "add", "u32", "u64", "add"), ATOMIC(p, "sub", "u32", "u64", "sub"),              \
+        ATOMIC(p, "min", "i32", "i64", "smin"), ATOMIC(p, "min", "u32", "u64", "umin"),            \
+        ATOMIC(p, "max", "i32", "i64", "smax"), ATOMIC(p, "max", "u32", "u64", "umax"),            \
+        ATOMIC(p, "and", "b32", "b64", "and"), ATOMIC(p, "or", "b32", "b64", "or"),                \
+        ATOMIC(p, "xor", "b32", "b64", "xor"), ATOMIC(p, "inc", "u32", "u64", "inc"),              \
         ATOMIC(p, "dec", "u32", "u64", "dec")
-#define SAVES(s)                                                                                                   \
-    {"s_and_not0_saveexec_" s, "s_andn1_saveexec_" s}, {"s_and_not1_saveexec_" s, "s_andn2_saveexec_" s},           \
-        {"s_or_not0_saveexec_" s, "s_orn1_saveexec_" s}, {"s_or_not1_saveexec_" s, "s_orn2_saveexec_" s},           \
-        {"s_and_not0_wrexec_" s, "s_andn1_wrexec_" s}, {"s_and_not1_wrexec_" s, "s_andn2_wrexec_" s},               \
-        {"s_and_not1_" s, "s_andn2_" s}, {"s_or_not1_" s, "s_orn2_" s}
+#define SAVES(s)                                                                                   \
+    {"s_and_not0_saveexec_" s, "s_andn1_saveexec_" s},                                             \
+        {"s_and_not1_saveexec_" s, "s_andn2_saveexec_" s},                                         \
+        {"s_or_not0_saveexec_" s, "s_orn1_saveexec_" s},                                           \
+        {"s_or_not1_saveexec_" s, "s_orn2_saveexec_" s},                                           \
+        {"s_and_not0_wrexec_" s, "s_andn1_wrexec_" s},                                             \
+        {"s_and_not1_wrexec_" s, "s_andn2_wrexec_" s}, {"s_and_not1_" s, "s_andn2_" s}, {          \
+        "s_or_not1_" s, "s_orn2_" s                                                                \
+    }
 
 const Alias aliases[] = {
     LOADS("global_"),
@@ -126,7 +135,7 @@ const Alias aliases[] = {
     {"v_cmp_t_f64", "v_cmp_tru_f64"},
 };
 
-/* ---- the index -------------------------------------------------------------------------------------------------- */
+/* ---- the index ------------------------------------------------------------------------------- */
 
 typedef struct Entry {
     const char *name;
@@ -156,15 +165,13 @@ const OpIndex *ops_index(void) {
     OpIndex *x = calloc(1, sizeof *x);
     size_t n = N_ALIASES;
     for (size_t t = 0; t < N_TABLES; t++)
-        for (const Op *o = tables[t]; o->name != NULL; o++)
-            n++;
+        for (const Op *o = tables[t]; o->name != NULL; o++) n++;
     if (x == NULL || (x->all = calloc(n, sizeof *x->all)) == NULL) {
         free(x);
         return NULL;
     }
     for (size_t t = 0; t < N_TABLES; t++)
-        for (const Op *o = tables[t]; o->name != NULL; o++)
-            x->all[x->n++] = (Entry){o->name, o};
+        for (const Op *o = tables[t]; o->name != NULL; o++) x->all[x->n++] = (Entry){o->name, o};
     qsort(x->all, x->n, sizeof *x->all, by_name);
     size_t plain = x->n;
     for (size_t i = 0; i < N_ALIASES; i++) {
@@ -184,4 +191,6 @@ void ops_index_free(const OpIndex *index) {
 
 const Op *op_find(const OpIndex *index, const char *name) { return search(index, name); }
 
-const char *op_name(const OpIndex *index, size_t k) { return k < index->n ? index->all[k].name : NULL; }
+const char *op_name(const OpIndex *index, size_t k) {
+    return k < index->n ? index->all[k].name : NULL;
+}

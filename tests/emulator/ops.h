@@ -4,8 +4,8 @@
 
 #include "inst.h"
 
-extern const Op ops_int[], ops_float[], ops_wide[], ops_compare[], ops_salu[], ops_control[], ops_cross[],
-    ops_memory[], ops_lds[], ops_matrix[];
+extern const Op ops_int[], ops_float[], ops_wide[], ops_compare[], ops_salu[], ops_control[],
+    ops_cross[], ops_memory[], ops_lds[], ops_matrix[];
 
 /* What gfx11 calls otherwise. */
 typedef struct Alias {

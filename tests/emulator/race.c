@@ -20,7 +20,9 @@ void race_barrier(Group *g) {
     if (++g->epoch == N_EPOCHS) race_clear(g);
 }
 
-static uint16_t tag_of(const Group *g, unsigned wave) { return (uint16_t)(g->epoch << WAVE_BITS | wave); }
+static uint16_t tag_of(const Group *g, unsigned wave) {
+    return (uint16_t)(g->epoch << WAVE_BITS | wave);
+}
 
 /* Is one of these tags of this epoch, but of another wave? Its difference to ours is then within the
  * bits of the wave, and not zero. */
@@ -61,7 +63,8 @@ static bool read_word(Group *g, uint64_t ours, uint32_t word, uint64_t mask) {
 
 static bool write_word(Group *g, uint64_t ours, uint32_t word, uint64_t mask) {
     uint64_t keep = ours & ~mask;
-    if (has_other((g->written[word] & mask) | keep, ours) || has_other((g->read[word] & mask) | keep, ours))
+    if (has_other((g->written[word] & mask) | keep, ours) ||
+        has_other((g->read[word] & mask) | keep, ours))
         return false;
     g->written[word] = (g->written[word] & ~mask) | (ours & mask);
     return true;

@@ -39,7 +39,7 @@ static inline uint64_t to_bits64(double x) {
     return u;
 }
 
-/* ---- halves ---------------------------------------------------------------------------------------------------- */
+/* ---- halves ---------------------------------------------------------------------------------- */
 
 static inline double half_value(uint32_t h) {
     int e = h >> 10 & 31;
@@ -87,7 +87,7 @@ static inline uint32_t half_exact(__float128 x) {
     return best;
 }
 
-/* ---- floats ---------------------------------------------------------------------------------------------------- */
+/* ---- floats ---------------------------------------------------------------------------------- */
 
 static inline float fma_exact(float a, float b, float c) { return fmaf(a, b, c); }
 static inline double flushed(double x) { return fabs(x) < 0x1p-126 ? copysign(0, x) : x; }
@@ -101,7 +101,8 @@ static inline float lesser(float a, float b) {
     return a < b ? a : b;
 }
 static inline double lesser64(double a, double b) {
-    bool sa = isnan(a) && (to_bits64(a) >> 51 & 1) == 0, sb = isnan(b) && (to_bits64(b) >> 51 & 1) == 0;
+    bool sa = isnan(a) && (to_bits64(a) >> 51 & 1) == 0,
+         sb = isnan(b) && (to_bits64(b) >> 51 & 1) == 0;
     if (sa || sb) return (double)NAN;
     if (isnan(a)) return b;
     if (isnan(b)) return a;
@@ -173,7 +174,8 @@ static inline double scaled_part64(double d, double n, bool is_d) {
     if (d == 0 || n == 0) return (double)NAN;
     if (raw_exponent64(n) - raw_exponent64(d) >= 768) return is_d || is_same ? ldexp(x, 128) : x;
     if (raw_exponent64(d) == 0) return ldexp(x, 128);
-    bool tiny = 1 / d != 0 && fabs(1 / d) < 0x1p-1022, small = n / d != 0 && fabs(n / d) < 0x1p-1022;
+    bool tiny = 1 / d != 0 && fabs(1 / d) < 0x1p-1022,
+         small = n / d != 0 && fabs(n / d) < 0x1p-1022;
     if (tiny && small) return is_d || is_same ? ldexp(x, -128) : x;
     if (tiny) return ldexp(x, -128);
     if (small) return !is_d || is_same ? ldexp(x, 128) : x;
@@ -188,17 +190,20 @@ static inline uint32_t class_bit(double x, bool is_quiet, double smallest) {
     return signbit(x) ? 1u << (2 + k) : 1u << (9 - k);
 }
 
-/* ---- whole numbers ------------------------------------------------------------------------------------------------ */
+/* ---- whole numbers --------------------------------------------------------------------------- */
 
 static inline uint64_t pow2(unsigned n) { return (uint64_t)1 << n; }
 static inline int64_t floor_div(int64_t x, int64_t by) { return x / by - (x % by < 0); }
 static inline uint64_t least64(uint64_t a, uint64_t b) { return a < b ? a : b; }
-static inline int64_t signed24(uint32_t x) { return (int64_t)(x % 0x1000000) - (x & 0x800000 ? 0x1000000 : 0); }
-static inline int64_t signed16(uint32_t x) { return (int64_t)(x & 0xffff) - (x & 0x8000 ? 0x10000 : 0); }
+static inline int64_t signed24(uint32_t x) {
+    return (int64_t)(x % 0x1000000) - (x & 0x800000 ? 0x1000000 : 0);
+}
+static inline int64_t signed16(uint32_t x) {
+    return (int64_t)(x & 0xffff) - (x & 0x8000 ? 0x10000 : 0);
+}
 static inline uint64_t bits_between(uint64_t x, unsigned from, unsigned width) {
     uint64_t r = 0;
-    for (unsigned i = 0; i < width && from + i < 64; i++)
-        r += (x >> (from + i) & 1) * pow2(i);
+    for (unsigned i = 0; i < width && from + i < 64; i++) r += (x >> (from + i) & 1) * pow2(i);
     return r;
 }
 static inline uint32_t signed_between(uint32_t x, unsigned from, unsigned width) {
@@ -208,14 +213,12 @@ static inline uint32_t signed_between(uint32_t x, unsigned from, unsigned width)
 }
 static inline uint64_t reversed(uint64_t x, unsigned bits) {
     uint64_t r = 0;
-    for (unsigned i = 0; i < bits; i++)
-        r = r * 2 + (x >> i & 1);
+    for (unsigned i = 0; i < bits; i++) r = r * 2 + (x >> i & 1);
     return r;
 }
 static inline unsigned ones_in(uint64_t x, unsigned bits) {
     unsigned n = 0;
-    for (unsigned i = 0; i < bits; i++)
-        n += x >> i & 1;
+    for (unsigned i = 0; i < bits; i++) n += x >> i & 1;
     return n;
 }
 /* How far from the top the first 1 is, or the first bit unlike the top one; none: -1. */
@@ -249,7 +252,7 @@ static inline uint32_t normed(double x, double low, double factor) {
     return (uint32_t)(int32_t)nearbyint(x * factor);
 }
 
-/* ---- bytes --------------------------------------------------------------------------------------------------------- */
+/* ---- bytes ----------------------------------------------------------------------------------- */
 
 static inline uint32_t bytes_picked(uint32_t a, uint32_t b, uint32_t c) {
     uint8_t from[8], to[4];
@@ -282,7 +285,8 @@ static inline uint32_t bytes_summed(uint32_t a, uint32_t b, unsigned mode) {
 static inline uint32_t bytes_averaged(uint32_t a, uint32_t b, uint32_t c) {
     uint32_t r = 0;
     for (unsigned i = 0; i < 4; i++)
-        r += ((a >> 8 * i & 255) + (b >> 8 * i & 255) + (c >> 8 * i & 1)) / 2 * (uint32_t)pow2(8 * i);
+        r += ((a >> 8 * i & 255) + (b >> 8 * i & 255) + (c >> 8 * i & 1)) / 2 *
+             (uint32_t)pow2(8 * i);
     return r;
 }
 static inline uint32_t clamp_byte(int64_t x) { return (uint32_t)(x < 0 ? 0 : x > 255 ? 255 : x); }
@@ -295,55 +299,55 @@ static inline uint32_t byte_inserted(uint32_t into, unsigned place, float x) {
     return into;
 }
 
-/* ---- what rows speak in ------------------------------------------------------------------------------------------------ */
+/* ---- what rows speak in ---------------------------------------------------------------------- */
 
-#define A         ((uint32_t)x->a)
-#define B         ((uint32_t)x->b)
-#define CC        ((uint32_t)x->c)
-#define A_HIGH    ((uint32_t)(x->a >> 32))
-#define B_HIGH    ((uint32_t)(x->b >> 32))
-#define C_HIGH    ((uint32_t)(x->c >> 32))
-#define A0        (A & 0xffff)
-#define B0        (B & 0xffff)
-#define C0        (CC & 0xffff)
-#define A1        (A >> 16)
-#define B1        (B >> 16)
-#define C1        (CC >> 16)
-#define IA        ((int32_t)A)
-#define IB        ((int32_t)B)
-#define IC        ((int32_t)CC)
-#define QA        (x->a)
-#define QB        (x->b)
-#define QC        (x->c)
-#define FA        from_bits(A)
-#define FB        from_bits(B)
-#define FC        from_bits(CC)
-#define FA1       from_bits(A_HIGH)
-#define FB1       from_bits(B_HIGH)
-#define FC1       from_bits(C_HIGH)
-#define DA        from_bits64(QA)
-#define DB        from_bits64(QB)
-#define DC        from_bits64(QC)
-#define HA        half_value(A0)
-#define HB        half_value(B0)
-#define HC        half_value(C0)
-#define HA1       half_value(A1)
-#define HB1       half_value(B1)
-#define HC1       half_value(C1)
-#define SA        (x->s12)
-#define MASK      ((unsigned)x->mask)
-#define VCC       (x->vcc)
-#define LANE      (x->lane)
-#define OLD       ((uint32_t)x->old)
-#define OLDD      from_bits64(x->old)
-#define OF(k)     (x->of[k])
-#define PAIR(l, h) (((uint32_t)(l)&0xffff) | (uint32_t)(h) << 16)
+#define A           ((uint32_t)x->a)
+#define B           ((uint32_t)x->b)
+#define CC          ((uint32_t)x->c)
+#define A_HIGH      ((uint32_t)(x->a >> 32))
+#define B_HIGH      ((uint32_t)(x->b >> 32))
+#define C_HIGH      ((uint32_t)(x->c >> 32))
+#define A0          (A & 0xffff)
+#define B0          (B & 0xffff)
+#define C0          (CC & 0xffff)
+#define A1          (A >> 16)
+#define B1          (B >> 16)
+#define C1          (CC >> 16)
+#define IA          ((int32_t)A)
+#define IB          ((int32_t)B)
+#define IC          ((int32_t)CC)
+#define QA          (x->a)
+#define QB          (x->b)
+#define QC          (x->c)
+#define FA          from_bits(A)
+#define FB          from_bits(B)
+#define FC          from_bits(CC)
+#define FA1         from_bits(A_HIGH)
+#define FB1         from_bits(B_HIGH)
+#define FC1         from_bits(C_HIGH)
+#define DA          from_bits64(QA)
+#define DB          from_bits64(QB)
+#define DC          from_bits64(QC)
+#define HA          half_value(A0)
+#define HB          half_value(B0)
+#define HC          half_value(C0)
+#define HA1         half_value(A1)
+#define HB1         half_value(B1)
+#define HC1         half_value(C1)
+#define SA          (x->s12)
+#define MASK        ((unsigned)x->mask)
+#define VCC         (x->vcc)
+#define LANE        (x->lane)
+#define OLD         ((uint32_t)x->old)
+#define OLDD        from_bits64(x->old)
+#define OF(k)       (x->of[k])
+#define PAIR(l, h)  (((uint32_t)(l)&0xffff) | (uint32_t)(h) << 16)
 #define FPAIR(l, h) (to_bits(l) | (uint64_t)to_bits(h) << 32)
-#define ORDERED   (!isnan(FA) && !isnan(FB))
-#define ORDERED16 (!isnan(HA) && !isnan(HB))
-#define ORDERED64 (!isnan(DA) && !isnan(DB))
+#define ORDERED     (!isnan(FA) && !isnan(FB))
+#define ORDERED16   (!isnan(HA) && !isnan(HB))
+#define ORDERED64   (!isnan(DA) && !isnan(DB))
 
-/* ---- numbers to try ------------------------------------------------------------------------------------------------------ */
+/* ---- numbers to try -------------------------------------------------------------------------- */
 
 static inline uint64_t any_bits(uint64_t *state) {
     uint64_t z = *state += 0x9e3779b97f4a7c15u;
@@ -354,21 +358,36 @@ static inline uint64_t any_bits(uint64_t *state) {
 
 /* 64 bits that mean something as whole numbers, floats, doubles or halves, special ones often. */
 static inline uint64_t any_number(uint64_t *state) {
-    static const uint32_t floats[] = {0, 0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000,
-                                      0x7f800001, 1, 0x80000001, 0x007fffff, 0x00800000, 0x7f7fffff, 0x3f000000,
-                                      0x4f000000, 0x4f800000, 0xcf000000, 0x34000000, 0x1f800000, 0x5f800000};
-    static const uint64_t doubles[] = {0, 0x8000000000000000, 0x3ff0000000000000, 0x7ff0000000000000,
-                                       0xfff0000000000000, 0x7ff8000000000000, 1, 0x000fffffffffffff,
-                                       0x0010000000000000, 0x7fefffffffffffff, 0x41e0000000000000,
-                                       0xc1e0000000000000, 0x3fe0000000000000, 0x7ff0000000000001};
-    static const uint16_t halves[] = {0, 0x8000, 0x3c00, 0x7c00, 0xfc00, 0x7e00, 1, 0x3ff, 0x400, 0x7bff, 0x3800, 0x7c01};
+    static const uint32_t floats[] = {0,          0x80000000, 0x3f800000, 0xbf800000, 0x7f800000,
+                                      0xff800000, 0x7fc00000, 0x7f800001, 1,          0x80000001,
+                                      0x007fffff, 0x00800000, 0x7f7fffff, 0x3f000000, 0x4f000000,
+                                      0x4f800000, 0xcf000000, 0x34000000, 0x1f800000, 0x5f800000};
+    static const uint64_t doubles[] = {0,
+                                       0x8000000000000000,
+                                       0x3ff0000000000000,
+                                       0x7ff0000000000000,
+                                       0xfff0000000000000,
+                                       0x7ff8000000000000,
+                                       1,
+                                       0x000fffffffffffff,
+                                       0x0010000000000000,
+                                       0x7fefffffffffffff,
+                                       0x41e0000000000000,
+                                       0xc1e0000000000000,
+                                       0x3fe0000000000000,
+                                       0x7ff0000000000001};
+    static const uint16_t halves[] = {0, 0x8000, 0x3c00, 0x7c00, 0xfc00, 0x7e00,
+                                      1, 0x3ff,  0x400,  0x7bff, 0x3800, 0x7c01};
     uint64_t r = any_bits(state), s = any_bits(state), t = any_bits(state);
     switch (r % 9) {
     case 0: return s;
     case 1: return (uint64_t)(int64_t)(int8_t)(uint8_t)s;
     case 2: return floats[s % 20] | (uint64_t)floats[t % 20] << 32;
-    case 3: return to_bits((float)ldexp((double)(int32_t)(uint32_t)s, (int)(t % 40) - 40)) |
-                   (uint64_t)to_bits((float)ldexp((double)(int32_t)(uint32_t)(s >> 32), (int)(t % 40) - 40)) << 32;
+    case 3:
+        return to_bits((float)ldexp((double)(int32_t)(uint32_t)s, (int)(t % 40) - 40)) |
+               (uint64_t)to_bits(
+                   (float)ldexp((double)(int32_t)(uint32_t)(s >> 32), (int)(t % 40) - 40))
+                   << 32;
     case 4: return doubles[s % 14];
     case 5: return to_bits64(ldexp((double)(int64_t)s, (int)(t % 70) - 70));
     case 6: return halves[s % 12] | (uint64_t)halves[t % 12] << 16 | (s >> 20 << 32);

@@ -38,7 +38,8 @@ void rig_free(Rig *r) {
 static uint64_t end_of(const Rig *r, uint64_t value) {
     uint64_t end = r->image->memory_bytes;
     for (size_t i = 0; i < r->image->n_symbols; i++)
-        if (r->image->symbols[i].value > value && r->image->symbols[i].value < end) end = r->image->symbols[i].value;
+        if (r->image->symbols[i].value > value && r->image->symbols[i].value < end)
+            end = r->image->symbols[i].value;
     return end;
 }
 
@@ -47,15 +48,25 @@ void rig_set(Rig *r, const char *symbol, unsigned n_waves, uint32_t lds, uint32_
     release(r);
     if (!image_find(r->image, symbol, &s)) stop(symbol, "is not in the assembly");
     bool is_gfx11 = r->emu->processor->is_gfx11;
-    r->kernel = (EmuKernel){.image = r->image, .name = (char *)(uintptr_t)symbol, .next_vector = 256,
-                            .next_agpr = is_gfx11 ? 0 : 256, .rsrc1 = 0xf0u << 12 | 1u << 21 | 1u << 23};
+    r->kernel = (EmuKernel){.image = r->image,
+                            .name = (char *)(uintptr_t)symbol,
+                            .next_vector = 256,
+                            .next_agpr = is_gfx11 ? 0 : 256,
+                            .rsrc1 = 0xf0u << 12 | 1u << 21 | 1u << 23};
     r->kernel.info = (EmuKernelInfo){.name = symbol, .lds = lds, .scratch = scratch};
     r->kernel.entry = (uint64_t)(uintptr_t)r->image->memory + s.value;
     r->kernel.code_bytes = end_of(r, s.value) - s.value;
     unsigned lanes = r->emu->processor->lanes;
-    r->launch = (Launch){.emu = r->emu, .kernel = &r->kernel, .grid = {1, 1, 1}, .block = {n_waves * lanes, 1, 1},
-                         .threads = n_waves * lanes, .n_waves = n_waves, .lds = lds, .n_groups = 1};
-    if (!function_decode(r->emu, &r->kernel, &r->kernel.code) || !worker_init(&r->worker, &r->launch))
+    r->launch = (Launch){.emu = r->emu,
+                         .kernel = &r->kernel,
+                         .grid = {1, 1, 1},
+                         .block = {n_waves * lanes, 1, 1},
+                         .threads = n_waves * lanes,
+                         .n_waves = n_waves,
+                         .lds = lds,
+                         .n_groups = 1};
+    if (!function_decode(r->emu, &r->kernel, &r->kernel.code) ||
+        !worker_init(&r->worker, &r->launch))
         stop(symbol, "no memory");
     r->is_set = true;
     group_begin(&r->worker, 0);

@@ -3,12 +3,14 @@
 #include "ops.h"
 #include "wave.h"
 
-/* ---- what the rows use ------------------------------------------------------------------------- */
+/* ---- what the rows use ----------------------------------------------------------------------- */
 
 static inline int64_t i32(uint64_t x) { return (int32_t)(uint32_t)x; }
 static inline bool overflows(int64_t x) { return x < INT32_MIN || x > INT32_MAX; }
 static inline uint64_t ones(uint64_t x) { return (unsigned)__builtin_popcountll(x); }
-static inline uint64_t first_one(uint64_t x) { return x == 0 ? UINT64_MAX : (unsigned)__builtin_ctzll(x); }
+static inline uint64_t first_one(uint64_t x) {
+    return x == 0 ? UINT64_MAX : (unsigned)__builtin_ctzll(x);
+}
 
 static uint64_t field(uint64_t x, uint64_t from, uint64_t width, unsigned bits, bool is_signed) {
     if (width == 0) return 0;
@@ -29,8 +31,7 @@ static uint64_t reverse(uint64_t x) {
 
 static uint64_t twice(uint64_t x) {
     uint64_t r = 0;
-    for (unsigned i = 0; i < 32; i++)
-        r |= (x >> i & 1) * 3 << 2 * i;
+    for (unsigned i = 0; i < 32; i++) r |= (x >> i & 1) * 3 << 2 * i;
     return r;
 }
 
@@ -46,10 +47,11 @@ static uint64_t twice(uint64_t x) {
 #include "salu.def"
 #undef S
 
-/* ---- running one -------------------------------------------------------------------------------- */
+/* ---- running one ----------------------------------------------------------------------------- */
 
 static uint64_t source(const Wave *w, const Slot *s) {
-    if (s->kind == O_SCALAR) return s->type == 'q' ? scalar_get64(w, s->reg) : scalar_get(w, s->reg);
+    if (s->kind == O_SCALAR)
+        return s->type == 'q' ? scalar_get64(w, s->reg) : scalar_get(w, s->reg);
     if (s->kind == O_SCC) return w->scc;
     return s->bits;
 }
@@ -83,7 +85,8 @@ static void put(Wave *w, const Inst *in, uint64_t x, uint64_t unknown) {
     const Slot *d = &in->dst[0];
     if (in->n_dst == 0 || d->reg == S_NULL) return;
     scalar_set(w, in, d->reg, (uint32_t)x, (uint32_t)unknown);
-    if (d->type == 'q') scalar_set(w, in, d->reg + 1u, (uint32_t)(x >> 32), (uint32_t)(unknown >> 32));
+    if (d->type == 'q')
+        scalar_set(w, in, d->reg + 1u, (uint32_t)(x >> 32), (uint32_t)(unknown >> 32));
 }
 
 void exec_salu(Wave *w, const Inst *in) {
@@ -111,7 +114,7 @@ void exec_salu(Wave *w, const Inst *in) {
     }
 }
 
-/* ---- EXEC ---------------------------------------------------------------------------------------- */
+/* ---- EXEC ------------------------------------------------------------------------------------ */
 
 enum { X_AND, X_OR, X_XOR, X_NAND, X_NOR, X_XNOR, X_ANDN2, X_ORN2, X_ANDN1, X_ORN1 };
 
@@ -137,7 +140,8 @@ static void exec_mask(Wave *w, const Inst *in, bool keeps_old) {
     uint64_t a = source(w, s), unknown = source_unknown(w, s), old = w->exec;
     bool is_wide = in->dst[0].type == 'q';
     uint64_t cut = is_wide ? ~(uint64_t)0 : UINT32_MAX;
-    uint64_t low = combine(in->op->row, a & ~unknown, old), high = combine(in->op->row, a | unknown, old);
+    uint64_t low = combine(in->op->row, a & ~unknown, old),
+             high = combine(in->op->row, a | unknown, old);
     uint64_t x = low & cut, open = (low ^ high) & cut;
     put(w, in, keeps_old ? old : x, keeps_old ? 0 : open);
     scalar_set(w, in, S_EXEC, (uint32_t)x, (uint32_t)open);
@@ -149,30 +153,47 @@ static void exec_mask(Wave *w, const Inst *in, bool keeps_old) {
 static void exec_saveexec(Wave *w, const Inst *in) { exec_mask(w, in, true); }
 static void exec_wrexec(Wave *w, const Inst *in) { exec_mask(w, in, false); }
 
-/* ---- the table ------------------------------------------------------------------------------------ */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 enum { R = F_READS_SCC, W = F_WRITES_SCC };
 
 #define S(label, t, s, f, statement)                                                               \
-    {.name = #label, .types = t, .kind = K_SALU, .spread = SPREAD_##s, .flags = f,                 \
-     .scalar = label##_scalar, .exec = exec_salu},
+    {.name = #label,                                                                               \
+     .types = t,                                                                                   \
+     .kind = K_SALU,                                                                               \
+     .spread = SPREAD_##s,                                                                         \
+     .flags = f,                                                                                   \
+     .scalar = label##_scalar,                                                                     \
+     .exec = exec_salu},
 #define SAVE(label, letter, r)                                                                     \
-    {.name = #label, .types = letter "=" letter, .kind = K_SALU, .row = r, .exec = exec_saveexec}
+    { .name = #label, .types = letter "=" letter, .kind = K_SALU, .row = r, .exec = exec_saveexec }
 #define WRITE(label, letter, r)                                                                    \
-    {.name = #label, .types = letter "=" letter, .kind = K_SALU, .row = r, .exec = exec_wrexec}
+    { .name = #label, .types = letter "=" letter, .kind = K_SALU, .row = r, .exec = exec_wrexec }
 
 const Op ops_salu[] = {
 #include "salu.def"
-    SAVE(s_and_saveexec_b32, "u", X_AND),     SAVE(s_and_saveexec_b64, "q", X_AND),
-    SAVE(s_or_saveexec_b32, "u", X_OR),       SAVE(s_or_saveexec_b64, "q", X_OR),
-    SAVE(s_xor_saveexec_b32, "u", X_XOR),     SAVE(s_xor_saveexec_b64, "q", X_XOR),
-    SAVE(s_nand_saveexec_b32, "u", X_NAND),   SAVE(s_nand_saveexec_b64, "q", X_NAND),
-    SAVE(s_nor_saveexec_b32, "u", X_NOR),     SAVE(s_nor_saveexec_b64, "q", X_NOR),
-    SAVE(s_xnor_saveexec_b32, "u", X_XNOR),   SAVE(s_xnor_saveexec_b64, "q", X_XNOR),
-    SAVE(s_andn2_saveexec_b32, "u", X_ANDN2), SAVE(s_andn2_saveexec_b64, "q", X_ANDN2),
-    SAVE(s_orn2_saveexec_b32, "u", X_ORN2),   SAVE(s_orn2_saveexec_b64, "q", X_ORN2),
-    SAVE(s_andn1_saveexec_b32, "u", X_ANDN1), SAVE(s_andn1_saveexec_b64, "q", X_ANDN1),
-    SAVE(s_orn1_saveexec_b32, "u", X_ORN1),   SAVE(s_orn1_saveexec_b64, "q", X_ORN1),
-    WRITE(s_andn1_wrexec_b32, "u", X_ANDN1),  WRITE(s_andn1_wrexec_b64, "q", X_ANDN1),
-    WRITE(s_andn2_wrexec_b32, "u", X_ANDN2),  WRITE(s_andn2_wrexec_b64, "q", X_ANDN2),
+    SAVE(s_and_saveexec_b32, "u", X_AND),
+    SAVE(s_and_saveexec_b64, "q", X_AND),
+    SAVE(s_or_saveexec_b32, "u", X_OR),
+    SAVE(s_or_saveexec_b64, "q", X_OR),
+    SAVE(s_xor_saveexec_b32, "u", X_XOR),
+    SAVE(s_xor_saveexec_b64, "q", X_XOR),
+    SAVE(s_nand_saveexec_b32, "u", X_NAND),
+    SAVE(s_nand_saveexec_b64, "q", X_NAND),
+    SAVE(s_nor_saveexec_b32, "u", X_NOR),
+    SAVE(s_nor_saveexec_b64, "q", X_NOR),
+    SAVE(s_xnor_saveexec_b32, "u", X_XNOR),
+    SAVE(s_xnor_saveexec_b64, "q", X_XNOR),
+    SAVE(s_andn2_saveexec_b32, "u", X_ANDN2),
+    SAVE(s_andn2_saveexec_b64, "q", X_ANDN2),
+    SAVE(s_orn2_saveexec_b32, "u", X_ORN2),
+    SAVE(s_orn2_saveexec_b64, "q", X_ORN2),
+    SAVE(s_andn1_saveexec_b32, "u", X_ANDN1),
+    SAVE(s_andn1_saveexec_b64, "q", X_ANDN1),
+    SAVE(s_orn1_saveexec_b32, "u", X_ORN1),
+    SAVE(s_orn1_saveexec_b64, "q", X_ORN1),
+    WRITE(s_andn1_wrexec_b32, "u", X_ANDN1),
+    WRITE(s_andn1_wrexec_b64, "q", X_ANDN1),
+    WRITE(s_andn2_wrexec_b32, "u", X_ANDN2),
+    WRITE(s_andn2_wrexec_b64, "q", X_ANDN2),
     {.name = NULL}};

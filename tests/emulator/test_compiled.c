@@ -23,7 +23,7 @@ typedef struct Row {
     uint64_t (*value)(const In *x);
 } Row;
 
-/* ---- the rows ------------------------------------------------------------------------------------------------ */
+/* ---- the rows -------------------------------------------------------------------------------- */
 
 #define JOIN2(a, b)    a##b
 #define JOIN(a, b)     JOIN2(a, b)
@@ -44,7 +44,7 @@ typedef struct Row {
 #define VALUE_Q(e)     (e)
 #define VALUE_PF(e)    (e)
 
-#define X(in, out, ir, kind, e)                                                                     \
+#define X(in, out, ir, kind, e)                                                                    \
     static uint64_t JOIN(value_, __LINE__)(const In *x) { return VALUE_##kind(e); }
 #include "compiled_rows.def"
 #undef X
@@ -99,28 +99,30 @@ static char *module(void) {
     char *text = malloc(N_ROWS * 2000 + sizeof declarations), *to = text;
     for (size_t i = 0; i < N_ROWS; i++) {
         const Row *r = &rows[i];
-        to += sprintf(to,
-                      "define amdgpu_kernel void @k%zu(ptr addrspace(1) noalias %%in, ptr addrspace(1) noalias %%out) #0 {\n"
-                      "%%t0 = call i32 @llvm.amdgcn.workitem.id.x()\n%%g0 = call i32 @llvm.amdgcn.workgroup.id.x()\n"
-                      "%%b0 = shl i32 %%g0, 8\n%%i = add i32 %%b0, %%t0\n%%j = mul i32 %%i, 3\n%%j1 = add i32 %%j, 1\n"
-                      "%%j2 = add i32 %%j, 2\n"
-                      "%%pa = getelementptr i64, ptr addrspace(1) %%in, i32 %%j\n"
-                      "%%pb = getelementptr i64, ptr addrspace(1) %%in, i32 %%j1\n"
-                      "%%pc = getelementptr i64, ptr addrspace(1) %%in, i32 %%j2\n"
-                      "%%po = getelementptr i64, ptr addrspace(1) %%out, i32 %%i\n"
-                      "%%a = load %s, ptr addrspace(1) %%pa\n%%b = load %s, ptr addrspace(1) %%pb\n"
-                      "%%c = load %s, ptr addrspace(1) %%pc\n",
-                      i, r->in, r->in, r->in);
+        to += sprintf(
+            to,
+            "define amdgpu_kernel void @k%zu(ptr addrspace(1) noalias %%in, ptr addrspace(1) noalias %%out) #0 {\n"
+            "%%t0 = call i32 @llvm.amdgcn.workitem.id.x()\n%%g0 = call i32 @llvm.amdgcn.workgroup.id.x()\n"
+            "%%b0 = shl i32 %%g0, 8\n%%i = add i32 %%b0, %%t0\n%%j = mul i32 %%i, 3\n%%j1 = add i32 %%j, 1\n"
+            "%%j2 = add i32 %%j, 2\n"
+            "%%pa = getelementptr i64, ptr addrspace(1) %%in, i32 %%j\n"
+            "%%pb = getelementptr i64, ptr addrspace(1) %%in, i32 %%j1\n"
+            "%%pc = getelementptr i64, ptr addrspace(1) %%in, i32 %%j2\n"
+            "%%po = getelementptr i64, ptr addrspace(1) %%out, i32 %%i\n"
+            "%%a = load %s, ptr addrspace(1) %%pa\n%%b = load %s, ptr addrspace(1) %%pb\n"
+            "%%c = load %s, ptr addrspace(1) %%pc\n",
+            i, r->in, r->in, r->in);
         to = put_statements(to, r->ir);
         bool is_bit = r->kind == BIT;
         to += sprintf(to, "%s\nstore %s %s, ptr addrspace(1) %%po\nret void\n}\n",
-                      is_bit ? "\n%rz = zext i1 %r to i64" : "", is_bit ? "i64" : r->out, is_bit ? "%rz" : "%r");
+                      is_bit ? "\n%rz = zext i1 %r to i64" : "", is_bit ? "i64" : r->out,
+                      is_bit ? "%rz" : "%r");
     }
     strcpy(to, declarations);
     return text;
 }
 
-/* ---- comparing -------------------------------------------------------------------------------------------------- */
+/* ---- comparing ------------------------------------------------------------------------------- */
 
 static bool nan32(uint32_t x) { return (x & 0x7fffffff) > 0x7f800000; }
 static bool same32(uint32_t x, uint32_t y) { return x == y || (nan32(x) && nan32(y)); }
@@ -143,14 +145,16 @@ static bool fits(const Row *r, uint64_t got, const In *in) {
     bool signals_in = signals(from_bits((uint32_t)in->a)) || signals(from_bits((uint32_t)in->b));
     double fb = (double)from_bits((uint32_t)in->b);
     switch (r->kind) {
-    case FB_RANGE: return !(fabs(fb) < 2147483648.0) || same32(x, y); /* beyond that the IR says nothing */
+    case FB_RANGE:
+        return !(fabs(fb) < 2147483648.0) || same32(x, y); /* beyond that the IR says nothing */
     case FM: return same32(x, y) || signals_in || ((x | y) & 0x7fffffff) == 0;
     case F: return same32(x, y);
     case F1: return near32(x, from_bits64(want), 1.0);
     case F2: return near32(x, from_bits64(want), 2.0);
     case D: return got == want || (isnan(from_bits64(got)) && isnan(from_bits64(want)));
     case DM:
-        return got == want || isnan(from_bits64(in->a)) || isnan(from_bits64(in->b)) || ((got | want) << 1) == 0;
+        return got == want || isnan(from_bits64(in->a)) || isnan(from_bits64(in->b)) ||
+               ((got | want) << 1) == 0;
     case H: return same16(x, y);
     case HB16: return (x & 0xffff) == y || ((x & 0x7fff) > 0x7f80 && (y & 0x7fff) > 0x7f80);
     case PH: return same16(x, y) && same16(x >> 16, y >> 16);
@@ -165,9 +169,9 @@ static int check(const Row *r, const char *processor, const uint64_t *in, const 
         In x = {.a = in[3 * i], .b = in[3 * i + 1], .c = in[3 * i + 2], .lane = i};
         if (fits(r, out[i], &x)) continue;
         if (bad++ < 2)
-            printf("%s: %s: 0x%llx instead of 0x%llx\n    a 0x%016llx b 0x%016llx c 0x%016llx\n", processor, r->ir,
-                   (unsigned long long)out[i], (unsigned long long)r->value(&x), (unsigned long long)x.a,
-                   (unsigned long long)x.b, (unsigned long long)x.c);
+            printf("%s: %s: 0x%llx instead of 0x%llx\n    a 0x%016llx b 0x%016llx c 0x%016llx\n",
+                   processor, r->ir, (unsigned long long)out[i], (unsigned long long)r->value(&x),
+                   (unsigned long long)x.a, (unsigned long long)x.b, (unsigned long long)x.c);
     }
     return bad;
 }
@@ -179,13 +183,13 @@ static int test(const char *processor, const char *ir) {
     EmuOptions options = {.processor = processor};
     Emu *emu = emu_create(&options);
     EmuImage *image;
-    uint64_t *in = emu_alloc(emu, N * 24), *out = emu_alloc(emu, N * 8), state = 7, *values = malloc(N * 24);
+    uint64_t *in = emu_alloc(emu, N * 24), *out = emu_alloc(emu, N * 8), state = 7,
+             *values = malloc(N * 24);
     if (emu_image_load(emu, code, bytes, &image) != EMU_OK) {
         printf("%s\n", emu_said(emu));
         return 1;
     }
-    for (size_t i = 0; i < 3 * N; i++)
-        values[i] = any_number(&state);
+    for (size_t i = 0; i < 3 * N; i++) values[i] = any_number(&state);
     emu_copy(emu, in, values, N * 24);
     for (size_t i = 0; i < N_ROWS; i++) {
         char name[16];
@@ -195,7 +199,8 @@ static int test(const char *processor, const char *ir) {
         snprintf(name, sizeof name, "k%zu", i);
         emu_fill(emu, out, 0, 4, 2 * N);
         EmuStatus status = emu_image_kernel(image, name, &kernel);
-        if (status == EMU_OK) status = emu_launch(emu, kernel, grid, block, 0, arguments, sizeof arguments);
+        if (status == EMU_OK)
+            status = emu_launch(emu, kernel, grid, block, 0, arguments, sizeof arguments);
         if (status != EMU_OK) printf("%s: %s\n", rows[i].ir, emu_said(emu));
         bad += status != EMU_OK || check(&rows[i], processor, in, out);
     }

@@ -27,10 +27,10 @@ typedef struct Piece {
 static bool active(const Before *x, unsigned lane) { return x->exec >> lane & 1; }
 static uint32_t from(const Before *x, unsigned lane) { return active(x, lane) ? x->a[lane] : 0; }
 
-#define VALUE(name, e)                                                                              \
-    static uint32_t name(const Before *x, unsigned lane) {                                          \
-        (void)lane, (void)x;                                                                        \
-        return (e);                                                                                 \
+#define VALUE(name, e)                                                                             \
+    static uint32_t name(const Before *x, unsigned lane) {                                         \
+        (void)lane, (void)x;                                                                       \
+        return (e);                                                                                \
     }
 VALUE(first, x->a[x->exec == 0 ? 0 : __builtin_ctzll(x->exec)])
 VALUE(lane_of_s2, x->a[x->s2 % x->n])
@@ -51,7 +51,9 @@ static uint32_t permuted(const Before *x, unsigned lane) {
 VALUE(swizzled_quad, active(x, lane) ? from(x, lane / 4 * 4 + (3 - lane % 4)) : x->old[lane])
 VALUE(swizzled_swap, active(x, lane) ? from(x, lane ^ 16) : x->old[lane])
 VALUE(swizzled_broadcast, active(x, lane) ? from(x, lane / 8 * 8 + 3) : x->old[lane])
-VALUE(swizzled_mask, active(x, lane) ? from(x, lane / 32 * 32 + (((lane % 32 & 0x0f) | 0x04) ^ 0x02)) : x->old[lane])
+VALUE(swizzled_mask, active(x, lane)
+                         ? from(x, lane / 32 * 32 + (((lane % 32 & 0x0f) | 0x04) ^ 0x02))
+                         : x->old[lane])
 
 static uint32_t row_lane(const Before *x, unsigned lane, bool crosses, bool any, bool bounded) {
     uint64_t select = x->s2 | (uint64_t)x->s4 << 32;
@@ -85,7 +87,8 @@ static const Piece pieces[] = {
     {BOTH, "v_readlane_b32 s8, v2, 17", NULL, true, lane_17},
     {BOTH, "s_mov_b32 m0, s2\nv_writelane_b32 v8, s4, m0", NULL, false, written},
     {BOTH, "s_movk_i32 s4, 0x1234\nv_writelane_b32 v8, s4, 3", NULL, false, written_3},
-    {BOTH, "v_swap_b32 v8, v2\nv_sub_u32 v8, v8, v2", "v_swap_b32 v8, v2\nv_sub_nc_u32 v8, v8, v2", false, swapped},
+    {BOTH, "v_swap_b32 v8, v2\nv_sub_u32 v8, v8, v2", "v_swap_b32 v8, v2\nv_sub_nc_u32 v8, v8, v2",
+     false, swapped},
     {BOTH, "ds_bpermute_b32 v8, v3, v2 offset:8", NULL, false, bpermuted},
     {BOTH, "ds_permute_b32 v8, v3, v2", NULL, false, permuted},
     {BOTH, "ds_swizzle_b32 v8, v2 offset:swizzle(QUAD_PERM,3,2,1,0)", NULL, false, swizzled_quad},
@@ -98,25 +101,33 @@ static const Piece pieces[] = {
     {ELEVEN, "v_permlanex16_b32 v8, v2, s2, s4 op_sel:[0,1]", NULL, false, permlanex_bounded},
     {BOTH, "s_bitcmp1_b32 s2, 0\n" BRANCH("s_cbranch_scc1"), NULL, true, is_odd},
     {BOTH, "s_bitcmp0_b32 s2, 0\n" BRANCH("s_cbranch_scc0"), NULL, true, is_odd},
-    {BOTH, "s_mov_b32 vcc_lo, s2\ns_mov_b32 vcc_hi, 0\n" BRANCH("s_cbranch_vccnz"), NULL, true, is_vcc},
-    {BOTH, "s_mov_b32 vcc_lo, 0\ns_mov_b32 vcc_hi, 0\n" BRANCH("s_cbranch_vccz"), NULL, true, always_2},
-    {BOTH, BRANCH("s_cbranch_execnz"), NULL, true, any_active},
-    {BOTH, "s_mov_b64 exec, 0\n" BRANCH("s_cbranch_execz"), "s_mov_b32 exec_lo, 0\n" BRANCH("s_cbranch_execz"), true,
+    {BOTH, "s_mov_b32 vcc_lo, s2\ns_mov_b32 vcc_hi, 0\n" BRANCH("s_cbranch_vccnz"), NULL, true,
+     is_vcc},
+    {BOTH, "s_mov_b32 vcc_lo, 0\ns_mov_b32 vcc_hi, 0\n" BRANCH("s_cbranch_vccz"), NULL, true,
      always_2},
+    {BOTH, BRANCH("s_cbranch_execnz"), NULL, true, any_active},
+    {BOTH, "s_mov_b64 exec, 0\n" BRANCH("s_cbranch_execz"),
+     "s_mov_b32 exec_lo, 0\n" BRANCH("s_cbranch_execz"), true, always_2},
     {BOTH, BRANCH("s_branch"), NULL, true, always_2},
-    {BOTH, "s_mov_b32 s8, 0\n.L%=:\ns_addk_i32 s8, 1\ns_cmpk_lt_i32 s8, 6\ns_cbranch_scc1 .L%=", NULL, true, six_times},
+    {BOTH, "s_mov_b32 s8, 0\n.L%=:\ns_addk_i32 s8, 1\ns_cmpk_lt_i32 s8, 6\ns_cbranch_scc1 .L%=",
+     NULL, true, six_times},
     {BOTH,
      "s_getpc_b64 s[10:11]\ns_add_u32 s10, s10, 20\ns_addc_u32 s11, s11, 0\ns_load_dword s8, s[10:11], 0x0\n"
      "s_branch .L%=\n.long 5\n.L%=:",
      "s_getpc_b64 s[10:11]\ns_add_u32 s10, s10, 20\ns_addc_u32 s11, s11, 0\ns_load_b32 s8, s[10:11], 0x0\n"
      "s_branch .L%=\n.long 5\n.L%=:",
      true, jumped},
-    {BOTH, "s_setreg_imm32_b32 hwreg(HW_REG_MODE, 4, 2), 0\nv_mov_b32 v8, 0x00800000\nv_mul_f32 v8, 0.5, v8\n"
-           "v_readfirstlane_b32 s8, v8", NULL, true, flushes},
-    {BOTH, "s_setreg_imm32_b32 hwreg(HW_REG_MODE, 4, 2), 0\ns_movk_i32 s9, 3\ns_setreg_b32 hwreg(HW_REG_MODE, 4, 2), s9\n"
-           "v_mov_b32 v8, 0x00800000\nv_mul_f32 v8, 0.5, v8\nv_readfirstlane_b32 s8, v8", NULL, true, keeps},
-    {ELEVEN, "s_denorm_mode 12\nv_mov_b32 v8, 0x00800000\nv_mul_f32 v8, 0.5, v8\nv_readfirstlane_b32 s8, v8", NULL, true,
-     flushes},
+    {BOTH,
+     "s_setreg_imm32_b32 hwreg(HW_REG_MODE, 4, 2), 0\nv_mov_b32 v8, 0x00800000\nv_mul_f32 v8, 0.5, v8\n"
+     "v_readfirstlane_b32 s8, v8",
+     NULL, true, flushes},
+    {BOTH,
+     "s_setreg_imm32_b32 hwreg(HW_REG_MODE, 4, 2), 0\ns_movk_i32 s9, 3\ns_setreg_b32 hwreg(HW_REG_MODE, 4, 2), s9\n"
+     "v_mov_b32 v8, 0x00800000\nv_mul_f32 v8, 0.5, v8\nv_readfirstlane_b32 s8, v8",
+     NULL, true, keeps},
+    {ELEVEN,
+     "s_denorm_mode 12\nv_mov_b32 v8, 0x00800000\nv_mul_f32 v8, 0.5, v8\nv_readfirstlane_b32 s8, v8",
+     NULL, true, flushes},
     {ELEVEN, "s_round_mode 0\ns_getreg_b32 s8, hwreg(HW_REG_MODE, 4, 2)", NULL, true, mode_field},
     {BOTH, "s_getreg_b32 s8, hwreg(HW_REG_MODE, 6, 2)", NULL, true, mode_field},
     {NINE,
@@ -134,8 +145,12 @@ static const Piece pieces[] = {
 };
 enum { N_PIECES = sizeof pieces / sizeof *pieces };
 
-static const char *text_of(const Piece *p, bool is_gfx11) { return is_gfx11 && p->eleven != NULL ? p->eleven : p->nine; }
-static bool is_of(const Piece *p, bool is_gfx11) { return p->processors & (is_gfx11 ? ELEVEN : NINE); }
+static const char *text_of(const Piece *p, bool is_gfx11) {
+    return is_gfx11 && p->eleven != NULL ? p->eleven : p->nine;
+}
+static bool is_of(const Piece *p, bool is_gfx11) {
+    return p->processors & (is_gfx11 ? ELEVEN : NINE);
+}
 
 /* %= is the number of the piece. */
 static char *put(char *to, const char *text, size_t number) {
@@ -195,8 +210,8 @@ static void test_piece(Rig *rig, size_t i, bool is_gfx11) {
         for (unsigned lane = 0; lane < (p->is_scalar ? 1 : w->n); lane++) {
             uint32_t got = p->is_scalar ? w->s[8] : w->v[8].u[lane], want = p->value(&x, lane);
             if (got == want || n_bad++ > 20) continue;
-            printf("%s: %s: lane %u: 0x%x instead of 0x%x\n", is_gfx11 ? "gfx1100" : "gfx942", text_of(p, is_gfx11), lane,
-                   got, want);
+            printf("%s: %s: lane %u: 0x%x instead of 0x%x\n", is_gfx11 ? "gfx1100" : "gfx942",
+                   text_of(p, is_gfx11), lane, got, want);
         }
     }
 }
@@ -207,8 +222,7 @@ static void check_all_seen(void) {
     for (size_t k = 0; op_name(index, k) != NULL; k++) {
         const Op *op = op_find(index, op_name(index, k));
         bool found = op->kind != K_CONTROL && op->kind != K_CROSS;
-        for (size_t i = 0; i < n_seen && !found; i++)
-            found = strcmp(seen[i], op->name) == 0;
+        for (size_t i = 0; i < n_seen && !found; i++) found = strcmp(seen[i], op->name) == 0;
         for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere && !found; i++)
             found = strcmp(elsewhere[i], op->name) == 0;
         if (!found) printf("%s: no test\n", op_name(index, k));

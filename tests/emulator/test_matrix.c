@@ -16,7 +16,7 @@ static void wrong(const Matrix *m, const char *what) {
     if (n_bad++ < 40) printf("%s: %s\n", m->name, what);
 }
 
-/* ---- layouts ----------------------------------------------------------------------------------------------------- */
+/* ---- layouts --------------------------------------------------------------------------------- */
 
 static void check_bijection(const Matrix *m) {
     unsigned size = m->m, seen_in[16 * 32 * 32] = {0}, seen_out[16 * 32 * 32] = {0};
@@ -47,25 +47,30 @@ static void check_bijection(const Matrix *m) {
 
 /* The formulas of the documents, written out for the instructions that kernels are made of. */
 static void check_formulas(const Matrix *m) {
-    bool is_32 = strcmp(m->name, "v_mfma_f32_32x32x8_bf16") == 0, is_16 = strcmp(m->name, "v_mfma_f32_16x16x16_bf16") == 0;
+    bool is_32 = strcmp(m->name, "v_mfma_f32_32x32x8_bf16") == 0,
+         is_16 = strcmp(m->name, "v_mfma_f32_16x16x16_bf16") == 0;
     bool is_wmma = strcmp(m->name, "v_wmma_f32_16x16x16_bf16") == 0;
     if (!is_32 && !is_16 && !is_wmma) return;
     for (unsigned l = 0; l < m->lanes; l++) {
         for (unsigned e = 0; e < matrix_elements(m); e++) {
             Element at = matrix_a(m, l, e);
-            unsigned i = is_32 ? l % 32 : l % 16, k = is_32 ? 4 * (l / 32) + e : is_16 ? 4 * (l / 16) + e : e;
+            unsigned i = is_32 ? l % 32 : l % 16, k = is_32   ? 4 * (l / 32) + e
+                                                      : is_16 ? 4 * (l / 16) + e
+                                                              : e;
             if (at.row != i || at.column != k) wrong(m, "A is laid out otherwise");
         }
         for (unsigned g = 0; g < matrix_out_registers(m); g++) {
             Element at = matrix_d(m, l, g);
-            unsigned i = is_32 ? 8 * (g / 4) + 4 * (l / 32) + g % 4 : is_16 ? 4 * (l / 16) + g : 2 * g + l / 16;
+            unsigned i = is_32   ? 8 * (g / 4) + 4 * (l / 32) + g % 4
+                         : is_16 ? 4 * (l / 16) + g
+                                 : 2 * g + l / 16;
             unsigned j = is_32 ? l % 32 : l % 16;
             if (at.row != i || at.column != j) wrong(m, "D is laid out otherwise");
         }
     }
 }
 
-/* ---- products ----------------------------------------------------------------------------------------------------- */
+/* ---- products -------------------------------------------------------------------------------- */
 
 typedef struct Numbers {
     double a[16][32][32], b[16][32][32], c[16][32][32]; /* [block][i][k], [k][j], [i][j] */
@@ -90,7 +95,9 @@ static double decoded(uint8_t type, uint32_t x) {
     }
 }
 
-static unsigned bits_of_type(uint8_t type) { return type == MT_I8 ? 8 : type == MT_F16 || type == MT_BF16 ? 16 : 32; }
+static unsigned bits_of_type(uint8_t type) {
+    return type == MT_I8 ? 8 : type == MT_F16 || type == MT_BF16 ? 16 : 32;
+}
 
 static void fill(Numbers *n, uint64_t *state, const Matrix *m) {
     bool is_int = m->in == MT_I8;
@@ -100,13 +107,14 @@ static void fill(Numbers *n, uint64_t *state, const Matrix *m) {
                 int p = (int)(any_bits(state) % 255) - 127, q = (int)(any_bits(state) % 255) - 127;
                 n->a[block][i][j] = is_int ? p : p / 64.0;
                 n->b[block][i][j] = is_int ? q : q / 64.0;
-                n->c[block][i][j] = is_int ? (double)(int)(any_bits(state) % 100000) : (double)((int)(any_bits(state) % 65) - 32) / 4;
+                n->c[block][i][j] = is_int ? (double)(int)(any_bits(state) % 100000)
+                                           : (double)((int)(any_bits(state) % 65) - 32) / 4;
             }
 }
 
 /* Elements into registers: B as A, transposed. */
-static void load(const Matrix *m, const Numbers *n, uint32_t a[32][MAX_LANES], uint32_t b[32][MAX_LANES],
-                 uint32_t c[32][MAX_LANES]) {
+static void load(const Matrix *m, const Numbers *n, uint32_t a[32][MAX_LANES],
+                 uint32_t b[32][MAX_LANES], uint32_t c[32][MAX_LANES]) {
     unsigned bits = bits_of_type(m->in), per = 32 / bits;
     memset(a, 0, 32 * sizeof *a);
     memset(b, 0, 32 * sizeof *b);
@@ -118,7 +126,8 @@ static void load(const Matrix *m, const Numbers *n, uint32_t a[32][MAX_LANES], u
         }
         for (unsigned g = 0; g < matrix_out_registers(m); g++) {
             Element at = matrix_d(m, lane, g);
-            c[g][lane] = encoded(m->out, n->c[at.block][at.row][at.column]) | (bits_of_type(m->out) == 16 ? 0xabcd0000 : 0);
+            c[g][lane] = encoded(m->out, n->c[at.block][at.row][at.column]) |
+                         (bits_of_type(m->out) == 16 ? 0xabcd0000 : 0);
         }
     }
 }
@@ -130,18 +139,22 @@ static double product(const Matrix *m, const Numbers *n, Element at, bool adds) 
     return sum;
 }
 
-static void check_product(const Matrix *m, const Wave *w, const Numbers *n, unsigned first, bool adds) {
+static void check_product(const Matrix *m, const Wave *w, const Numbers *n, unsigned first,
+                          bool adds) {
     bool is_half = bits_of_type(m->out) == 16;
     for (unsigned lane = 0; lane < m->lanes; lane++)
         for (unsigned g = 0; g < matrix_out_registers(m); g++) {
             uint32_t x = w->v[first + g].u[lane];
             double want = product(m, n, matrix_d(m, lane, g), adds), got = decoded(m->out, x);
-            double bar = m->out == MT_BF16 ? 0x1p-8 * fabs(want) : m->out == MT_F16 ? 0x1p-11 * fabs(want) : 0;
+            double bar = m->out == MT_BF16  ? 0x1p-8 * fabs(want)
+                         : m->out == MT_F16 ? 0x1p-11 * fabs(want)
+                                            : 0;
             if (fabs(got - want) <= bar) { /* the sums are exact in floats */
                 if (is_half && x >> 16 != 0xabcd) wrong(m, "the other half is touched");
                 continue;
             }
-            if (n_bad++ < 20) printf("%s: lane %u register %u: %g instead of %g\n", m->name, lane, g, got, want);
+            if (n_bad++ < 20)
+                printf("%s: lane %u register %u: %g instead of %g\n", m->name, lane, g, got, want);
             return;
         }
 }
@@ -181,8 +194,7 @@ static void test_form(Rig *rig, const Matrix *m, const char *symbol, unsigned fo
         rig_vector(w, 2 + k, a[k]);
         rig_vector(w, file + 40 + k, b[k]);
     }
-    for (unsigned k = 0; k < matrix_out_registers(m); k++)
-        rig_vector(w, file + 80 + k, c[k]);
+    for (unsigned k = 0; k < matrix_out_registers(m); k++) rig_vector(w, file + 80 + k, c[k]);
     rig_exec(w, w->full);
     if (!rig_run(rig, &why)) {
         printf("%s\n", why);

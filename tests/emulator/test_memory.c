@@ -20,74 +20,6 @@ typedef struct Load {
     bool is_signed, is_half, is_high;
 } Load;
 
-static const Load loads[] = {
-    {BOTH, "load_ubyte", "load_u8", 1, false, false, false},
-    {BOTH, "load_sbyte", "load_i8", 1, true, false, false},
-    {BOTH, "load_ushort", "load_u16", 2, false, false, false},
-    {BOTH, "load_sshort", "load_i16", 2, true, false, false},
-    {BOTH, "load_dword", "load_b32", 4, false, false, false},
-    {BOTH, "load_dwordx2", "load_b64", 8, false, false, false},
-    {BOTH, "load_dwordx3", "load_b96", 12, false, false, false},
-    {BOTH, "load_dwordx4", "load_b128", 16, false, false, false},
-    {BOTH, "load_ubyte_d16", "load_d16_u8", 1, false, true, false},
-    {BOTH, "load_ubyte_d16_hi", "load_d16_hi_u8", 1, false, true, true},
-    {BOTH, "load_sbyte_d16", "load_d16_i8", 1, true, true, false},
-    {BOTH, "load_sbyte_d16_hi", "load_d16_hi_i8", 1, true, true, true},
-    {BOTH, "load_short_d16", "load_d16_b16", 2, false, true, false},
-    {BOTH, "load_short_d16_hi", "load_d16_hi_b16", 2, false, true, true},
-};
-
-static const Load stores[] = {
-    {BOTH, "store_byte", "store_b8", 1, false, false, false},
-    {BOTH, "store_short", "store_b16", 2, false, false, false},
-    {BOTH, "store_dword", "store_b32", 4, false, false, false},
-    {BOTH, "store_dwordx2", "store_b64", 8, false, false, false},
-    {BOTH, "store_dwordx3", "store_b96", 12, false, false, false},
-    {BOTH, "store_dwordx4", "store_b128", 16, false, false, false},
-    {BOTH, "store_byte_d16_hi", "store_d16_hi_b8", 1, false, false, true},
-    {BOTH, "store_short_d16_hi", "store_d16_hi_b16", 2, false, false, true},
-};
-
-static const Load lds_loads[] = {
-    {BOTH, "read_u8", "load_u8", 1, false, false, false},
-    {BOTH, "read_i8", "load_i8", 1, true, false, false},
-    {BOTH, "read_u16", "load_u16", 2, false, false, false},
-    {BOTH, "read_i16", "load_i16", 2, true, false, false},
-    {BOTH, "read_b32", "load_b32", 4, false, false, false},
-    {BOTH, "read_b64", "load_b64", 8, false, false, false},
-    {BOTH, "read_b96", "load_b96", 12, false, false, false},
-    {BOTH, "read_b128", "load_b128", 16, false, false, false},
-    {BOTH, "read_u8_d16", "load_u8_d16", 1, false, true, false},
-    {BOTH, "read_u8_d16_hi", "load_u8_d16_hi", 1, false, true, true},
-    {BOTH, "read_i8_d16", "load_i8_d16", 1, true, true, false},
-    {BOTH, "read_i8_d16_hi", "load_i8_d16_hi", 1, true, true, true},
-    {BOTH, "read_u16_d16", "load_u16_d16", 2, false, true, false},
-    {BOTH, "read_u16_d16_hi", "load_u16_d16_hi", 2, false, true, true},
-};
-
-static const Load lds_stores[] = {
-    {BOTH, "write_b8", "store_b8", 1, false, false, false},
-    {BOTH, "write_b16", "store_b16", 2, false, false, false},
-    {BOTH, "write_b32", "store_b32", 4, false, false, false},
-    {BOTH, "write_b64", "store_b64", 8, false, false, false},
-    {BOTH, "write_b96", "store_b96", 12, false, false, false},
-    {BOTH, "write_b128", "store_b128", 16, false, false, false},
-    {BOTH, "write_b8_d16_hi", "store_b8_d16_hi", 1, false, false, true},
-    {BOTH, "write_b16_d16_hi", "store_b16_d16_hi", 2, false, false, true},
-};
-
-/* Pairs of accesses; `signed`: at distances of 64. */
-static const Load lds_pairs[] = {
-    {BOTH, "ds_read2_b32", "ds_load_2addr_b32", 4, false, false, false},
-    {BOTH, "ds_read2_b64", "ds_load_2addr_b64", 8, false, false, false},
-    {BOTH, "ds_read2st64_b32", "ds_load_2addr_stride64_b32", 4, true, false, false},
-    {BOTH, "ds_read2st64_b64", "ds_load_2addr_stride64_b64", 8, true, false, false},
-    {BOTH, "ds_write2_b32", "ds_store_2addr_b32", 4, false, false, true},
-    {BOTH, "ds_write2_b64", "ds_store_2addr_b64", 8, false, false, true},
-    {BOTH, "ds_write2st64_b32", "ds_store_2addr_stride64_b32", 4, true, false, true},
-    {BOTH, "ds_write2st64_b64", "ds_store_2addr_stride64_b64", 8, true, false, true},
-};
-
 typedef struct Atomic {
     unsigned processors;
     const char *nine, *eleven;
@@ -95,127 +27,11 @@ typedef struct Atomic {
     uint64_t (*f)(uint64_t m, uint64_t d, uint64_t c, unsigned bytes);
 } Atomic;
 
-/* ---- atomic operations, said again ------------------------------------------------------------------------------ */
-
-static int64_t sign(uint64_t x, unsigned bytes) { return bytes == 8 ? (int64_t)x : (int32_t)(uint32_t)x; }
-#define OPERATION(name, e)                                                                          \
-    static uint64_t name(uint64_t m, uint64_t d, uint64_t c, unsigned n) {                          \
-        (void)m, (void)d, (void)c, (void)n;                                                         \
-        return (uint64_t)(e);                                                                       \
-    }
-OPERATION(do_swap, d)
-OPERATION(do_cmpswap, m == c ? d : m)
-OPERATION(do_add, m + d)
-OPERATION(do_sub, m - d)
-OPERATION(do_rsub, d - m)
-OPERATION(do_smin, sign(m, n) < sign(d, n) ? m : d)
-OPERATION(do_smax, sign(m, n) < sign(d, n) ? d : m)
-OPERATION(do_umin, m < d ? m : d)
-OPERATION(do_umax, m < d ? d : m)
-OPERATION(do_and, m & d)
-OPERATION(do_or, m | d)
-OPERATION(do_xor, m ^ d)
-OPERATION(do_inc, m >= d ? 0 : m + 1)
-OPERATION(do_dec, m == 0 || m > d ? d : m - 1)
-OPERATION(do_fadd, n == 8 ? to_bits64(from_bits64(m) + from_bits64(d)) : to_bits(from_bits((uint32_t)m) + from_bits((uint32_t)d)))
-
-/* The lesser number, or the one that is a number. */
-static double lesser_number(double a, double b) {
-    if (isnan(a) || isnan(b)) return isnan(a) ? b : a;
-    return lesser64(a, b);
-}
-OPERATION(do_fmin, n == 8 ? to_bits64(lesser_number(from_bits64(m), from_bits64(d))) : to_bits((float)lesser_number((double)from_bits((uint32_t)m), (double)from_bits((uint32_t)d))))
-OPERATION(do_fmax, n == 8 ? to_bits64(-lesser_number(-from_bits64(m), -from_bits64(d))) : to_bits((float)-lesser_number(-(double)from_bits((uint32_t)m), -(double)from_bits((uint32_t)d))))
-OPERATION(do_halves, half(half_value((uint32_t)m & 0xffff) + half_value((uint32_t)d & 0xffff)) | half(half_value((uint32_t)m >> 16) + half_value((uint32_t)d >> 16)) << 16)
-
-static uint32_t bfloat_sum(uint32_t a, uint32_t b) {
-    uint32_t u = to_bits(from_bits(a << 16) + from_bits(b << 16));
-    return (u + 0x7fff + (u >> 16 & 1)) >> 16;
-}
-OPERATION(do_bfloats, bfloat_sum((uint32_t)m & 0xffff, (uint32_t)d & 0xffff) | bfloat_sum((uint32_t)m >> 16, (uint32_t)d >> 16) << 16)
-
-static const Atomic atomics[] = {
-    {BOTH, "swap", "swap_b32", 4, do_swap},
-    {BOTH, "swap_x2", "swap_b64", 8, do_swap},
-    {BOTH, "cmpswap", "cmpswap_b32", 4, do_cmpswap},
-    {BOTH, "cmpswap_x2", "cmpswap_b64", 8, do_cmpswap},
-    {BOTH, "add", "add_u32", 4, do_add},
-    {BOTH, "add_x2", "add_u64", 8, do_add},
-    {BOTH, "sub", "sub_u32", 4, do_sub},
-    {BOTH, "sub_x2", "sub_u64", 8, do_sub},
-    {BOTH, "smin", "min_i32", 4, do_smin},
-    {BOTH, "smin_x2", "min_i64", 8, do_smin},
-    {BOTH, "umin", "min_u32", 4, do_umin},
-    {BOTH, "umin_x2", "min_u64", 8, do_umin},
-    {BOTH, "smax", "max_i32", 4, do_smax},
-    {BOTH, "smax_x2", "max_i64", 8, do_smax},
-    {BOTH, "umax", "max_u32", 4, do_umax},
-    {BOTH, "umax_x2", "max_u64", 8, do_umax},
-    {BOTH, "and", "and_b32", 4, do_and},
-    {BOTH, "and_x2", "and_b64", 8, do_and},
-    {BOTH, "or", "or_b32", 4, do_or},
-    {BOTH, "or_x2", "or_b64", 8, do_or},
-    {BOTH, "xor", "xor_b32", 4, do_xor},
-    {BOTH, "xor_x2", "xor_b64", 8, do_xor},
-    {BOTH, "inc", "inc_u32", 4, do_inc},
-    {BOTH, "inc_x2", "inc_u64", 8, do_inc},
-    {BOTH, "dec", "dec_u32", 4, do_dec},
-    {BOTH, "dec_x2", "dec_u64", 8, do_dec},
-    {BOTH, "add_f32", "add_f32", 4, do_fadd},
-    {NINE, "add_f64", "", 8, do_fadd},
-    {ELEVEN, "", "min_f32", 4, do_fmin},
-    {ELEVEN, "", "max_f32", 4, do_fmax},
-    {NINE, "min_f64", "", 8, do_fmin},
-    {NINE, "max_f64", "", 8, do_fmax},
-    {NINE, "pk_add_f16", "", 4, do_halves},
-    {NINE, "pk_add_bf16", "", 4, do_bfloats},
-};
-
-/* Local memory: with the word rtn in it the old value comes back. */
-static const Atomic lds_atomics[] = {
-    {BOTH, "add_u32", "add_u32", 4, do_add},        {BOTH, "add_rtn_u32", "add_rtn_u32", 4, do_add},
-    {BOTH, "add_u64", "add_u64", 8, do_add},        {BOTH, "add_rtn_u64", "add_rtn_u64", 8, do_add},
-    {BOTH, "sub_u32", "sub_u32", 4, do_sub},        {BOTH, "sub_rtn_u32", "sub_rtn_u32", 4, do_sub},
-    {BOTH, "sub_u64", "sub_u64", 8, do_sub},        {BOTH, "sub_rtn_u64", "sub_rtn_u64", 8, do_sub},
-    {BOTH, "rsub_u32", "rsub_u32", 4, do_rsub},     {BOTH, "rsub_rtn_u32", "rsub_rtn_u32", 4, do_rsub},
-    {BOTH, "rsub_u64", "rsub_u64", 8, do_rsub},     {BOTH, "rsub_rtn_u64", "rsub_rtn_u64", 8, do_rsub},
-    {BOTH, "inc_u32", "inc_u32", 4, do_inc},        {BOTH, "inc_rtn_u32", "inc_rtn_u32", 4, do_inc},
-    {BOTH, "inc_u64", "inc_u64", 8, do_inc},        {BOTH, "inc_rtn_u64", "inc_rtn_u64", 8, do_inc},
-    {BOTH, "dec_u32", "dec_u32", 4, do_dec},        {BOTH, "dec_rtn_u32", "dec_rtn_u32", 4, do_dec},
-    {BOTH, "dec_u64", "dec_u64", 8, do_dec},        {BOTH, "dec_rtn_u64", "dec_rtn_u64", 8, do_dec},
-    {BOTH, "min_i32", "min_i32", 4, do_smin},       {BOTH, "min_rtn_i32", "min_rtn_i32", 4, do_smin},
-    {BOTH, "min_i64", "min_i64", 8, do_smin},       {BOTH, "min_rtn_i64", "min_rtn_i64", 8, do_smin},
-    {BOTH, "max_i32", "max_i32", 4, do_smax},       {BOTH, "max_rtn_i32", "max_rtn_i32", 4, do_smax},
-    {BOTH, "max_i64", "max_i64", 8, do_smax},       {BOTH, "max_rtn_i64", "max_rtn_i64", 8, do_smax},
-    {BOTH, "min_u32", "min_u32", 4, do_umin},       {BOTH, "min_rtn_u32", "min_rtn_u32", 4, do_umin},
-    {BOTH, "min_u64", "min_u64", 8, do_umin},       {BOTH, "min_rtn_u64", "min_rtn_u64", 8, do_umin},
-    {BOTH, "max_u32", "max_u32", 4, do_umax},       {BOTH, "max_rtn_u32", "max_rtn_u32", 4, do_umax},
-    {BOTH, "max_u64", "max_u64", 8, do_umax},       {BOTH, "max_rtn_u64", "max_rtn_u64", 8, do_umax},
-    {BOTH, "and_b32", "and_b32", 4, do_and},        {BOTH, "and_rtn_b32", "and_rtn_b32", 4, do_and},
-    {BOTH, "and_b64", "and_b64", 8, do_and},        {BOTH, "and_rtn_b64", "and_rtn_b64", 8, do_and},
-    {BOTH, "or_b32", "or_b32", 4, do_or},           {BOTH, "or_rtn_b32", "or_rtn_b32", 4, do_or},
-    {BOTH, "or_b64", "or_b64", 8, do_or},           {BOTH, "or_rtn_b64", "or_rtn_b64", 8, do_or},
-    {BOTH, "xor_b32", "xor_b32", 4, do_xor},        {BOTH, "xor_rtn_b32", "xor_rtn_b32", 4, do_xor},
-    {BOTH, "xor_b64", "xor_b64", 8, do_xor},        {BOTH, "xor_rtn_b64", "xor_rtn_b64", 8, do_xor},
-    {BOTH, "min_f32", "min_f32", 4, do_fmin},       {BOTH, "min_rtn_f32", "min_rtn_f32", 4, do_fmin},
-    {BOTH, "max_f32", "max_f32", 4, do_fmax},       {BOTH, "max_rtn_f32", "max_rtn_f32", 4, do_fmax},
-    {BOTH, "min_f64", "min_f64", 8, do_fmin},       {BOTH, "min_rtn_f64", "min_rtn_f64", 8, do_fmin},
-    {BOTH, "max_f64", "max_f64", 8, do_fmax},       {BOTH, "max_rtn_f64", "max_rtn_f64", 8, do_fmax},
-    {BOTH, "add_f32", "add_f32", 4, do_fadd},       {BOTH, "add_rtn_f32", "add_rtn_f32", 4, do_fadd},
-    {NINE, "add_f64", "", 8, do_fadd},              {NINE, "add_rtn_f64", "", 8, do_fadd},
-    {NINE, "pk_add_f16", "", 4, do_halves},         {NINE, "pk_add_rtn_f16", "", 4, do_halves},
-    {NINE, "pk_add_bf16", "", 4, do_bfloats},       {NINE, "pk_add_rtn_bf16", "", 4, do_bfloats},
-    {BOTH, "wrxchg_rtn_b32", "storexchg_rtn_b32", 4, do_swap},
-    {BOTH, "wrxchg_rtn_b64", "storexchg_rtn_b64", 8, do_swap},
-    {BOTH, "cmpst_b32", "cmpstore_b32", 4, do_cmpswap},
-    {BOTH, "cmpst_rtn_b32", "cmpstore_rtn_b32", 4, do_cmpswap},
-    {BOTH, "cmpst_b64", "cmpstore_b64", 8, do_cmpswap},
-    {BOTH, "cmpst_rtn_b64", "cmpstore_rtn_b64", 8, do_cmpswap},
-};
+#include "memory_rows.def"
 
 #define COUNT(x) (sizeof(x) / sizeof *(x))
 
-/* ---- one instruction at a time ------------------------------------------------------------------------------------ */
+/* ---- one instruction at a time --------------------------------------------------------------- */
 
 static int n_bad;
 static char seen[1200][40];
@@ -227,16 +43,16 @@ typedef struct Bench {
     const char *line; /* the instruction */
     uint8_t *memory;  /* BYTES of it, of the device */
     uint8_t before[BYTES];
-    uint32_t at[MAX_LANES];       /* where each lane goes, from the start of the memory */
-    uint32_t data[4][MAX_LANES];  /* v[4:7] */
-    uint32_t old[4][MAX_LANES];   /* v[8:11] */
+    uint32_t at[MAX_LANES];      /* where each lane goes, from the start of the memory */
+    uint32_t data[4][MAX_LANES]; /* v[4:7] */
+    uint32_t old[4][MAX_LANES];  /* v[8:11] */
     uint64_t exec;
 } Bench;
 
 static void wrong(const Bench *b, unsigned lane, const char *what, uint64_t got, uint64_t want) {
     if (++n_bad > 60) return;
-    printf("%s: %s: lane %u: %s 0x%llx instead of 0x%llx\n", b->is_gfx11 ? "gfx1100" : "gfx942", b->line, lane, what,
-           (unsigned long long)got, (unsigned long long)want);
+    printf("%s: %s: lane %u: %s 0x%llx instead of 0x%llx\n", b->is_gfx11 ? "gfx1100" : "gfx942",
+           b->line, lane, what, (unsigned long long)got, (unsigned long long)want);
 }
 
 static const char *registers(unsigned first, unsigned words) {
@@ -251,8 +67,8 @@ static const char *registers(unsigned first, unsigned words) {
 }
 
 /* An access in a space, 16 bytes beyond its registers' address. */
-static void write_line(char *to, size_t n, Space space, const char *name, bool is_load, unsigned words, bool returns,
-                       bool is_gfx11) {
+static void write_line(char *to, size_t n, Space space, const char *name, bool is_load,
+                       unsigned words, bool returns, bool is_gfx11) {
     const char *data = is_load ? registers(8, words) : registers(4, words), *back = "";
     char old[20];
     if (returns) {
@@ -276,7 +92,9 @@ static void write_line(char *to, size_t n, Space space, const char *name, bool i
         else
             snprintf(to, n, "scratch_%s v2, %s, s3 offset:16", name, data);
         break;
-    case BUFFER: snprintf(to, n, "buffer_%s %s, v2, s[4:7], s3 offen offset:16%s", name, data, glc); break;
+    case BUFFER:
+        snprintf(to, n, "buffer_%s %s, v2, s[4:7], s3 offen offset:16%s", name, data, glc);
+        break;
     default:
         if (is_load)
             snprintf(to, n, "ds_%s %s, v2 offset:16", name, data);
@@ -340,7 +158,8 @@ static void get_ready(Bench *b, Space space, unsigned bytes, bool meet, uint64_t
     if (meet) step = bytes; /* atomic operations meet at few places */
     for (unsigned i = 0; i < MAX_LANES; i++) {
         uint32_t slot = meet ? (uint32_t)(any_bits(state) % 5) : i * 7 % 64;
-        b->at[i] = space == SCRATCH ? 64 + (uint32_t)(any_bits(state) % 8) * step : 64 + slot * (meet ? 8 : 20);
+        b->at[i] = space == SCRATCH ? 64 + (uint32_t)(any_bits(state) % 8) * step
+                                    : 64 + slot * (meet ? 8 : 20);
         b->at[i] -= b->at[i] % step;
         for (unsigned k = 0; k < 4; k++) {
             uint64_t x = any_number(state);
@@ -355,7 +174,8 @@ static void get_ready(Bench *b, Space space, unsigned bytes, bool meet, uint64_t
 static bool run(Bench *b) {
     const char *why;
     const Op *op = b->rig->kernel.code.inst[0].op;
-    bool is_new = op != NULL && n_seen < COUNT(seen) && (n_seen == 0 || strcmp(seen[n_seen - 1], op->name) != 0);
+    bool is_new = op != NULL && n_seen < COUNT(seen) &&
+                  (n_seen == 0 || strcmp(seen[n_seen - 1], op->name) != 0);
     if (is_new) snprintf(seen[n_seen++], sizeof *seen, "%s", op->name);
     if (rig_run(b->rig, &why)) return true;
     printf("%s\n", why);
@@ -370,7 +190,7 @@ static void begin(Bench *b, const char *symbol, const char *line, uint64_t exec)
     b->exec = exec & full;
 }
 
-/* ---- loads and stores ------------------------------------------------------------------------------------------------ */
+/* ---- loads and stores ------------------------------------------------------------------------ */
 
 static uint32_t part(const uint8_t *at, unsigned bytes, bool is_signed) {
     uint32_t x = 0;
@@ -384,8 +204,10 @@ static void check_load(const Bench *b, Space space, const Load *l, const uint8_t
         for (unsigned k = 0; 4 * k < l->bytes; k++) {
             unsigned n = l->bytes < 4 ? l->bytes : 4;
             size_t lane = space == SCRATCH ? (size_t)i * w->scratch_lane : 0;
-            uint32_t x = part(memory + lane + b->at[i] + 4 * k, n, l->is_signed), old = b->old[k][i], want = x;
-            if (l->is_half) want = l->is_high ? (old & 0xffff) | x << 16 : (old & 0xffff0000) | (x & 0xffff);
+            uint32_t x = part(memory + lane + b->at[i] + 4 * k, n, l->is_signed),
+                     old = b->old[k][i], want = x;
+            if (l->is_half)
+                want = l->is_high ? (old & 0xffff) | x << 16 : (old & 0xffff0000) | (x & 0xffff);
             if ((b->exec >> i & 1) == 0) want = old;
             if (w->v[8 + k].u[i] != want) wrong(b, i, "loaded", w->v[8 + k].u[i], want);
         }
@@ -412,7 +234,8 @@ static const uint8_t *memory_of(const Bench *b, Space space) {
     return space == SCRATCH ? w->scratch : space == LDS ? w->group->lds : b->memory;
 }
 
-static void test_access(Bench *b, const char *symbol, const char *line, Space space, const Load *l, bool is_load) {
+static void test_access(Bench *b, const char *symbol, const char *line, Space space, const Load *l,
+                        bool is_load) {
     for (uint64_t round = 0; round < 4; round++) {
         uint64_t state = round + 99;
         begin(b, symbol, line, round < 2 ? UINT64_MAX : any_bits(&state));
@@ -425,13 +248,14 @@ static void test_access(Bench *b, const char *symbol, const char *line, Space sp
     }
 }
 
-/* ---- two addresses ------------------------------------------------------------------------------------------------------ */
+/* ---- two addresses --------------------------------------------------------------------------- */
 
 static void write_pair(char *to, size_t n, const Load *l, bool is_gfx11) {
     unsigned words = l->bytes / 4;
     const char *name = is_gfx11 ? l->eleven : l->nine;
     if (l->is_high)
-        snprintf(to, n, "%s v2, %s, %s offset0:2 offset1:9", name, registers(4, words), registers(4 + words, words));
+        snprintf(to, n, "%s v2, %s, %s offset0:2 offset1:9", name, registers(4, words),
+                 registers(4 + words, words));
     else
         snprintf(to, n, "%s %s, v2 offset0:2 offset1:9", name, registers(8, 2 * words));
 }
@@ -443,7 +267,8 @@ static void test_pair(Bench *b, const char *symbol, const char *line, const Load
     uint32_t addresses[MAX_LANES];
     const Wave *w = rig_wave(b->rig);
     for (unsigned i = 0; i < MAX_LANES; i++)
-        addresses[i] = i * (l->is_high ? 16 * l->bytes : 8) % 1024; /* stores of lanes do not meet */
+        addresses[i] =
+            i * (l->is_high ? 16 * l->bytes : 8) % 1024; /* stores of lanes do not meet */
     if (l->is_high)
         for (unsigned i = 0; i < MAX_LANES; i++)
             addresses[i] = i * l->bytes * (l->is_signed ? 1 : 16);
@@ -461,7 +286,7 @@ static void test_pair(Bench *b, const char *symbol, const char *line, const Load
         }
 }
 
-/* ---- atomic operations ------------------------------------------------------------------------------------------------------ */
+/* ---- atomic operations ----------------------------------------------------------------------- */
 
 static uint64_t two(const uint32_t (*x)[MAX_LANES], unsigned k, unsigned lane, unsigned bytes) {
     return x[k][lane] | (bytes == 8 ? (uint64_t)x[k + 1][lane] << 32 : 0);
@@ -475,17 +300,21 @@ static bool is_nan_of(const Atomic *a, uint64_t x) {
     return a->bytes == 8 ? isnan(from_bits64(x)) : isnan(from_bits((uint32_t)x));
 }
 
-static bool is_same(const Atomic *a, uint64_t x, uint64_t y) { return x == y || (is_nan_of(a, x) && is_nan_of(a, y)); }
+static bool is_same(const Atomic *a, uint64_t x, uint64_t y) {
+    return x == y || (is_nan_of(a, x) && is_nan_of(a, y));
+}
 
 /* What memory has to hold in the end, and what was there when each lane came. */
-static void expect_atomic(const Bench *b, const Atomic *a, bool compares_first, uint8_t *memory, uint64_t *old) {
+static void expect_atomic(const Bench *b, const Atomic *a, bool compares_first, uint8_t *memory,
+                          uint64_t *old) {
     unsigned words = a->bytes / 4;
     for (unsigned i = 0; i < rig_wave(b->rig)->n; i++) {
         uint64_t m = 0;
         if ((b->exec >> i & 1) == 0) continue;
         memcpy(&m, memory + b->at[i], a->bytes);
         uint64_t first = two(b->data, 0, i, a->bytes), second = two(b->data, words, i, a->bytes);
-        uint64_t r = compares_first ? a->f(m, second, first, a->bytes) : a->f(m, first, second, a->bytes);
+        uint64_t r =
+            compares_first ? a->f(m, second, first, a->bytes) : a->f(m, first, second, a->bytes);
         old[i] = m;
         memcpy(memory + b->at[i], &r, a->bytes);
     }
@@ -501,12 +330,13 @@ static void let_some_match(Bench *b, const Atomic *a, bool compares_first) {
     }
 }
 
-static void check_atomic(const Bench *b, Space space, const Atomic *a, const uint8_t *memory, const uint64_t *want_old,
-                         bool returns) {
+static void check_atomic(const Bench *b, Space space, const Atomic *a, const uint8_t *memory,
+                         const uint64_t *want_old, bool returns) {
     const Wave *w = rig_wave(b->rig);
     for (unsigned i = 0; i < w->n; i++) {
         if ((b->exec >> i & 1) == 0) continue;
-        uint64_t got = 0, want = 0, old = w->v[8].u[i] | (a->bytes == 8 ? (uint64_t)w->v[9].u[i] << 32 : 0);
+        uint64_t got = 0, want = 0,
+                 old = w->v[8].u[i] | (a->bytes == 8 ? (uint64_t)w->v[9].u[i] << 32 : 0);
         memcpy(&got, place(b, space, i), a->bytes);
         memcpy(&want, memory + b->at[i], a->bytes);
         if (!is_same(a, got, want)) wrong(b, i, "memory", got, want);
@@ -514,7 +344,8 @@ static void check_atomic(const Bench *b, Space space, const Atomic *a, const uin
     }
 }
 
-static void test_atomic(Bench *b, const char *symbol, const char *line, Space space, const Atomic *a, bool returns) {
+static void test_atomic(Bench *b, const char *symbol, const char *line, Space space,
+                        const Atomic *a, bool returns) {
     bool compares_first = strstr(line, "cmpst_") != NULL;
     for (uint64_t round = 0; round < 6; round++) {
         uint64_t state = round + 1, old[MAX_LANES] = {0};
@@ -531,9 +362,10 @@ static void test_atomic(Bench *b, const char *symbol, const char *line, Space sp
     }
 }
 
-/* ---- scalar loads ------------------------------------------------------------------------------------------------------------ */
+/* ---- scalar loads ---------------------------------------------------------------------------- */
 
-static void test_scalar(Bench *b, const char *symbol, const char *line, unsigned words, bool has_register) {
+static void test_scalar(Bench *b, const char *symbol, const char *line, unsigned words,
+                        bool has_register) {
     uint64_t state = 3;
     begin(b, symbol, line, UINT64_MAX);
     get_ready(b, GLOBAL, 4, false, &state);
@@ -545,7 +377,7 @@ static void test_scalar(Bench *b, const char *symbol, const char *line, unsigned
     }
 }
 
-/* ---- all of them --------------------------------------------------------------------------------------------------------------- */
+/* ---- all of them ----------------------------------------------------------------------------- */
 
 typedef enum Form { A_LOAD, A_STORE, A_PAIR, AN_ATOMIC, A_SCALAR } Form;
 
@@ -576,8 +408,8 @@ static void add_loads(const Load *l, size_t n, Form form, Space space, bool is_g
         if (form == A_PAIR)
             write_pair(c->line, sizeof c->line, &l[i], is_gfx11);
         else
-            write_line(c->line, sizeof c->line, space, is_gfx11 ? l[i].eleven : l[i].nine, form == A_LOAD, words, false,
-                       is_gfx11);
+            write_line(c->line, sizeof c->line, space, is_gfx11 ? l[i].eleven : l[i].nine,
+                       form == A_LOAD, words, false, is_gfx11);
     }
 }
 
@@ -585,16 +417,20 @@ static void add_atomics(Space space, bool returns, bool is_gfx11) {
     for (size_t i = 0; i < COUNT(atomics); i++) {
         const Atomic *a = &atomics[i];
         char name[40];
-        if (!(a->processors & (is_gfx11 ? ELEVEN : NINE)) || (space == BUFFER && a->f == do_bfloats)) continue;
+        if (!(a->processors & (is_gfx11 ? ELEVEN : NINE)) ||
+            (space == BUFFER && a->f == do_bfloats))
+            continue;
         Case *c = add(AN_ATOMIC, space);
         c->atomic = a;
-        c->returns = returns && space != BUFFER; /* there the old value would be where the data is */
+        c->returns =
+            returns && space != BUFFER; /* there the old value would be where the data is */
         unsigned words = a->bytes / 4 * (a->f == do_cmpswap ? 2 : 1);
         snprintf(name, sizeof name, "atomic_%s", is_gfx11 ? a->eleven : a->nine);
         write_line(c->line, sizeof c->line, space, name, false, words, c->returns, is_gfx11);
         if (c->returns && words != a->bytes / 4) { /* cmpswap takes two and gives one */
             char line[120];
-            snprintf(line, sizeof line, "global_%s %s, %s", name, registers(8, a->bytes / 4), strchr(c->line, ',') + 2);
+            snprintf(line, sizeof line, "global_%s %s, %s", name, registers(8, a->bytes / 4),
+                     strchr(c->line, ',') + 2);
             snprintf(c->line, sizeof c->line, "%s", line);
         }
     }
@@ -609,10 +445,12 @@ static void add_lds_atomics(bool is_gfx11) {
         const char *name = is_gfx11 ? a->eleven : a->nine;
         c->atomic = a;
         c->returns = strstr(name, "rtn") != NULL;
-        int n = snprintf(c->line, sizeof c->line, "ds_%s %s%sv2, %s", name, c->returns ? registers(8, words) : "",
-                         c->returns ? ", " : "", registers(4, words));
+        int n = snprintf(c->line, sizeof c->line, "ds_%s %s%sv2, %s", name,
+                         c->returns ? registers(8, words) : "", c->returns ? ", " : "",
+                         registers(4, words));
         if (a->f == do_cmpswap)
-            n += snprintf(c->line + n, sizeof c->line - (size_t)n, ", %s", registers(4 + words, words));
+            n += snprintf(c->line + n, sizeof c->line - (size_t)n, ", %s",
+                          registers(4 + words, words));
         snprintf(c->line + n, sizeof c->line - (size_t)n, " offset:16");
     }
 }
@@ -627,8 +465,8 @@ static void add_scalars(bool is_gfx11) {
             c->returns = has_register;
             char to[16];
             snprintf(to, sizeof to, k == 0 ? "s16" : "s[16:%u]", 15 + c->words);
-            snprintf(c->line, sizeof c->line, "s_load_%s %s, s[4:5], %s", is_gfx11 ? eleven[k] : nine[k], to,
-                     has_register ? "s3 offset:0x40" : "0x40");
+            snprintf(c->line, sizeof c->line, "s_load_%s %s, s[4:5], %s",
+                     is_gfx11 ? eleven[k] : nine[k], to, has_register ? "s3 offset:0x40" : "0x40");
         }
 }
 
@@ -671,8 +509,7 @@ static void test(bool is_gfx11) {
     b->is_gfx11 = is_gfx11;
     b->rig = rig_create(is_gfx11 ? "gfx1100" : "gfx942", text);
     b->memory = emu_alloc(b->rig->emu, BYTES);
-    for (size_t i = 0; i < n_cases; i++)
-        run_case(b, i);
+    for (size_t i = 0; i < n_cases; i++) run_case(b, i);
     rig_free(b->rig);
     free(b);
     free(text);
@@ -683,8 +520,7 @@ static void check_all_seen(void) {
     for (size_t k = 0; op_name(index, k) != NULL; k++) {
         const Op *op = op_find(index, op_name(index, k));
         bool found = op->kind < K_SMEM || op->kind > K_LDS;
-        for (size_t i = 0; i < n_seen && !found; i++)
-            found = strcmp(seen[i], op->name) == 0;
+        for (size_t i = 0; i < n_seen && !found; i++) found = strcmp(seen[i], op->name) == 0;
         if (!found) printf("%s: no test\n", op_name(index, k));
         n_bad += !found;
     }

@@ -12,8 +12,7 @@ enum { NINE = 1, ELEVEN = 2, BOTH = 3 };
 
 static inline uint64_t bits_doubled(uint32_t a) {
     uint64_t r = 0;
-    for (unsigned i = 0; i < 64; i++)
-        r += (uint64_t)(a >> i / 2 & 1) << i;
+    for (unsigned i = 0; i < 64; i++) r += (uint64_t)(a >> i / 2 & 1) << i;
     return r;
 }
 
@@ -28,18 +27,18 @@ typedef struct Row {
 
 #define JOIN2(a, b) a##b
 #define JOIN(a, b)  JOIN2(a, b)
-#define T(processors, text, width, e, f)                                                            \
-    static uint64_t JOIN(value_, __LINE__)(const In *x) {                                           \
-        (void)x;                                                                                    \
-        return (e);                                                                                 \
-    }                                                                                               \
+#define T(processors, text, width, e, f)                                                           \
+    static uint64_t JOIN(value_, __LINE__)(const In *x) {                                          \
+        (void)x;                                                                                   \
+        return (e);                                                                                \
+    }                                                                                              \
     static uint64_t JOIN(flag_, __LINE__)(const In *x) { return (f) ? 1 : 0; }
-#define X(nine, eleven, value)                                                                      \
+#define X(nine, eleven, value)                                                                     \
     static uint64_t JOIN(exec_, __LINE__)(uint64_t a, uint64_t e) { return value; }
 #include "salu_rows.def"
 #undef T
 #undef X
-#define T(processors, text, width, e, f)                                                            \
+#define T(processors, text, width, e, f)                                                           \
     {processors, text, NULL, width, JOIN(value_, __LINE__), JOIN(flag_, __LINE__), NULL},
 #define X(nine, eleven, value) {BOTH, nine, eleven, 0, NULL, NULL, JOIN(exec_, __LINE__)},
 static const Row rows[] = {
@@ -47,7 +46,9 @@ static const Row rows[] = {
 };
 enum { N_ROWS = sizeof rows / sizeof *rows };
 
-static bool is_of(const Row *r, bool is_gfx11) { return r->processors & (is_gfx11 ? ELEVEN : NINE); }
+static bool is_of(const Row *r, bool is_gfx11) {
+    return r->processors & (is_gfx11 ? ELEVEN : NINE);
+}
 
 /* "gfx9|gfx11 operands" */
 static char *put_row(char *to, const Row *r, bool is_gfx11) {
@@ -76,9 +77,10 @@ static int n_bad;
 
 static void wrong(const Row *r, const In *in, const char *what, uint64_t got, uint64_t want) {
     if (++n_bad > 60) return;
-    printf("%s: %s 0x%llx instead of 0x%llx\n    a 0x%016llx b 0x%016llx old 0x%016llx scc %d\n", r->text, what,
-           (unsigned long long)got, (unsigned long long)want, (unsigned long long)in->a, (unsigned long long)in->b,
-           (unsigned long long)in->old, in->mask);
+    printf("%s: %s 0x%llx instead of 0x%llx\n    a 0x%016llx b 0x%016llx old 0x%016llx scc %d\n",
+           r->text, what, (unsigned long long)got, (unsigned long long)want,
+           (unsigned long long)in->a, (unsigned long long)in->b, (unsigned long long)in->old,
+           in->mask);
 }
 
 static void put64(Wave *w, unsigned reg, uint64_t x) {
@@ -86,7 +88,9 @@ static void put64(Wave *w, unsigned reg, uint64_t x) {
     rig_scalar(w, reg + 1, (uint32_t)(x >> 32));
 }
 
-static uint64_t get64(const Wave *w, unsigned reg) { return w->s[reg] | (uint64_t)w->s[reg + 1] << 32; }
+static uint64_t get64(const Wave *w, unsigned reg) {
+    return w->s[reg] | (uint64_t)w->s[reg + 1] << 32;
+}
 
 static void check_exec(const Row *r, const Wave *w, const In *in, uint64_t e, bool is_gfx11) {
     uint64_t full = is_gfx11 ? UINT32_MAX : UINT64_MAX, want = r->exec(in->a & full, e) & full;
@@ -111,7 +115,15 @@ static void test_row(Rig *rig, size_t i, bool is_gfx11) {
     snprintf(symbol, sizeof symbol, "r%zu", i);
     for (uint64_t round = 0; round < 60; round++) {
         uint64_t state = round;
-        In in = {any_number(&state), any_number(&state), 0, any_number(&state), any_bits(&state) & 1, 0, 0, 0, NULL};
+        In in = {any_number(&state),
+                 any_number(&state),
+                 0,
+                 any_number(&state),
+                 any_bits(&state) & 1,
+                 0,
+                 0,
+                 0,
+                 NULL};
         if (round % 7 == 0) in.b = in.a;
         if (round % 5 == 0) in.b = (in.b & 0x1f) | (uint64_t)(any_bits(&state) % 40) << 16;
         uint64_t e = any_bits(&state) & (is_gfx11 ? UINT32_MAX : UINT64_MAX);
@@ -140,8 +152,7 @@ static void check_all_seen(const char *const *seen, size_t n) {
     for (size_t k = 0; op_name(index, k) != NULL; k++) {
         const Op *op = op_find(index, op_name(index, k));
         bool found = op->kind != K_SALU;
-        for (size_t i = 0; i < n && !found; i++)
-            found = strcmp(seen[i], op->name) == 0;
+        for (size_t i = 0; i < n && !found; i++) found = strcmp(seen[i], op->name) == 0;
         /* The narrow and wide forms of EXEC's instructions share their row; each processor has one. */
         if (!found) printf("%s: no test\n", op_name(index, k));
         n_bad += !found;
@@ -159,7 +170,8 @@ int main(void) {
         for (size_t i = 0; i < N_ROWS; i++) {
             if (!is_of(&rows[i], is_gfx11)) continue;
             test_row(rig, i, is_gfx11);
-            if (rig->kernel.code.inst[0].op != NULL) seen[n_seen++] = rig->kernel.code.inst[0].op->name;
+            if (rig->kernel.code.inst[0].op != NULL)
+                seen[n_seen++] = rig->kernel.code.inst[0].op->name;
         }
         rig_free(rig);
     }

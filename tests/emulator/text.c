@@ -36,14 +36,22 @@ typedef struct Named {
 } Named;
 
 static const Named named[] = {
-    {"vcc", O_SCALAR, 2, S_VCC},          {"vcc_lo", O_SCALAR, 1, S_VCC},
-    {"vcc_hi", O_SCALAR, 1, S_VCC + 1},   {"exec", O_SCALAR, 2, S_EXEC},
-    {"exec_lo", O_SCALAR, 1, S_EXEC},     {"exec_hi", O_SCALAR, 1, S_EXEC + 1},
-    {"m0", O_SCALAR, 1, S_M0},            {"null", O_SCALAR, 1, S_NULL},
-    {"off", O_OFF, 0, 0},                 {"scc", O_SCC, 1, 0},
-    {"src_scc", O_SCC, 1, 0},             {"flat_scratch", O_SCALAR, 2, 102},
-    {"flat_scratch_lo", O_SCALAR, 1, 102}, {"flat_scratch_hi", O_SCALAR, 1, 103},
-    {"xnack_mask", O_SCALAR, 2, 104},     {"xnack_mask_lo", O_SCALAR, 1, 104},
+    {"vcc", O_SCALAR, 2, S_VCC},
+    {"vcc_lo", O_SCALAR, 1, S_VCC},
+    {"vcc_hi", O_SCALAR, 1, S_VCC + 1},
+    {"exec", O_SCALAR, 2, S_EXEC},
+    {"exec_lo", O_SCALAR, 1, S_EXEC},
+    {"exec_hi", O_SCALAR, 1, S_EXEC + 1},
+    {"m0", O_SCALAR, 1, S_M0},
+    {"null", O_SCALAR, 1, S_NULL},
+    {"off", O_OFF, 0, 0},
+    {"scc", O_SCC, 1, 0},
+    {"src_scc", O_SCC, 1, 0},
+    {"flat_scratch", O_SCALAR, 2, 102},
+    {"flat_scratch_lo", O_SCALAR, 1, 102},
+    {"flat_scratch_hi", O_SCALAR, 1, 103},
+    {"xnack_mask", O_SCALAR, 2, 104},
+    {"xnack_mask_lo", O_SCALAR, 1, 104},
     {"xnack_mask_hi", O_SCALAR, 1, 105},
 };
 
@@ -82,7 +90,8 @@ static bool parse_register(const char *text, size_t n, Operand *o) {
         if (!is_digit(*c.at)) return false;
         first = last = number(&c);
     }
-    if (c.is_bad || c.at != text + n || first < 0 || last < first || last >= (long)limit) return false;
+    if (c.is_bad || c.at != text + n || first < 0 || last < first || last >= (long)limit)
+        return false;
     o->reg = (uint16_t)(base + (unsigned)first);
     o->count = (uint8_t)(last - first + 1);
     return true;
@@ -134,8 +143,7 @@ static bool parse_operand(const char *text, size_t n, Operand *o) {
 static uint8_t bit_list(Cursor *c) {
     unsigned mask = 0, k = 0;
     if (!take(c, "[")) c->is_bad = true;
-    do
-        mask |= (unsigned)(number(c) & 1) << (k++ & 7);
+    do mask |= (unsigned)(number(c) & 1) << (k++ & 7);
     while (!c->is_bad && take(c, ","));
     if (!take(c, "]")) c->is_bad = true;
     return (uint8_t)mask;
@@ -165,12 +173,18 @@ static bool parse_dpp(Cursor *c, Modifiers *m) {
         uint8_t kind;
         bool has_number;
     } forms[] = {
-        {"row_shl:", DPP_ROW_SHL, true},         {"row_shr:", DPP_ROW_SHR, true},
-        {"row_ror:", DPP_ROW_ROR, true},         {"wave_shl:", DPP_WAVE_SHL, true},
-        {"wave_rol:", DPP_WAVE_ROL, true},       {"wave_shr:", DPP_WAVE_SHR, true},
-        {"wave_ror:", DPP_WAVE_ROR, true},       {"row_mirror", DPP_ROW_MIRROR, false},
-        {"row_half_mirror", DPP_ROW_HALF_MIRROR, false}, {"row_bcast:", DPP_ROW_BCAST, true},
-        {"row_newbcast:", DPP_ROW_NEWBCAST, true}, {"row_share:", DPP_ROW_SHARE, true},
+        {"row_shl:", DPP_ROW_SHL, true},
+        {"row_shr:", DPP_ROW_SHR, true},
+        {"row_ror:", DPP_ROW_ROR, true},
+        {"wave_shl:", DPP_WAVE_SHL, true},
+        {"wave_rol:", DPP_WAVE_ROL, true},
+        {"wave_shr:", DPP_WAVE_SHR, true},
+        {"wave_ror:", DPP_WAVE_ROR, true},
+        {"row_mirror", DPP_ROW_MIRROR, false},
+        {"row_half_mirror", DPP_ROW_HALF_MIRROR, false},
+        {"row_bcast:", DPP_ROW_BCAST, true},
+        {"row_newbcast:", DPP_ROW_NEWBCAST, true},
+        {"row_share:", DPP_ROW_SHARE, true},
         {"row_xmask:", DPP_ROW_XMASK, true},
     };
     if (take(c, "quad_perm:")) {
@@ -283,8 +297,8 @@ static void parse_modifiers(Cursor *c, Modifiers *m) {
     while (!c->is_bad) {
         while (*c->at == ' ') c->at++;
         if (*c->at == '\0') return;
-        if (!parse_lists(c, m) && !parse_numbers(c, m) && !parse_selects(c, m) && !parse_dpp(c, m) &&
-            !parse_words(c, m))
+        if (!parse_lists(c, m) && !parse_numbers(c, m) && !parse_selects(c, m) &&
+            !parse_dpp(c, m) && !parse_words(c, m))
             c->is_bad = true;
         if (*c->at != ' ' && *c->at != '\0') c->is_bad = true;
     }

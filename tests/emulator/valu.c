@@ -6,12 +6,11 @@
 bool is_wide(char type) { return type == 'd' || type == 'q' || type == 'l' || type == 'F'; }
 
 static const Lanes *splat(Lanes *out, uint32_t x) {
-    for (size_t i = 0; i < MAX_LANES; i++)
-        out->u[i] = x;
+    for (size_t i = 0; i < MAX_LANES; i++) out->u[i] = x;
     return out;
 }
 
-/* ---- the plain way --------------------------------------------------------------------------------- */
+/* ---- the plain way --------------------------------------------------------------------------- */
 
 /* Which register of the pair a word of a pair of floats is. */
 static unsigned word_of_pair(const Inst *in, unsigned k, unsigned half) {
@@ -97,7 +96,7 @@ void exec_plain(Wave *w, const Inst *in) {
         exec_valu(w, in);
 }
 
-/* ---- every way ----------------------------------------------------------------------------------------- */
+/* ---- every way ------------------------------------------------------------------------------- */
 
 /* Lanes whose result counts: active, let through by the masks of DPP, and with a lane to read from. */
 static uint64_t written_lanes(const Wave *w, const Inst *in) {
@@ -121,13 +120,18 @@ static bool is_doubtful(Wave *w, const Inst *in) {
 }
 
 static void compute(Wave *w, const Inst *in, Work *t) {
-    t->x = (Valu){.n = w->n, .d = &t->out[0], .dh = &t->out[1], .mask = &t->mask, .in = in,
+    t->x = (Valu){.n = w->n,
+                  .d = &t->out[0],
+                  .dh = &t->out[1],
+                  .mask = &t->mask,
+                  .in = in,
                   .is_ieee = w->mode >> 9 & 1};
     t->is_open = is_doubtful(w, in);
     if (w->stop == FAULTED) return;
     for (unsigned k = 0; k < in->n_src; k++) {
         t->x.s[k] = valu_source(w, in, k, 0, false, &t->in[2 * k]);
-        if (is_wide(in->src[k].type)) t->x.h[k] = valu_source(w, in, k, 1, false, &t->in[2 * k + 1]);
+        if (is_wide(in->src[k].type))
+            t->x.h[k] = valu_source(w, in, k, 1, false, &t->in[2 * k + 1]);
     }
     t->lanes = written_lanes(w, in);
     if (t->is_open) valu_spread(w, in, t);

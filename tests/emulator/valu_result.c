@@ -3,7 +3,7 @@
 #include "numeric.h"
 #include "valu.h"
 
-/* ---- output modifiers -------------------------------------------------------------------------------- */
+/* ---- output modifiers ------------------------------------------------------------------------ */
 
 static double scaled(const Modifiers *m, double x) {
     static const double factor[] = {1.0, 2.0, 4.0, 0.5};
@@ -45,13 +45,15 @@ static void flush_result(const Wave *w, Work *t, char type) {
     }
 }
 
-/* ---- parts of registers ---------------------------------------------------------------------------------- */
+/* ---- parts of registers ---------------------------------------------------------------------- */
 
 /* Writes the bits of `part`, shifted into place already; the others keep what they were, and those of
  * `vague` are not known. */
-static void write_part(Wave *w, const Inst *in, unsigned reg, Work *t, uint32_t part, uint32_t vague) {
+static void write_part(Wave *w, const Inst *in, unsigned reg, Work *t, uint32_t part,
+                       uint32_t vague) {
     Lanes x, open;
-    bool is_open = t->is_open || vague != 0 || ((w->doubt[reg] & t->lanes) != 0 && part != UINT32_MAX);
+    bool is_open =
+        t->is_open || vague != 0 || ((w->doubt[reg] & t->lanes) != 0 && part != UINT32_MAX);
     for (unsigned i = 0; i < w->n; i++) {
         x.u[i] = (t->out[0].u[i] & part) | (w->v[reg].u[i] & ~part);
         open.u[i] = unknown_of(w, reg, i) & ~part;
@@ -88,7 +90,8 @@ static uint32_t placed(const Modifiers *m, uint32_t x) {
 static uint32_t placed_mask(const Modifiers *m) {
     bool is_byte = m->dst_sel <= SEL_BYTE_3;
     if (m->dst_unused != UNUSED_PRESERVE) return UINT32_MAX;
-    return is_byte ? 0xffu << 8u * m->dst_sel : 0xffffu << 16u * (m->dst_sel - (unsigned)SEL_WORD_0);
+    return is_byte ? 0xffu << 8u * m->dst_sel
+                   : 0xffffu << 16u * (m->dst_sel - (unsigned)SEL_WORD_0);
 }
 
 static void write_sdwa(Wave *w, const Inst *in, const Slot *d, Work *t) {
@@ -104,7 +107,7 @@ static void write_sdwa(Wave *w, const Inst *in, const Slot *d, Work *t) {
     write_part(w, in, d->reg, t, placed_mask(m), 0);
 }
 
-/* ---- all of them -------------------------------------------------------------------------------------------- */
+/* ---- all of them ----------------------------------------------------------------------------- */
 
 static void write_mask(Wave *w, const Inst *in, const Slot *d, Work *t) {
     uint64_t mask = mask_pack(&t->mask, w->n) & w->exec;

@@ -5,12 +5,11 @@
 #include "valu.h"
 
 static const Lanes *splat(Lanes *out, uint32_t x) {
-    for (size_t i = 0; i < MAX_LANES; i++)
-        out->u[i] = x;
+    for (size_t i = 0; i < MAX_LANES; i++) out->u[i] = x;
     return out;
 }
 
-/* ---- the register -------------------------------------------------------------------------------------- */
+/* ---- the register ---------------------------------------------------------------------------- */
 
 /* The word `half` of a slot; of pairs of floats the one that op_sel names. */
 static unsigned word_index(const Inst *in, unsigned k, unsigned half) {
@@ -41,12 +40,11 @@ static const Lanes *word_unknown(Wave *w, const Inst *in, unsigned k, unsigned h
         return out;
     }
     if (s->kind == O_SCALAR) return splat(out, w->s_unknown[s->reg + index]);
-    for (unsigned i = 0; i < w->n; i++)
-        out->u[i] = unknown_of(w, s->reg + index, i);
+    for (unsigned i = 0; i < w->n; i++) out->u[i] = unknown_of(w, s->reg + index, i);
     return out;
 }
 
-/* ---- lanes and parts -------------------------------------------------------------------------------------- */
+/* ---- lanes and parts ------------------------------------------------------------------------- */
 
 static const Lanes *gather(const Wave *w, const Inst *in, const Lanes *x, Lanes *out) {
     Lanes from = *x; /* out may be x */
@@ -58,18 +56,21 @@ static const Lanes *gather(const Wave *w, const Inst *in, const Lanes *x, Lanes 
     return out;
 }
 
-static const Lanes *part(const Wave *w, const Lanes *x, unsigned shift, unsigned bits, bool is_signed, Lanes *out) {
+static const Lanes *part(const Wave *w, const Lanes *x, unsigned shift, unsigned bits,
+                         bool is_signed, Lanes *out) {
     uint32_t mask = (1u << bits) - 1u, sign = is_signed ? 1u << (bits - 1) : 0;
-    for (unsigned i = 0; i < w->n; i++)
-        out->u[i] = (((x->u[i] >> shift) & mask) ^ sign) - sign;
+    for (unsigned i = 0; i < w->n; i++) out->u[i] = (((x->u[i] >> shift) & mask) ^ sign) - sign;
     return out;
 }
 
-static const Lanes *select_sdwa(const Wave *w, const Inst *in, unsigned k, bool want_unknown, const Lanes *x, Lanes *out) {
+static const Lanes *select_sdwa(const Wave *w, const Inst *in, unsigned k, bool want_unknown,
+                                const Lanes *x, Lanes *out) {
     unsigned sel = in->mod.src_sel[k];
     bool is_signed = in->src[k].sext && !want_unknown;
-    if (sel <= SEL_BYTE_3) x = part(w, x, 8 * sel, 8, is_signed, out);
-    else if (sel <= SEL_WORD_1) x = part(w, x, 16 * (sel - SEL_WORD_0), 16, is_signed, out);
+    if (sel <= SEL_BYTE_3)
+        x = part(w, x, 8 * sel, 8, is_signed, out);
+    else if (sel <= SEL_WORD_1)
+        x = part(w, x, 16 * (sel - SEL_WORD_0), 16, is_signed, out);
     if (!want_unknown || !in->src[k].sext || sel == SEL_DWORD) return x;
     uint32_t top = sel <= SEL_BYTE_3 ? 0x80u : 0x8000u;
     for (unsigned i = 0; i < w->n; i++) /* an unknown sign makes all above it unknown */
@@ -78,7 +79,8 @@ static const Lanes *select_sdwa(const Wave *w, const Inst *in, unsigned k, bool 
 }
 
 /* Two halves, each from where op_sel says. */
-static const Lanes *select_halves(const Wave *w, const Inst *in, unsigned k, const Lanes *x, Lanes *out) {
+static const Lanes *select_halves(const Wave *w, const Inst *in, unsigned k, const Lanes *x,
+                                  Lanes *out) {
     unsigned low = in->mod.op_sel >> k & 1u, high = in->mod.op_sel_hi >> k & 1u;
     if (low == 0 && high == 1) return x;
     for (unsigned i = 0; i < w->n; i++) {
@@ -89,7 +91,8 @@ static const Lanes *select_halves(const Wave *w, const Inst *in, unsigned k, con
 }
 
 /* A float, or a half made one. */
-static const Lanes *widen(const Wave *w, const Inst *in, unsigned k, bool want_unknown, const Lanes *x, Lanes *out) {
+static const Lanes *widen(const Wave *w, const Inst *in, unsigned k, bool want_unknown,
+                          const Lanes *x, Lanes *out) {
     unsigned shift = in->mod.op_sel >> k & 1u ? 16 : 0;
     if ((in->mod.op_sel_hi >> k & 1) == 0) return x;
     for (unsigned i = 0; i < w->n; i++) {
@@ -102,7 +105,8 @@ static const Lanes *widen(const Wave *w, const Inst *in, unsigned k, bool want_u
     return out;
 }
 
-static const Lanes *move(const Wave *w, const Inst *in, unsigned k, bool want_unknown, const Lanes *x, Lanes *out) {
+static const Lanes *move(const Wave *w, const Inst *in, unsigned k, bool want_unknown,
+                         const Lanes *x, Lanes *out) {
     char type = in->src[k].type;
     if (in->mod.has_dpp && k == 0) x = gather(w, in, x, out);
     if (in->mod.has_sdwa && k < 2) x = select_sdwa(w, in, k, want_unknown, x, out);
@@ -112,7 +116,7 @@ static const Lanes *move(const Wave *w, const Inst *in, unsigned k, bool want_un
     return part(w, x, in->mod.op_sel >> k & 1u ? 16 : 0, 16, false, out);
 }
 
-/* ---- signs ---------------------------------------------------------------------------------------------------- */
+/* ---- signs ----------------------------------------------------------------------------------- */
 
 /* The bits that |x| clears and -x flips, for the word `half`. */
 static void sign_bits(const Inst *in, unsigned k, unsigned half, uint32_t *clear, uint32_t *flip) {
@@ -130,7 +134,8 @@ static void sign_bits(const Inst *in, unsigned k, unsigned half, uint32_t *clear
         if (half == 0) return;
         break;
     case 'H':
-        *flip = (in->mod.neg_lo >> k & 1 ? 0x8000u : 0) | (in->mod.neg_hi >> k & 1 ? 0x80000000u : 0);
+        *flip =
+            (in->mod.neg_lo >> k & 1 ? 0x8000u : 0) | (in->mod.neg_hi >> k & 1 ? 0x80000000u : 0);
         return;
     case 'F':
         if ((half ? in->mod.neg_hi : in->mod.neg_lo) >> k & 1) *flip = sign;
@@ -143,7 +148,8 @@ static void sign_bits(const Inst *in, unsigned k, unsigned half, uint32_t *clear
 
 static bool is_float_type(char type) { return type == 'f' || type == 'F' || type == 'x'; }
 
-const Lanes *valu_source(Wave *w, const Inst *in, unsigned k, unsigned half, bool want_unknown, Lanes *out) {
+const Lanes *valu_source(Wave *w, const Inst *in, unsigned k, unsigned half, bool want_unknown,
+                         Lanes *out) {
     const Lanes *x;
     if (want_unknown) {
         x = word_unknown(w, in, k, half, out);
@@ -153,7 +159,8 @@ const Lanes *valu_source(Wave *w, const Inst *in, unsigned k, unsigned half, boo
     x = word(w, in, k, half, out);
     x = move(w, in, k, false, x, out);
     sign_bits(in, k, half, &clear, &flip);
-    bool flushes = w->flushes && is_float_type(in->src[k].type) && strcmp(in->op->name, "v_cmp_class_f32") != 0;
+    bool flushes = w->flushes && is_float_type(in->src[k].type) &&
+                   strcmp(in->op->name, "v_cmp_class_f32") != 0;
     if (clear == 0 && flip == 0 && !flushes) return x;
     for (unsigned i = 0; i < w->n; i++) {
         out->u[i] = (x->u[i] & ~clear) ^ flip;

@@ -3,7 +3,8 @@
 
 /* The sources with what is not known all zero or all one: bit 2k of ones for the low word of source
  * k, 2k + 1 for the high one. */
-static void evaluate(const Inst *in, const Work *t, unsigned ones, Lanes in_low[8], Valu *x, Lanes out[3]) {
+static void evaluate(const Inst *in, const Work *t, unsigned ones, Lanes in_low[8], Valu *x,
+                     Lanes out[3]) {
     *x = t->x;
     x->d = &out[0];
     x->dh = &out[1];
@@ -38,7 +39,8 @@ static void spread_move(const Inst *in, Work *t) {
         evaluate(in, t, ones, sources, &x, other);
         for (unsigned i = 0; i < t->x.n; i++) {
             t->open[0].u[i] |= low[0].u[i] ^ other[0].u[i];
-            if (in->n_dst > 0 && is_wide(in->dst[0].type)) t->open[1].u[i] |= low[1].u[i] ^ other[1].u[i];
+            if (in->n_dst > 0 && is_wide(in->dst[0].type))
+                t->open[1].u[i] |= low[1].u[i] ^ other[1].u[i];
         }
     }
 }

@@ -51,8 +51,12 @@ void wait_issue(Wave *w, const Inst *in, Counter c, bool is_scalar, bool is_smem
         return;
     }
     Pending *p = &w->pending[w->n_pending++];
-    *p = (Pending){.counter = (uint8_t)c, .is_scalar = is_scalar, .is_smem = is_smem,
-                   .reg = (uint16_t)reg, .count = (uint16_t)count, .number = number};
+    *p = (Pending){.counter = (uint8_t)c,
+                   .is_scalar = is_scalar,
+                   .is_smem = is_smem,
+                   .reg = (uint16_t)reg,
+                   .count = (uint16_t)count,
+                   .number = number};
     w->n_smem += is_smem;
     mark(w, p, true);
 }
@@ -72,12 +76,14 @@ static const char *counter_name(const Wave *w, unsigned c) {
 }
 
 void vector_awaited(Wave *w, const Inst *in, unsigned reg) {
-    wave_fault(w, in, -1, "%c%u is used before the load into it has come: an s_waitcnt %s is missing",
+    wave_fault(w, in, -1,
+               "%c%u is used before the load into it has come: an s_waitcnt %s is missing",
                reg < FIRST_AGPR ? 'v' : 'a', reg % FIRST_AGPR, counter_name(w, w->awaited_by[reg]));
 }
 
 void scalar_awaited(Wave *w, const Inst *in, unsigned reg) {
-    wave_fault(w, in, -1, "s%u is used before the load into it has come: an s_waitcnt lgkmcnt is missing",
+    wave_fault(w, in, -1,
+               "s%u is used before the load into it has come: an s_waitcnt lgkmcnt is missing",
                reg);
 }
 
@@ -100,8 +106,7 @@ uint64_t vectors_doubtful(Wave *w, const Inst *in) {
     uint64_t doubt = 0;
     for (unsigned i = 0; i < in->n_reads; i++) {
         const Range *r = &in->reads[i];
-        for (unsigned k = r->reg; k < (unsigned)r->reg + r->count; k++)
-            doubt |= w->doubt[k];
+        for (unsigned k = r->reg; k < (unsigned)r->reg + r->count; k++) doubt |= w->doubt[k];
     }
     if (doubt == 0) return 0;
     for (unsigned i = 0; i < in->n_reads; i++) {

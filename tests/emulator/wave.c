@@ -5,13 +5,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* ---- masks ----------------------------------------------------------------------------------------- */
+/* ---- masks ----------------------------------------------------------------------------------- */
 
 void mask_expand(uint64_t mask, Lanes *out) {
     uint32_t half[2] = {(uint32_t)mask, (uint32_t)(mask >> 32)};
     for (size_t h = 0; h < 2; h++)
-        for (size_t i = 0; i < 32; i++)
-            out->u[32 * h + i] = 0u - (half[h] >> i & 1u);
+        for (size_t i = 0; i < 32; i++) out->u[32 * h + i] = 0u - (half[h] >> i & 1u);
 }
 
 /* The top bits of all lanes. */
@@ -19,8 +18,7 @@ uint64_t mask_pack(const Lanes *in, unsigned n) {
     uint64_t mask = 0;
     for (unsigned base = 0; base < n; base += 8) {
         uint32_t byte = 0;
-        for (unsigned i = 0; i < 8; i++)
-            byte |= (in->u[base + i] >> 31) << i;
+        for (unsigned i = 0; i < 8; i++) byte |= (in->u[base + i] >> 31) << i;
         mask |= (uint64_t)byte << base;
     }
     return mask;
@@ -32,7 +30,7 @@ void wave_exec_changed(Wave *w) {
     mask_expand(w->exec, &w->exec_lanes);
 }
 
-/* ---- writing ---------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static void merge(Lanes *to, const Lanes *x, uint64_t lanes, const Wave *w) {
     Lanes other;
@@ -53,8 +51,7 @@ static void merge(Lanes *to, const Lanes *x, uint64_t lanes, const Wave *w) {
 /* The lanes whose bits are not all known. */
 static uint64_t unknown_lanes(const Wave *w, const Lanes *unknown) {
     uint64_t mask = 0;
-    for (unsigned i = 0; i < w->n; i++)
-        mask |= (uint64_t)(unknown->u[i] != 0) << i;
+    for (unsigned i = 0; i < w->n; i++) mask |= (uint64_t)(unknown->u[i] != 0) << i;
     return mask;
 }
 
@@ -81,8 +78,8 @@ void vector_set(Wave *w, const Inst *in, unsigned reg, const Lanes *x, const Lan
 }
 
 /* Several loads of one kind may be on their way to a register: they come in their order. */
-void vector_load(Wave *w, const Inst *in, Counter c, unsigned reg, const Lanes *x, const Lanes *unknown,
-                 uint64_t lanes) {
+void vector_load(Wave *w, const Inst *in, Counter c, unsigned reg, const Lanes *x,
+                 const Lanes *unknown, uint64_t lanes) {
     if (w->awaited[reg] && w->awaited_by[reg] != c) {
         vector_awaited(w, in, reg);
         return;
@@ -90,7 +87,7 @@ void vector_load(Wave *w, const Inst *in, Counter c, unsigned reg, const Lanes *
     write_lanes(w, reg, x, unknown, lanes, w->awaited[reg] ? &w->doubt_after[reg] : &w->doubt[reg]);
 }
 
-/* ---- the beginning ------------------------------------------------------------------------------------ */
+/* ---- the beginning --------------------------------------------------------------------------- */
 
 enum {
     ASK_PRIVATE_BUFFER = 1,
@@ -161,8 +158,7 @@ void wave_init(Wave *w, const Launch *l, Group *g, unsigned index) {
     memset(w->unknown, 0xff, k->next_vector * sizeof *w->unknown);
     memset(w->v + FIRST_AGPR, 0xa5, k->next_agpr * sizeof *w->v);
     memset(w->unknown + FIRST_AGPR, 0xff, k->next_agpr * sizeof *w->unknown);
-    for (unsigned i = 0; i < N_VECTORS; i++)
-        w->doubt[i] = w->full;
+    for (unsigned i = 0; i < N_VECTORS; i++) w->doubt[i] = w->full;
     memset(w->awaited, 0, sizeof w->awaited);
     memset(w->s, 0xa5, sizeof w->s);
     memset(w->s_unknown, 0xff, sizeof w->s_unknown);
@@ -187,7 +183,7 @@ void wave_init(Wave *w, const Launch *l, Group *g, unsigned index) {
     init_lanes(w, l);
 }
 
-/* ---- faults --------------------------------------------------------------------------------------------- */
+/* ---- faults ---------------------------------------------------------------------------------- */
 
 void wave_fault(Wave *w, const Inst *in, int lane, const char *format, ...) {
     Worker *worker = w->group->worker;
@@ -202,6 +198,7 @@ void wave_fault(Wave *w, const Inst *in, int lane, const char *format, ...) {
     if (lane >= 0) snprintf(where, sizeof where, ", lane %d", lane);
     const EmuKernel *k = worker->launch->kernel;
     snprintf(worker->fault, sizeof worker->fault,
-             "kernel %s, group %u %u %u, wave %u%s: %s\n    at +0x%llx: %s", k->name, g->id[0], g->id[1],
-             g->id[2], w->index, where, what, (unsigned long long)(in->address - k->entry), in->text);
+             "kernel %s, group %u %u %u, wave %u%s: %s\n    at +0x%llx: %s", k->name, g->id[0],
+             g->id[1], g->id[2], w->index, where, what,
+             (unsigned long long)(in->address - k->entry), in->text);
 }

@@ -118,7 +118,8 @@ void dpp_lanes(const Modifiers *m, unsigned n, int8_t from[MAX_LANES]);
 /* The bits of a constant where a value of this type is expected; false: what it means is not known. */
 bool constant_bits(const Inst *in, const Operand *o, unsigned k, char type, uint64_t *bits);
 /* The text at an address into out; its length in bytes, 0: there is none. */
-size_t disassemble(const Emu *emu, const uint8_t *code, size_t left, uint64_t at, char *out, size_t n);
+size_t disassemble(const Emu *emu, const uint8_t *code, size_t left, uint64_t at, char *out,
+                   size_t n);
 void *disassembler_create(const Processor *p);
 void disassembler_destroy(void *d);
 /* Takes a line apart; false: it is not understood. */
@@ -165,8 +166,8 @@ typedef struct Group Group;
 typedef struct Worker Worker;
 
 struct Wave {
-    Lanes *v;       /* [N_VECTORS] */
-    Lanes *unknown; /* [N_VECTORS] bits that are not known, where doubt says so */
+    Lanes *v;                        /* [N_VECTORS] */
+    Lanes *unknown;                  /* [N_VECTORS] bits that are not known, where doubt says so */
     uint64_t doubt[N_VECTORS];       /* lanes with unknown bits; all while a load is awaited */
     uint64_t doubt_after[N_VECTORS]; /* ... once it has come */
     uint8_t awaited[N_VECTORS], awaited_by[N_VECTORS];
@@ -281,8 +282,8 @@ void vector_awaited(Wave *w, const Inst *in, unsigned reg);
 void vector_set(Wave *w, const Inst *in, unsigned reg, const Lanes *x, const Lanes *unknown,
                 uint64_t lanes);
 /* The same of a load that `c` counts. */
-void vector_load(Wave *w, const Inst *in, Counter c, unsigned reg, const Lanes *x, const Lanes *unknown,
-                 uint64_t lanes);
+void vector_load(Wave *w, const Inst *in, Counter c, unsigned reg, const Lanes *x,
+                 const Lanes *unknown, uint64_t lanes);
 static inline uint32_t unknown_of(const Wave *w, unsigned reg, unsigned lane) {
     return w->doubt[reg] >> lane & 1 ? w->unknown[reg].u[lane] : 0;
 }
