@@ -68,7 +68,7 @@ c_test(codegen test_kernels rwkvc_dsl rwkvc_codegen ${CMAKE_DL_LIBS}
 # ---- emulator --------------------------------------------------------------------------------
 
 if(TARGET emu_core)
-    foreach(name valu salu memory cross matrix checks compiled)
+    foreach(name valu salu memory cross matrix checks compiled kernels)
         c_test(emulator test_${name} emu_testing)
     endforeach()
 endif()
