@@ -54,30 +54,42 @@ static void load_part(Wave *w, const Inst *in, const Access *a, Counter c, unsig
     vector_load(w, in, c, reg, &x, bad ? &open : NULL, a->lanes);
 }
 
+/* Which bits are not known of words that are not all known. */
+static void open_words(const Wave *w, const Access *a, Lanes *open, unsigned words) {
+    for (unsigned k = 0; k < words; k++)
+        for (unsigned i = 0; i < w->n; i++) {
+            bool is_known = (a->lanes >> i & 1) == 0 || a->known[i] == NULL;
+            open[k].u[i] = is_known ? 0 : ~load32(a->known[i] + 4 * k);
+        }
+}
+
+/* Copies `words` (a constant where this is called) of each lane; the bits that are not known of any. */
+static inline uint32_t load_words(const Access *a, Lanes *x, unsigned words) {
+    uint32_t bad = 0;
+    EACH(i, a->lanes) {
+        const uint8_t *from = a->data[i], *known = a->known[i];
+        for (unsigned k = 0; k < words; k++) x[k].u[i] = load32(from + 4 * k);
+        for (unsigned k = 0; known != NULL && k < words; k++) bad |= ~load32(known + 4 * k);
+    }
+    return bad;
+}
+
 void access_load(Wave *w, const Inst *in, const Access *a, Counter c, unsigned reg) {
     Lanes x[4], open[4];
     unsigned words = a->bytes / 4;
-    uint32_t bad = 0;
-    if (words == 0) {
-        load_part(w, in, a, c, reg);
-        return;
+    uint32_t bad;
+    switch (words) {
+    case 0: load_part(w, in, a, c, reg); return;
+    case 1: bad = load_words(a, x, 1); break;
+    case 2: bad = load_words(a, x, 2); break;
+    case 3: bad = load_words(a, x, 3); break;
+    default: bad = load_words(a, x, 4); break;
     }
-    EACH(i, a->lanes) {
-        for (unsigned k = 0; k < words; k++) x[k].u[i] = load32(a->data[i] + 4 * k);
-        if (a->known[i] == NULL) {
-            for (unsigned k = 0; k < words; k++) open[k].u[i] = 0;
-            continue;
-        }
-        for (unsigned k = 0; k < words; k++) {
-            open[k].u[i] = ~load32(a->known[i] + 4 * k);
-            bad |= open[k].u[i];
-        }
-    }
-    if (a->lanes != w->full)
-        for (unsigned k = 0; k < words; k++)
-            EACH(i, w->full & ~a->lanes) x[k].u[i] = open[k].u[i] = 0;
-    for (unsigned k = 0; k < words; k++)
+    if (bad) open_words(w, a, open, words);
+    for (unsigned k = 0; k < words; k++) {
+        EACH(i, w->full & ~a->lanes) x[k].u[i] = 0;
         vector_load(w, in, c, reg + k, &x[k], bad ? &open[k] : NULL, a->lanes);
+    }
 }
 
 /* ---- stores ---------------------------------------------------------------------------------- */
@@ -102,6 +114,15 @@ static void store_lane(Wave *w, const Inst *in, const Access *a, unsigned reg, u
     }
 }
 
+/* Does each lane write behind the one before it? */
+static bool is_ascending(const Wave *w, const Access *a) {
+    if (a->lanes != w->full) return false;
+    ptrdiff_t least = (ptrdiff_t)a->bytes;
+    for (size_t i = 1; i < w->n; i++)
+        if (a->data[i] - a->data[i - 1] < least) return false;
+    return true;
+}
+
 /* Which of several lanes wins at one address is nobody's promise. */
 static void check_one_value(Wave *w, const Inst *in, const Access *a, unsigned reg,
                             unsigned shift) {
@@ -117,22 +138,32 @@ static void check_one_value(Wave *w, const Inst *in, const Access *a, unsigned r
     }
 }
 
+static inline void store_words(const Access *a, const Lanes *x, unsigned words) {
+    EACH(i, a->lanes) {
+        uint8_t *to = a->data[i], *known = a->known[i];
+        for (unsigned k = 0; k < words; k++) memcpy(to + 4 * k, &x[k].u[i], 4);
+        if (known != NULL) memset(known, 0xff, 4 * words);
+    }
+}
+
 void access_store(Wave *w, const Inst *in, const Access *a, unsigned reg, bool must_be_known) {
-    unsigned shift = in->op->flags & F_HIGH ? 16 : 0;
+    unsigned shift = in->op->flags & F_HIGH ? 16 : 0, words = a->bytes / 4;
     uint64_t doubt = 0;
     for (unsigned k = 0; 4 * k < a->bytes; k++) doubt |= w->doubt[reg + k];
-    bool is_simple = (doubt & a->lanes) == 0 && a->bytes >= 4;
-    EACH(i, a->lanes) {
-        if (!is_simple) {
+    if ((doubt & a->lanes) != 0) words = 0;
+    switch (words) {
+    case 0:
+        EACH(i, a->lanes) {
             store_lane(w, in, a, reg, i, shift, must_be_known);
             if (w->stop == FAULTED) return;
-            continue;
         }
-        for (unsigned k = 0; 4 * k < a->bytes; k++)
-            memcpy(a->data[i] + 4 * k, &w->v[reg + k].u[i], 4);
-        if (a->known[i] != NULL) memset(a->known[i], 0xff, a->bytes);
+        break;
+    case 1: store_words(a, &w->v[reg], 1); break;
+    case 2: store_words(a, &w->v[reg], 2); break;
+    case 3: store_words(a, &w->v[reg], 3); break;
+    default: store_words(a, &w->v[reg], 4); break;
     }
-    check_one_value(w, in, a, reg, shift);
+    if (!is_ascending(w, a)) check_one_value(w, in, a, reg, shift);
 }
 
 /* ---- atomics --------------------------------------------------------------------------------- */

@@ -64,15 +64,22 @@ typedef struct Tiles {
 static void element(const Wave *w, unsigned reg, const Matrix *m, bool is_signed, unsigned e,
                     Lanes *out) {
     unsigned bytes = bytes_of(m->in), per = 4 / bytes, shift = 8 * bytes * (e % per);
-    const Lanes *x = &w->v[reg + e / per];
-    for (size_t i = 0; i < m->lanes; i++) {
-        uint32_t u = x->u[i] >> shift;
-        switch (m->in) {
-        case MT_F16: out->f[i] = half_to_float((uint16_t)u); break;
-        case MT_BF16: out->u[i] = u << 16; break;
-        case MT_I8: out->f[i] = is_signed ? (float)(int8_t)(uint8_t)u : (float)(uint8_t)u; break;
-        default: out->u[i] = u; break;
+    const uint32_t *x = w->v[reg + e / per].u;
+    const size_t n = m->lanes;
+    switch (m->in) {
+    case MT_F16:
+        for (size_t i = 0; i < n; i++) out->f[i] = half_to_float((uint16_t)(x[i] >> shift));
+        break;
+    case MT_BF16:
+        for (size_t i = 0; i < n; i++) out->u[i] = x[i] >> shift << 16;
+        break;
+    case MT_I8:
+        for (size_t i = 0; i < n; i++) {
+            uint8_t byte = (uint8_t)(x[i] >> shift);
+            out->f[i] = is_signed ? (float)(int8_t)byte : (float)byte;
         }
+        break;
+    default: memcpy(out->u, x, n * sizeof *x);
     }
 }
 
@@ -127,13 +134,18 @@ static void store_sums(Wave *w, const Inst *in, const Matrix *m, const Tiles *t,
 
 /* ---- products -------------------------------------------------------------------------------- */
 
+/* n is a constant where this is called, so that a row of sums stays in vector registers. */
 static inline void multiply(const float *restrict a, const float *restrict b, float *restrict c,
                             size_t n, size_t depth) {
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        float sums[32];
+        memcpy(sums, c + i * n, n * sizeof *c);
         for (size_t k = 0; k < depth; k++) {
             float x = a[k * n + i];
-            for (size_t j = 0; j < n; j++) c[i * n + j] = fmaf(x, b[k * n + j], c[i * n + j]);
+            for (size_t j = 0; j < n; j++) sums[j] = fmaf(x, b[k * n + j], sums[j]);
         }
+        memcpy(c + i * n, sums, n * sizeof *c);
+    }
 }
 
 static void multiply_floats(const Matrix *m, Tiles *t) {

@@ -88,24 +88,46 @@ static bool stopped_by_reads(Wave *w, const Inst *in) {
 
 /* ---- global ---------------------------------------------------------------------------------- */
 
+/* All lanes in the buffer that this instruction met last, and aligned: the way of almost all. */
+static bool one_buffer(Wave *w, const Inst *in, const uint64_t *at, Access *a) {
+    const Buffer *b = w->group->worker->cache[in->index];
+    if (b == NULL || b->bytes < a->bytes || a->lanes != w->full) return false;
+    if (b->is_read_only || (in->op->flags & F_ATOMIC) != 0) return false;
+    uint64_t base = (uint64_t)(uintptr_t)b->base, most = b->bytes - a->bytes, outside = 0, low = 0;
+    for (size_t i = 0; i < w->n; i++) {
+        outside |= at[i] - base > most;
+        low |= at[i];
+    }
+    if (outside || (low & ((a->bytes < 4 ? a->bytes : 4) - 1u)) != 0) return false;
+    for (size_t i = 0; i < w->n; i++) a->data[i] = b->base + (at[i] - base);
+    for (size_t i = 0; i < w->n; i++)
+        a->known[i] = b->known == NULL ? NULL : b->known + (at[i] - base);
+    return true;
+}
+
 /* A pair of vector registers, or a pair of scalar ones and 32 bits a lane. */
 void exec_global(Wave *w, const Inst *in) {
     const Slot *v = &in->src[0], *s = &in->src[1];
     bool has_base = s->kind == O_SCALAR && s->reg != S_NULL;
-    Access a = {.lanes = w->exec, .bytes = in->op->bytes};
+    uint64_t at[MAX_LANES];
+    Access a;
+    a.lanes = w->exec;
+    a.bytes = in->op->bytes;
     if (stopped_by_reads(w, in) || !access_address_known(w, in, v, has_base ? 1 : 2) ||
         !access_scalar_known(w, in, s, 2))
         return;
     uint64_t base = (has_base ? scalar_get64(w, s->reg) : 0) + (uint64_t)(int64_t)in->mod.offset;
-    for (uint64_t m = a.lanes; m != 0; m &= m - 1) {
-        unsigned i = (unsigned)__builtin_ctzll(m);
-        uint64_t at = base + w->v[v->reg].u[i];
-        if (!has_base) at += (uint64_t)w->v[v->reg + 1].u[i] << 32;
-        Place p;
-        if (!global_place(w, in, (int)i, at, a.bytes, &p)) return;
-        a.data[i] = p.data;
-        a.known[i] = p.known;
-    }
+    const Lanes *low = &w->v[v->reg], *high = low + 1;
+    for (size_t i = 0; i < w->n; i++)
+        at[i] = base + low->u[i] + (has_base ? 0 : (uint64_t)high->u[i] << 32);
+    if (!one_buffer(w, in, at, &a))
+        for (uint64_t m = a.lanes; m != 0; m &= m - 1) {
+            unsigned i = (unsigned)__builtin_ctzll(m);
+            Place p;
+            if (!global_place(w, in, (int)i, at[i], a.bytes, &p)) return;
+            a.data[i] = p.data;
+            a.known[i] = p.known;
+        }
     count_global(w, in, &a);
     transfer(w, in, &a, true);
 }

@@ -54,43 +54,41 @@ static uint64_t joined(const Group *g, uint64_t old, uint64_t ours) {
 static bool read_word(Group *g, uint64_t ours, uint32_t word, uint64_t mask) {
     uint64_t *r = &g->read[word], written = g->written[word];
     if (has_other((written & mask) | (ours & ~mask), ours)) return false;
-    if (*r != ours) {
-        uint64_t now = mask == ~(uint64_t)0 && !has_other(*r, ours) ? ours : joined(g, *r, ours);
-        *r = (*r & ~mask) | (now & mask);
-    }
+    if (*r == ours || *r == EVERY(tag_of(g, RACE_MANY))) return true;
+    uint64_t now = mask == ~(uint64_t)0 && !has_other(*r, ours) ? ours : joined(g, *r, ours);
+    *r = (*r & ~mask) | (now & mask);
     return true;
 }
 
 static bool write_word(Group *g, uint64_t ours, uint32_t word, uint64_t mask) {
-    uint64_t keep = ours & ~mask;
-    if (has_other((g->written[word] & mask) | keep, ours) ||
-        has_other((g->read[word] & mask) | keep, ours))
+    uint64_t keep = ours & ~mask, written = g->written[word], read = g->read[word];
+    if (has_other((written & mask) | keep, ours) || has_other((read & mask) | keep, ours))
         return false;
-    g->written[word] = (g->written[word] & ~mask) | (ours & mask);
+    g->written[word] = (written & ~mask) | (ours & mask);
     return true;
 }
 
-static bool each_word(Group *g, unsigned wave, uint32_t at, uint32_t bytes,
-                      bool (*step)(Group *, uint64_t, uint32_t, uint64_t)) {
-    uint64_t ours = EVERY(tag_of(g, wave));
-    while (bytes > 0) {
-        uint32_t first = at & 3u, n = 4 - first < bytes ? 4 - first : bytes;
-        if (!step(g, ours, at >> 2, cut(first, n))) return false;
-        at += n;
-        bytes -= n;
-    }
-    return true;
-}
+/* Whole words first, which almost all accesses are. */
+#define EACH_WORD(step)                                                                            \
+    uint64_t ours = EVERY(tag_of(g, wave));                                                        \
+    if (((at | bytes) & 3u) == 0) {                                                                \
+        for (uint32_t word = at >> 2, end = (at + bytes) >> 2; word < end; word++)                 \
+            if (!step(g, ours, word, ~(uint64_t)0)) return false;                                  \
+        return true;                                                                               \
+    }                                                                                              \
+    while (bytes > 0) {                                                                            \
+        uint32_t first = at & 3u, n = 4 - first < bytes ? 4 - first : bytes;                       \
+        if (!step(g, ours, at >> 2, cut(first, n))) return false;                                  \
+        at += n;                                                                                   \
+        bytes -= n;                                                                                \
+    }                                                                                              \
+    return true
 
-bool race_read(Group *g, unsigned wave, uint32_t at, uint32_t bytes) {
-    return each_word(g, wave, at, bytes, read_word);
-}
-
-bool race_write(Group *g, unsigned wave, uint32_t at, uint32_t bytes) {
-    return each_word(g, wave, at, bytes, write_word);
-}
+bool race_read(Group *g, unsigned wave, uint32_t at, uint32_t bytes) { EACH_WORD(read_word); }
+bool race_write(Group *g, unsigned wave, uint32_t at, uint32_t bytes) { EACH_WORD(write_word); }
 
 /* Atomic operations may meet each other, so they all bear one tag. */
 bool race_atomic(Group *g, uint32_t at, uint32_t bytes) {
-    return each_word(g, RACE_ATOMIC, at, bytes, write_word);
+    const unsigned wave = RACE_ATOMIC;
+    EACH_WORD(write_word);
 }
