@@ -71,6 +71,14 @@ target_compile_options(speed_contract PRIVATE ${warnings})
 c_test(codegen test_kernels rwkvc_dsl rwkvc_codegen ${CMAKE_DL_LIBS}
     SOURCES tests/codegen/execute.c tests/random/generate.c)
 
+# ---- emulator --------------------------------------------------------------------------------
+
+if(TARGET emu_core)
+    foreach(name valu salu memory cross matrix checks compiled kernels)
+        c_test(emulator test_${name} emu_testing)
+    endforeach()
+endif()
+
 # ---- commands --------------------------------------------------------------------------------
 
 foreach(name usage files eval compiled stages)

@@ -1,0 +1,63 @@
+/* What was counted: of each kernel, from how often each of its instructions ran. */
+#include "ops.h"
+#include "wave.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static void add_instruction(EmuCounts *c, const Inst *in, uint64_t n) {
+    c->instructions += n;
+    if (in->op == NULL) return;
+    if (in->dual != NULL) c->dual += n;
+    if (in->op->flags & F_BARRIER) c->barriers += n;
+    switch (in->op->kind) {
+    case K_VALU: c->vector += n; break;
+    case K_CROSS:
+        if (in->op->name[0] == 'd')
+            c->local += n;
+        else
+            c->vector += n;
+        break;
+    case K_MATRIX: c->matrix += n; break;
+    case K_GLOBAL:
+    case K_BUFFER: c->global += n; break;
+    case K_SCRATCH: c->scratch += n; break;
+    case K_LDS: c->local += n; break;
+    default: c->scalar += n; break;
+    }
+}
+
+void emu_kernel_counts(const EmuKernel *k, EmuCounts *out) {
+    *out = k->total;
+    for (size_t i = 0; i < k->code.n; i++) add_instruction(out, &k->code.inst[i], k->counts[i]);
+}
+
+static int line(char *to, size_t room, const EmuKernel *k) {
+    EmuCounts c;
+    emu_kernel_counts(k, &c);
+    return snprintf(
+        to, room,
+        "%-40s %8llu %10llu %12llu %12llu %12llu %10llu %10llu %10llu %9llu %9llu %13llu %13llu %11llu %11llu\n",
+        k->name, (unsigned long long)c.launches, (unsigned long long)c.waves,
+        (unsigned long long)c.instructions, (unsigned long long)c.vector,
+        (unsigned long long)c.scalar, (unsigned long long)c.matrix, (unsigned long long)c.global,
+        (unsigned long long)c.local, (unsigned long long)c.scratch, (unsigned long long)c.barriers,
+        (unsigned long long)c.bytes_loaded, (unsigned long long)c.bytes_stored,
+        (unsigned long long)c.lds_cycles, (unsigned long long)c.lds_conflicts);
+}
+
+char *emu_report(const Emu *emu) {
+    size_t room = 512, used;
+    for (const EmuImage *m = emu->first; m != NULL; m = m->next) room += m->n_kernels * 700;
+    char *text = malloc(room);
+    if (text == NULL) return NULL;
+    used = (size_t)snprintf(
+        text, room, "%-40s %8s %10s %12s %12s %12s %10s %10s %10s %9s %9s %13s %13s %11s %11s\n",
+        "kernel", "launches", "waves", "instructions", "vector", "scalar", "matrix", "global",
+        "local", "scratch", "barriers", "bytes loaded", "bytes stored", "lds cycles", "conflicts");
+    for (const EmuImage *m = emu->first; m != NULL; m = m->next)
+        for (size_t i = 0; i < m->n_kernels; i++)
+            if (m->kernels[i].total.launches > 0)
+                used += (size_t)line(text + used, room - used, &m->kernels[i]);
+    return text;
+}

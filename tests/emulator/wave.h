@@ -1,0 +1,322 @@
+/* What a running kernel consists of: waves in groups, groups on workers; and how instructions touch
+ * it. Private to the emulator. */
+#ifndef EMU_WAVE_H
+#define EMU_WAVE_H
+
+#include "emu.h"
+#include "inst.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+/* A registered piece of memory. known has the bits that were written, byte for byte; NULL: all. */
+typedef struct Buffer {
+    uint8_t *base;
+    size_t bytes;
+    uint8_t *known;
+    bool is_ours, is_read_only;
+    void *block; /* ours: what to unmap, block_bytes of it */
+    size_t block_bytes;
+} Buffer;
+
+typedef struct Buffers {
+    Buffer **all; /* by address */
+    size_t n, cap;
+    size_t allocated;
+} Buffers;
+
+const Buffer *buffers_find(const Buffers *b, uint64_t at, size_t bytes);
+const Buffer *buffers_near(const Buffers *b, uint64_t at); /* the last that starts at or before */
+bool buffers_add(Buffers *b, Buffer buffer);
+bool buffers_remove(Buffers *b, const void *base);
+void buffers_release(Buffers *b);
+
+/* Where an access goes. */
+typedef struct Place {
+    uint8_t *data;
+    uint8_t *known; /* NULL: everything is */
+} Place;
+
+/* ---- code ------------------------------------------------------------------------------------ */
+
+typedef struct Processor {
+    const char *name, *features;
+    unsigned lanes;
+    bool is_gfx11;
+    uint32_t machine; /* the lowest byte of e_flags */
+    uint32_t max_scalars;
+} Processor;
+
+typedef struct Function { /* decoded code, in the order of addresses */
+    Inst *inst;
+    size_t n;
+    uint64_t start, end;
+    struct Chunk *memory; /* of texts, constants, lanes of DPP */
+    unsigned n_barriers;
+    bool has_global_atomics;
+} Function;
+
+struct EmuKernel {
+    EmuKernelInfo info;
+    EmuImage *image;
+    char *name;
+    EmuArgument *arguments;
+    char (*kinds)[32]; /* of the arguments */
+    uint64_t descriptor, entry, code_bytes;
+    uint32_t rsrc1, rsrc2, rsrc3;
+    uint16_t properties, preload;
+    uint32_t next_vector, next_agpr; /* registers it has */
+    Function code;
+    bool is_decoded;
+    uint64_t *counts; /* of each instruction */
+    EmuCounts total;
+};
+
+typedef struct Symbol {
+    const char *name;
+    uint64_t value, bytes;
+} Symbol;
+
+struct EmuImage {
+    Emu *emu;
+    EmuImage *next;
+    uint8_t *file; /* the code object */
+    size_t file_bytes;
+    uint8_t *memory; /* as loaded: what the segments say, zero elsewhere */
+    size_t memory_bytes;
+    Symbol *symbols;
+    size_t n_symbols;
+    EmuKernel *kernels;
+    size_t n_kernels;
+};
+
+struct Emu {
+    const Processor *processor;
+    EmuOptions options;
+    char *drop_kernel;
+    unsigned drop_index;
+    Buffers buffers;
+    EmuImage *first, *last;
+    void *disassembler;
+    const struct OpIndex *ops;
+    uint64_t launches;
+    char said[2048];
+};
+
+void emu_say(Emu *emu, const char *format, ...) __attribute__((format(printf, 2, 3)));
+const Processor *processor_of(const char *name);
+bool image_parse_notes(EmuImage *image);
+bool image_find(const EmuImage *image, const char *name, Symbol *out);
+
+/* Decodes a kernel's code; false: no memory. What is not understood stops whoever gets there. */
+bool function_decode(Emu *emu, const EmuKernel *kernel, Function *f);
+void function_release(Function *f);
+/* The lane that each lane reads, -1: none. */
+void dpp_lanes(const Modifiers *m, unsigned n, int8_t from[MAX_LANES]);
+/* The bits of a constant where a value of this type is expected; false: what it means is not known. */
+bool constant_bits(const Inst *in, const Operand *o, unsigned k, char type, uint64_t *bits);
+/* The text at an address into out; its length in bytes, 0: there is none. */
+size_t disassemble(const Emu *emu, const uint8_t *code, size_t left, uint64_t at, char *out,
+                   size_t n);
+void *disassembler_create(const Processor *p);
+void disassembler_destroy(void *d);
+/* Takes a line apart; false: it is not understood. */
+bool text_parse(const char *line, Text *out);
+
+typedef struct OpIndex OpIndex;
+const OpIndex *ops_index(void);
+void ops_index_free(const OpIndex *index);
+const Op *op_find(const OpIndex *index, const char *name);
+/* Every name known, one after the other, for tests; NULL: there is no further one. */
+const char *op_name(const OpIndex *index, size_t k);
+
+/* ---- a launch -------------------------------------------------------------------------------- */
+
+typedef struct Launch {
+    Emu *emu;
+    EmuKernel *kernel;
+    uint32_t grid[3], block[3];
+    uint32_t threads, n_waves, lds;
+    uint64_t n_groups;
+    uint8_t *kernarg;
+    uint32_t kernarg_bytes;
+    _Alignas(64) uint8_t packet[64]; /* what the dispatch pointer shows */
+    uint64_t seed;
+    atomic_uint_fast64_t next;
+    atomic_uint_fast64_t first_bad; /* the lowest group with a fault */
+} Launch;
+
+typedef enum Stop { RUNNING, AT_BARRIER, ENDED, FAULTED } Stop;
+
+typedef enum Counter { CNT_VM, CNT_LGKM, CNT_VS, N_COUNTERS } Counter;
+
+/* A load whose result may not be used yet. */
+typedef struct Pending {
+    uint8_t counter;
+    bool is_scalar, is_smem;
+    uint16_t reg, count;
+    uint32_t number;
+} Pending;
+
+enum { MAX_PENDING = 192 };
+
+typedef struct Group Group;
+typedef struct Worker Worker;
+
+struct Wave {
+    Lanes *v;                        /* [N_VECTORS] */
+    Lanes *unknown;                  /* [N_VECTORS] bits that are not known, where doubt says so */
+    uint64_t doubt[N_VECTORS];       /* lanes with unknown bits; all while a load is awaited */
+    uint64_t doubt_after[N_VECTORS]; /* ... once it has come */
+    uint8_t awaited[N_VECTORS], awaited_by[N_VECTORS];
+    uint32_t s[N_SCALARS], s_unknown[N_SCALARS];
+    uint8_t s_awaited[N_SCALARS];
+    uint64_t exec;
+    Lanes exec_lanes; /* all ones where active */
+    bool is_full;     /* all lanes are active */
+    bool scc, scc_unknown;
+    bool flushes; /* 32-bit subnormals become zero */
+    uint32_t mode;
+    const Inst *at;
+    Stop stop;
+    Group *group;
+    const Processor *processor;
+    unsigned index, n; /* in the group; lanes */
+    uint64_t full;     /* the mask of n lanes */
+    uint32_t issued[N_COUNTERS], done[N_COUNTERS];
+    Pending pending[MAX_PENDING];
+    unsigned n_pending, n_smem;
+    uint32_t lds_write; /* number of the last one */
+    uint8_t *scratch, *scratch_known;
+    uint32_t scratch_lane; /* bytes */
+    uint64_t executed;
+};
+
+struct Group {
+    Worker *worker;
+    uint32_t id[3];
+    uint64_t index;
+    Wave *waves;
+    unsigned n_waves;
+    uint8_t *lds, *lds_known;
+    uint32_t lds_bytes;
+    uint64_t *written, *read; /* who touched four bytes last: race.c */
+    uint32_t epoch;           /* barriers passed since the tags were cleared */
+};
+
+struct Worker {
+    Launch *launch;
+    Group group;
+    uint64_t *counts;     /* of each instruction */
+    EmuCounts total;      /* what cannot be told from these */
+    const Buffer **cache; /* of each instruction: the buffer it met last */
+    uint8_t *arena;
+    uint64_t bad_group;
+    char fault[1400];
+};
+
+bool worker_init(Worker *w, Launch *launch);
+void worker_release(Worker *w);
+void group_begin(Worker *w, uint64_t index);
+void group_finish(Worker *w); /* runs it to its end */
+void wave_init(Wave *w, const Launch *l, Group *g, unsigned index);
+
+/* Stops the wave. lane < 0: no lane in particular. */
+void wave_fault(Wave *w, const Inst *in, int lane, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* ---- registers ------------------------------------------------------------------------------- */
+
+void wave_exec_changed(Wave *w);
+void mask_expand(uint64_t mask, Lanes *out);
+uint64_t mask_pack(const Lanes *in, unsigned n);
+
+static inline uint32_t scalar_get(const Wave *w, unsigned reg) {
+    return reg == S_NULL ? 0 : w->s[reg];
+}
+
+static inline uint64_t scalar_get64(const Wave *w, unsigned reg) {
+    return reg == S_NULL ? 0 : w->s[reg] | (uint64_t)w->s[reg + 1] << 32;
+}
+
+void scalar_awaited(Wave *w, const Inst *in, unsigned reg);
+
+static inline void scalar_set(Wave *w, const Inst *in, unsigned reg, uint32_t x, uint32_t unknown) {
+    if (reg == S_NULL) return;
+    if (w->s_awaited[reg]) scalar_awaited(w, in, reg);
+    w->s[reg] = x;
+    w->s_unknown[reg] = unknown;
+    if (reg >= S_EXEC) {
+        if (unknown != 0) wave_fault(w, in, -1, "EXEC is written with bits that are not known");
+        wave_exec_changed(w);
+    }
+}
+
+/* A mask of lanes, in one register or two. */
+static inline uint64_t mask_get(const Wave *w, unsigned reg) {
+    return w->n == 64 ? scalar_get64(w, reg) : scalar_get(w, reg);
+}
+
+static inline uint64_t mask_unknown(const Wave *w, unsigned reg) {
+    if (reg == S_NULL) return 0;
+    return w->s_unknown[reg] | (w->n == 64 ? (uint64_t)w->s_unknown[reg + 1] << 32 : 0);
+}
+
+static inline void mask_set(Wave *w, const Inst *in, unsigned reg, uint64_t x, uint64_t unknown) {
+    if (reg == S_NULL) return;
+    scalar_set(w, in, reg, (uint32_t)x, (uint32_t)unknown);
+    if (w->n == 64) scalar_set(w, in, reg + 1, (uint32_t)(x >> 32), (uint32_t)(unknown >> 32));
+}
+
+/* Are all scalar registers this reads known and there? Unknown ones are only looked at. */
+bool scalars_doubtful(Wave *w, const Inst *in);
+
+/* The lanes of the vector registers it reads that are not known; stops for awaited ones. */
+uint64_t vectors_doubtful(Wave *w, const Inst *in);
+
+void vector_awaited(Wave *w, const Inst *in, unsigned reg);
+
+/* Writes the lanes of a mask; unknown NULL: known. */
+void vector_set(Wave *w, const Inst *in, unsigned reg, const Lanes *x, const Lanes *unknown,
+                uint64_t lanes);
+/* The same of a load that `c` counts. */
+void vector_load(Wave *w, const Inst *in, Counter c, unsigned reg, const Lanes *x,
+                 const Lanes *unknown, uint64_t lanes);
+static inline uint32_t unknown_of(const Wave *w, unsigned reg, unsigned lane) {
+    return w->doubt[reg] >> lane & 1 ? w->unknown[reg].u[lane] : 0;
+}
+
+/* ---- waits (wait.c) -------------------------------------------------------------------------- */
+
+void wait_issue(Wave *w, const Inst *in, Counter c, bool is_scalar, bool is_smem, unsigned reg,
+                unsigned count);
+void wait_until(Wave *w, Counter c, uint32_t n);
+bool wait_lds_written(const Wave *w); /* have all writes to local memory arrived? */
+
+/* ---- local memory races (race.c) ------------------------------------------------------------- */
+
+enum { RACE_ATOMIC = 62, RACE_MANY = 63, RACE_WAVES = 62 };
+
+void race_clear(Group *g);
+void race_barrier(Group *g);
+/* Notes an access of this wave; false: another wave touches the same without a barrier between. */
+bool race_read(Group *g, unsigned wave, uint32_t at, uint32_t bytes);
+bool race_write(Group *g, unsigned wave, uint32_t at, uint32_t bytes);
+bool race_atomic(Group *g, uint32_t at, uint32_t bytes);
+
+/* ---- executors ------------------------------------------------------------------------------- */
+
+void exec_valu(Wave *w, const Inst *in);
+void exec_plain(Wave *w, const Inst *in);
+void exec_dual(Wave *w, const Inst *in);
+void exec_salu(Wave *w, const Inst *in);
+void exec_unknown(Wave *w, const Inst *in);
+void exec_smem(Wave *w, const Inst *in);
+void exec_global(Wave *w, const Inst *in);
+void exec_scratch(Wave *w, const Inst *in);
+void exec_buffer(Wave *w, const Inst *in);
+void exec_lds(Wave *w, const Inst *in);
+
+#endif
