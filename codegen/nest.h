@@ -72,6 +72,15 @@ uint32_t local_more(Work *w, Value v, const uint8_t *par); /* another place for 
 void locals_place(Work *w);
 /* loops.c */
 void nest_emit(Work *w, const Nest *n);
+/* reduction.c */
+V red_start(Emit *e, Red red, bool ints);             /* a number: i64 or f32 */
+V red_combine(Emit *e, Red red, V a, V b, bool ints); /* all but RED_ARGMAX */
+V red_better(Emit *e, Red red, V a, V b,
+             bool ints); /* is b to take the place of a? of equals, a stays */
+void red_places(Emit *e, bool ints, V *a, V *ia, V b,
+                V ib); /* RED_ARGMAX: item and place; of equals, the first */
+V red_number(Emit *e, At *at, const Node *n,
+             uint32_t rank); /* the row-major number of the item at hand */
 /* copy.c: one point's part of a value; out through an argument that has one axis more (extra_axis >= 0). */
 void copy_in(Work *w, uint32_t arg, uint32_t local, const uint8_t *par);
 /* from item `at` of an argument that has `lead` axes that the launch chose, then one more, before its own */
