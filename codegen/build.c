@@ -1,7 +1,7 @@
 /* Small pieces of code: sizes, loops, registers, intrinsics, what memory an access touches. */
 #include <string.h>
 
-#include "emit_impl.h"
+#include "gpu.h"
 
 LLVMBasicBlockRef emit_entry_begin(Emit *e) {
     LLVMBasicBlockRef back = LLVMGetInsertBlock(e->b);
@@ -28,6 +28,7 @@ V emit_size(Emit *e, Size s) {
     if (size_is_num(e->g->sizes, s, &n)) return emit_const(e, n);
     uint32_t at = size_slot(e, s);
     if (e->size_loads.data[at]) return e->size_loads.data[at];
+    if (e->gpu) return e->size_loads.data[at] = gpu_size_param(e);
     LLVMBasicBlockRef back = emit_entry_begin(e);
     V index = emit_const(e, at);
     V from = LLVMBuildGEP2(e->b, e->i64, e->sizes_p, &index, 1, "");

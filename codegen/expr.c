@@ -626,7 +626,8 @@ static V mix(Emit *e, V x) {
 static V seed_begin(Emit *e, int64_t place) {
     LLVMBasicBlockRef back = emit_entry_begin(e);
     V index = emit_const(e, 2 * MAX_LEVELS);
-    V from = LLVMBuildGEP2(e->b, e->i64, e->levels_p, &index, 1, "");
+    V from = e->seed_p;
+    if (!from) from = LLVMBuildGEP2(e->b, e->i64, e->levels_p, &index, 1, "");
     V h = mix(e, LLVMBuildLoad2(e->b, e->i64, from, "seed"));
     h = mix(e, LLVMBuildXor(e->b, h, bits(e, h, (uint64_t)place), ""));
     emit_entry_end(e, back);

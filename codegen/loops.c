@@ -6,7 +6,7 @@
  * follows vector by vector, the last one with a mask. */
 #include <string.h>
 
-#include "nest.h"
+#include "gpu.h"
 
 enum { MOST_MEMBERS = 24, MOST_VECTORS = 8 };
 
@@ -363,6 +363,10 @@ static void result_loops(Inner *x, uint32_t a) {
 }
 
 void nest_emit(Work *w, const Nest *n) {
+    if (w->e->gpu) {
+        gpu_nest(w, n);
+        return;
+    }
     Inner *x = NEW(w->e->arena, Inner);
     x->w = w;
     x->e = w->e;

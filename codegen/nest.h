@@ -89,6 +89,15 @@ void copy_out(Work *w, uint32_t local, uint32_t arg, const uint8_t *par, int ext
 void copy_locals(Work *w, uint32_t from, uint32_t to, const uint8_t *par);
 /* grid.c: begin..end, point by point or tile by tile; body builds one of them. */
 void grid_emit(Work *w, void (*body)(Work *w));
+/* Threads that work together meet: at the beginning of the body of a loop around nests and copies, and
+ * behind it. What a branch (the same for all of them) touches may be untouched too. */
+void work_sync(Work *w);
+typedef struct WorkNotes {
+    uint8_t *data;
+    uint32_t n;
+} WorkNotes;
+WorkNotes work_fork(Work *w);
+void work_join(Work *w, WorkNotes before);
 void grid_runs(Work *w, void (*run)(Work *w, V from, V to)); /* neighbours along the last axis */
 void grid_tiles(Work *w, V from, V to, void (*body)(Work *w));
 void grid_vector(Work *w, uint32_t u); /* vector u of the tile: sets grid */

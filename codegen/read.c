@@ -61,7 +61,7 @@ static V load_raw(Emit *e, V ptr, V offset, uint8_t dtype, uint32_t width, V mas
     V at = LLVMBuildGEP2(e->b, t, ptr, &offset, 1, ""), x;
     if (mask) {
         V a[4] = {at, LLVMConstInt(e->i32, dtype_align(dtype), false), mask, LLVMConstNull(vt)};
-        LLVMTypeRef over[2] = {vt, e->ptr};
+        LLVMTypeRef over[2] = {vt, LLVMTypeOf(at)};
         x = emit_intrinsic(e, "llvm.masked.load", over, 2, a, 4);
     } else {
         x = LLVMBuildLoad2(e->b, vt, at, "");
@@ -75,7 +75,7 @@ static void store_raw(Emit *e, V ptr, V offset, uint8_t dtype, V mask, V x, uint
     V at = LLVMBuildGEP2(e->b, element(e, dtype), ptr, &offset, 1, ""), s;
     if (mask) {
         V a[4] = {x, at, LLVMConstInt(e->i32, dtype_align(dtype), false), mask};
-        LLVMTypeRef over[2] = {LLVMTypeOf(x), e->ptr};
+        LLVMTypeRef over[2] = {LLVMTypeOf(x), LLVMTypeOf(at)};
         s = emit_intrinsic(e, "llvm.masked.store", over, 2, a, 4);
     } else {
         s = LLVMBuildStore(e->b, x, at);

@@ -65,7 +65,8 @@ c_test(compiler test_store rwkvc_dsl)
 c_test(dsl test_parse rwkvc_dsl)
 c_test(codegen test_contract rwkvc_codegen ${CMAKE_DL_LIBS})
 c_test(codegen test_kernels rwkvc_dsl rwkvc_codegen ${CMAKE_DL_LIBS}
-    SOURCES tests/codegen/execute.c tests/random/generate.c)
+    SOURCES tests/codegen/execute.c tests/codegen/threads.c tests/random/generate.c)
+set_target_properties(test_codegen_kernels PROPERTIES ENABLE_EXPORTS ON) # kernels call back
 
 # ---- commands --------------------------------------------------------------------------------
 

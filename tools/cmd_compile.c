@@ -256,7 +256,7 @@ static void list_entries(const Model *m, Text *out) {
 
 static CompileFile compilation(const Request *q) {
     return (CompileFile){.out = q->out,
-                         .target = q->target ? q->target : "native",
+                         .target = q->target,
                          .entry = q->entry,
                          .dtype = q->dtype};
 }

@@ -3,7 +3,8 @@
  * test_kernels                      the list below and some random programs
  * test_kernels -m FILE ENTRY [-t TARGET] [-D N=V] [-B n] [-T n] [-u] [-b DTYPE] [-p] [-v] [-o OBJECT]
  * test_kernels -g FILE              a graph's text
- * test_kernels -r FIRST COUNT       random programs */
+ * test_kernels -r FIRST COUNT       random programs
+ * test_kernels -f | -l [-t TARGET]  functions, or graphs, of the list */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,7 @@ typedef struct Args {
     Define defines[32];
     uint32_t n_defines;
     long first, count;
-    bool functions;
+    bool functions, list;
 } Args;
 
 static char *slurp(Arena *a, const char *path) {
@@ -261,6 +262,8 @@ static void parse(Args *o, int n, char **v) {
             o->x.repeat = (uint32_t)atol(v[++i]);
         else if (!strcmp(s, "-f"))
             o->functions = true;
+        else if (!strcmp(s, "-l"))
+            o->list = true;
         else if (!strcmp(s, "-c"))
             o->x.only_compile = true;
         else if (!strcmp(s, "-u"))
@@ -291,6 +294,7 @@ int main(int argc, char **argv) {
     parse(&o, argc, argv);
     if (o.model) return model(&o);
     if (o.functions) return functions(&o.x) != 0;
+    if (o.list) return fixed_graphs(&o.x) != 0;
     if (o.count) return random_many(&o);
     if (o.graph) {
         Arena *a = arena_new();
@@ -300,9 +304,9 @@ int main(int argc, char **argv) {
         arena_free(a);
         return bad;
     }
-    const char *const names[] = {"x86-64-v3", "native"};
+    const char *const names[] = {"x86-64-v3", "native", "threads64", "threads32"};
     int bad = 0;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 4; i++) {
         o.x.target = target_find(names[i]);
         bad += functions(&o.x) + fixed_graphs(&o.x);
         o.first = 40 * i;
