@@ -65,8 +65,8 @@ void codegen_free(Codegen *cg);
 /* Adds the kernels of a plan; codes[i] belongs to plan->kernels[i]. Kernels that are equal (also in
  * another entry's plan) share one function. NULL or what is wrong (a fault of the program). */
 const char *codegen_add(Codegen *cg, Plan *p, KernelCode *codes);
-/* Optimises and compiles everything; the object (ELF relocatable; NVIDIA: PTX text) lives in the arena. blob: bytes placed
- * in the constant symbol "rwkvc_manifest" (section .rwkvc), its length in "rwkvc_manifest_size". */
+/* Optimises and compiles everything; the object (ELF relocatable; NVIDIA: PTX text) lives in the arena.
+ * blob: bytes placed in the constant symbol "rwkvc_manifest" (section .rwkvc), its length in "rwkvc_manifest_size". */
 const char *codegen_object(Codegen *cg, const void *blob, size_t n, const void **object,
                            size_t *bytes);
 void codegen_print_ir(Codegen *cg, Text *out);   /* --emit=llvm */

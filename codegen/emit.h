@@ -155,6 +155,9 @@ void loop_end(Emit *e, Loop *l);
 V emit_var(Emit *e, LLVMTypeRef t, V init); /* a register that changes: alloca in the entry block */
 V emit_get(Emit *e, LLVMTypeRef t, V var);
 void emit_set(Emit *e, V var, V value);
+/* x/y and the root, of floats or vectors of them; as exact as the target does them fast. */
+V emit_quotient(Emit *e, V x, V y);
+V emit_root(Emit *e, V x);
 V emit_intrinsic(Emit *e, const char *name, LLVMTypeRef *over, uint32_t n_over, V *args,
                  uint32_t n);
 

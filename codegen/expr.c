@@ -408,11 +408,11 @@ Val emit_sum(Emit *e, At *at, V acc, ExprId x) {
 /* A divisor that all lanes share is inverted once: 1 ulp for a division a vector. */
 static Val divide(Emit *e, At *at, V a, V b) {
     if (is_vector(a) && !is_vector(b)) {
-        V r = LLVMBuildFDiv(e->b, emit_f32(e, 1), b, "");
+        V r = emit_quotient(e, emit_f32(e, 1), b);
         return val_real(e, LLVMBuildFMul(e->b, a, emit_splat(e, at->width, r), ""));
     }
     same_shape(e, at->width, &a, &b);
-    return val_real(e, LLVMBuildFDiv(e->b, a, b, ""));
+    return val_real(e, emit_quotient(e, a, b));
 }
 
 /* Exponents small enough that products stay exact to 2 ulp; negative ones invert first, so that nothing
@@ -428,7 +428,7 @@ static bool whole_exponent(Emit *e, ExprId x, int64_t *n) {
 static V power(Emit *e, V x, int64_t n) {
     V one = emit_f32(e, 1);
     if (is_vector(x)) one = emit_splat(e, LLVMGetVectorSize(LLVMTypeOf(x)), one);
-    if (n < 0) x = LLVMBuildFDiv(e->b, one, x, "");
+    if (n < 0) x = emit_quotient(e, one, x);
     if (n < 0) n = -n;
     if (n <= 1) return n ? x : one;
     V square = LLVMBuildFMul(e->b, x, x, "");

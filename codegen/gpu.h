@@ -24,6 +24,7 @@ typedef struct Gpu {
     const TargetInfo *t;
     uint32_t
         block; /* threads of a workgroup: a power of two, whole waves; known before any code is built */
+    bool dense;        /* wants many registers more than many threads */
     bool point;        /* the mapping: point or team */
     Size slices;       /* team: workgroups that share a point; 0: one */
     V slice, n_slices; /* i32; NULL: one */

@@ -199,6 +199,9 @@ static void nvidia_attributes(Emit *e, V fn) {
     nvidia_annotation(e, fn, "reqntidx", e->gpu->block);
     nvidia_annotation(e, fn, "reqntidy", 1);
     nvidia_annotation(e, fn, "reqntidz", 1);
+    /* Without a bound the assembler spills in loops that it has unrolled by itself. */
+    nvidia_annotation(e, fn, "minctasm",
+                      e->gpu->dense || e->gpu->block > 256 ? 1 : 512 / e->gpu->block);
 }
 
 /* ---- the end ---------------------------------------------------------------------------------------------- */

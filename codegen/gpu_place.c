@@ -114,6 +114,7 @@ void gpu_place(Work *w) {
     Emit *e = w->e;
     Gpu *g = e->gpu;
     g->point = w->grid_lane;
+    g->dense = e->k->kind == K_SCAN;
     g->block = g->point ? USUAL_BLOCK : block_for(w);
     w->tile = g->point ? g->block : 1;
     if (!g->point && may_be_cut(w)) set_slices(w);

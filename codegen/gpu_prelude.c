@@ -2,6 +2,7 @@
  *
  *   thread, group    the thread's number in its workgroup, and the workgroup's in its launch
  *   barrier, .local  all threads of the workgroup meet; what they wrote (to local memory) is seen by all
+ *   divide, sqrt     to 2.5 units in the last place, wherever the result is normal
  *   otherN           x of the thread whose number differs in bit N; what is in N threads around is the same,
  *                    so that a mirror does where there is no exchange
  *
@@ -10,6 +11,11 @@
 #include "gpu.h"
 
 static const char amd[] =
+    "define internal float @rwkvc.divide(float %x, float %y) alwaysinline nounwind {\n"
+    "  %q = fdiv float %x, %y, !fpmath !3\n  ret float %q\n}\n"
+    "define internal float @rwkvc.sqrt(float %x) alwaysinline nounwind {\n"
+    "  %y = call float @llvm.sqrt.f32(float %x), !fpmath !3\n  ret float %y\n}\n"
+    "declare float @llvm.sqrt.f32(float)\n!3 = !{float 2.5}\n"
     "define internal i32 @rwkvc.thread() alwaysinline nounwind {\n"
     "  %x = call i32 @llvm.amdgcn.workitem.id.x(), !range !2\n  ret i32 %x\n}\n"
     "define internal i32 @rwkvc.group() alwaysinline nounwind {\n"
@@ -48,6 +54,12 @@ static const char amd32[] =
     "declare i32 @llvm.amdgcn.permlanex16.i32(i32, i32, i32, i32, i1, i1)\n";
 
 static const char nvidia[] =
+    "define internal float @rwkvc.divide(float %x, float %y) alwaysinline nounwind {\n"
+    "  %q = call float asm \"div.full.ftz.f32 $0, $1, $2;\", \"=f,f,f\"(float %x, float %y)\n"
+    "  ret float %q\n}\n"
+    "define internal float @rwkvc.sqrt(float %x) alwaysinline nounwind {\n"
+    "  %y = call float asm \"sqrt.approx.ftz.f32 $0, $1;\", \"=f,f\"(float %x)\n"
+    "  ret float %y\n}\n"
     "define internal i32 @rwkvc.thread() alwaysinline nounwind {\n"
     "  %x = call i32 @llvm.nvvm.read.ptx.sreg.tid.x(), !range !0\n  ret i32 %x\n}\n"
     "define internal i32 @rwkvc.group() alwaysinline nounwind {\n"
@@ -69,6 +81,11 @@ static const char nvidia[] =
 
 /* The functions rwkvc_* are whoever runs the kernels: see tests/codegen/threads.h. */
 static const char threads[] =
+    "define internal float @rwkvc.divide(float %x, float %y) alwaysinline nounwind {\n"
+    "  %q = fdiv float %x, %y\n  ret float %q\n}\n"
+    "define internal float @rwkvc.sqrt(float %x) alwaysinline nounwind {\n"
+    "  %y = call float @llvm.sqrt.f32(float %x)\n  ret float %y\n}\n"
+    "declare float @llvm.sqrt.f32(float)\n"
     "define internal i32 @rwkvc.thread() alwaysinline nounwind {\n"
     "  %x = call i32 @rwkvc_thread(), !range !0\n  ret i32 %x\n}\n"
     "define internal i32 @rwkvc.group() alwaysinline nounwind {\n"

@@ -11,6 +11,7 @@
 
 #include "../../dsl/check.h"
 #include "../random/generate.h"
+#include "contract_cases.h"
 #include "execute.h"
 
 typedef struct Args {
@@ -200,6 +201,29 @@ static int fixed_graphs(const Execute *from) {
     return bad;
 }
 
+/* ---- matrix products ------------------------------------------------------------------------------ */
+
+static int products(const Execute *from) {
+    int bad = 0;
+    for (int i = 0; i < CASES; i++)
+        for (int k = 0; k < 6 && cases[i].axes[k][0]; k++) {
+            Arena *a = arena_new();
+            const char *e = NULL;
+            Graph *g = graph_read(a, cases[i].text, strlen(cases[i].text), &e);
+            Execute x = *from;
+            x.axis_even = cases[i].axes[k][0];
+            x.axis_odd = cases[i].axes[k][1];
+            double worst = 0;
+            uint64_t hash = 0;
+            if (g) e = execute_graph(a, g, &x, &worst, &hash);
+            if (e) printf("product %d, axes %d: %s\n", i, k, e);
+            if (x.verbose) printf("product %d, axes %d: worst %.3g\n", i, k, worst);
+            bad += e != NULL;
+            arena_free(a);
+        }
+    return bad;
+}
+
 /* ---- programs ------------------------------------------------------------------------------------ */
 
 static int random_one(long seed, const Execute *from) {
@@ -294,7 +318,7 @@ int main(int argc, char **argv) {
     parse(&o, argc, argv);
     if (o.model) return model(&o);
     if (o.functions) return functions(&o.x) != 0;
-    if (o.list) return fixed_graphs(&o.x) != 0;
+    if (o.list) return fixed_graphs(&o.x) + products(&o.x) != 0;
     if (o.count) return random_many(&o);
     if (o.graph) {
         Arena *a = arena_new();
