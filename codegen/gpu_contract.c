@@ -11,16 +11,50 @@ static int64_t guess(Emit *e, Size s) { return size_guess(e, s); }
 
 static uint32_t side_for(int64_t n) { return n > 64 ? 128 : n > 32 ? 64 : 32; }
 
+/* The waves of a workgroup over a tile: parts as square as can be. */
+static bool split_waves(Tile *t, uint32_t waves, uint32_t least) {
+    uint32_t best = UINT32_MAX;
+    for (uint32_t r = 1; r <= waves; r *= 2) {
+        uint32_t rows = t->rows / r, cols = t->cols / (waves / r);
+        if (rows < least || cols < least || rows + cols >= best) continue;
+        best = rows + cols;
+        t->wave_rows = r;
+        t->wave_cols = waves / r;
+    }
+    return best != UINT32_MAX;
+}
+
+static bool is_bf16(const GpuContract *c) {
+    return c->s.rows.dtype == DT_BF16 || c->s.cols.dtype == DT_BF16;
+}
+
+/* By matrix instructions, if the target has some for such numbers. */
+static bool choose_unit(GpuContract *c) {
+    Tile *t = &c->t;
+    const TargetInfo *target = c->e->gpu->t;
+    uint8_t number = is_bf16(c) ? DT_BF16 : DT_F32;
+    uint32_t waves = BLOCK / target->wave;
+    if (!mma_find(target, number, 128, 128)) return false;
+    if (t->rows * t->cols < 64 * 32) t->rows = 64;
+    if (!split_waves(t, waves, 16)) return false;
+    t->unit = mma_find(target, number, t->rows / t->wave_rows, t->cols / t->wave_cols);
+    if (!t->unit) return false;
+    t->terms = number == DT_BF16 ? 32 : 16;
+    t->pass = 32;
+    return true;
+}
+
 static void choose_tile(GpuContract *c) {
     Emit *e = c->e;
-    c->t.rows = side_for(guess(e, c->s.m.total));
-    c->t.cols = side_for(guess(e, c->s.n.total));
-    if (c->t.rows != c->t.cols) { /* no long and narrow ones */
-        if (c->t.rows > 64) c->t.rows = 64;
-        if (c->t.cols > 64) c->t.cols = 64;
+    Tile *t = &c->t;
+    *t = (Tile){.rows = side_for(guess(e, c->s.m.total)), .cols = side_for(guess(e, c->s.n.total))};
+    if (choose_unit(c)) return;
+    if (t->rows != t->cols) { /* no long and narrow ones */
+        if (t->rows > 64) t->rows = 64;
+        if (t->cols > 64) t->cols = 64;
     }
-    c->t.terms = 16;
-    c->t.pass = c->t.rows < 32 ? c->t.rows : 32;
+    t->terms = 16;
+    t->pass = 32;
 }
 
 /* ---- where ------------------------------------------------------------------------------------------- */
@@ -95,8 +129,7 @@ static void finish(GpuContract *c) {
     uint32_t all = c->t.pass * c->t.cols;
     Loop pass = loop_begin(e, emit_const(e, 0), emit_const(e, c->t.rows / c->t.pass), 1);
     V q = narrow(e, pass.i);
-    gpu_barrier(e, false);
-    product_out(c, q, c->pieces);
+    (c->t.unit ? mma_out : product_out)(c, q, c->pieces);
     gpu_barrier(e, false);
     V first = LLVMBuildAdd(e->b, c->m0, LLVMBuildMul(e->b, q, n32(e, c->t.pass), ""), "");
     Loop l = loop_begin(e, wide(e, e->gpu->thread), emit_const(e, all), BLOCK);
@@ -111,6 +144,7 @@ static void finish(GpuContract *c) {
         c, LLVMBuildLoad2(e->b, e->f32, LLVMBuildGEP2(e->b, e->f32, c->pieces, &at, 1, ""), ""));
     if_end(e, &in);
     loop_end(e, &l);
+    gpu_barrier(e, false);
     loop_end(e, &pass);
 }
 
@@ -118,13 +152,12 @@ static void finish(GpuContract *c) {
 
 static void sums(GpuContract *c) {
     Emit *e = c->e;
-    product_begin(c);
+    (c->t.unit ? mma_begin : product_begin)(c);
     stage_begin(c, &c->rows, c->m0, c->M);
     stage_begin(c, &c->cols, c->n0, c->N);
     stage_load(c, &c->rows, n32(e, 0));
     stage_load(c, &c->cols, n32(e, 0));
     Loop l = loop_begin(e, emit_const(e, 0), wide(e, c->K), c->t.terms);
-    gpu_barrier(e, false);
     stage_store(c, &c->rows);
     stage_store(c, &c->cols);
     gpu_barrier(e, false);
@@ -133,23 +166,33 @@ static void sums(GpuContract *c) {
     next = choose(e, below(e, next, c->K), next, n32(e, 0));
     stage_load(c, &c->rows, next);
     stage_load(c, &c->cols, next);
-    product_add(c);
+    gpu_call(e, "rwkvc.keep.order", NULL, 0);
+    (c->t.unit ? mma_add : product_add)(c);
+    /* Here and not before the stores: loads are not moved over it, to where their numbers are wanted. */
+    gpu_barrier(e, false);
     loop_end(e, &l);
 }
 
+static Stage stage_of(const GpuContract *c, const ShapeFactor *f, uint32_t points) {
+    return (Stage){.f = f,
+                   .packed = c->t.unit && c->t.unit->number == DT_BF16,
+                   .points = points,
+                   .terms = c->t.terms,
+                   .total = c->s.k.total};
+}
+
 static void stages(GpuContract *c) {
-    c->rows =
-        (Stage){.f = &c->s.rows, .points = c->t.rows, .terms = c->t.terms, .total = c->s.k.total};
-    c->cols =
-        (Stage){.f = &c->s.cols, .points = c->t.cols, .terms = c->t.terms, .total = c->s.k.total};
+    Emit *e = c->e;
+    c->rows = stage_of(c, &c->s.rows, c->t.rows);
+    c->cols = stage_of(c, &c->s.cols, c->t.cols);
     stage_plan(c, &c->rows);
     stage_plan(c, &c->cols);
     uint32_t rows = stage_bytes(&c->rows), both = rows + stage_bytes(&c->cols),
              out = c->t.pass * (c->t.cols + 4) * 4;
-    c->pieces = gpu_array(c->e, c->e->f32, (both > out ? both : out) / 4, "pieces");
-    V second = n32(c->e, rows / 4);
+    c->pieces = gpu_array(e, e->f32, (both > out ? both : out) / 4, "pieces");
+    V second = n32(e, rows / 4);
     c->rows.to = c->pieces;
-    c->cols.to = LLVMBuildGEP2(c->e->b, c->e->f32, c->pieces, &second, 1, "");
+    c->cols.to = LLVMBuildGEP2(e->b, e->f32, c->pieces, &second, 1, "");
 }
 
 const char *gpu_contract(Emit *e) {

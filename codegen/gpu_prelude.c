@@ -3,6 +3,7 @@
  *   thread, group    the thread's number in its workgroup, and the workgroup's in its launch
  *   barrier, .local  all threads of the workgroup meet; what they wrote (to local memory) is seen by all
  *   divide, sqrt     to 2.5 units in the last place, wherever the result is normal
+ *   keep.order       what stands before it is not scheduled behind it, nor the other way round
  *   otherN           x of the thread whose number differs in bit N; what is in N threads around is the same,
  *                    so that a mirror does where there is no exchange
  *
@@ -11,6 +12,9 @@
 #include "gpu.h"
 
 static const char amd[] =
+    "define internal void @rwkvc.keep.order() alwaysinline convergent nounwind {\n"
+    "  call void @llvm.amdgcn.sched.barrier(i32 0)\n  ret void\n}\n"
+    "declare void @llvm.amdgcn.sched.barrier(i32)\n"
     "define internal float @rwkvc.divide(float %x, float %y) alwaysinline nounwind {\n"
     "  %q = fdiv float %x, %y, !fpmath !3\n  ret float %q\n}\n"
     "define internal float @rwkvc.sqrt(float %x) alwaysinline nounwind {\n"
@@ -54,6 +58,7 @@ static const char amd32[] =
     "declare i32 @llvm.amdgcn.permlanex16.i32(i32, i32, i32, i32, i1, i1)\n";
 
 static const char nvidia[] =
+    "define internal void @rwkvc.keep.order() alwaysinline nounwind {\n  ret void\n}\n"
     "define internal float @rwkvc.divide(float %x, float %y) alwaysinline nounwind {\n"
     "  %q = call float asm \"div.full.ftz.f32 $0, $1, $2;\", \"=f,f,f\"(float %x, float %y)\n"
     "  ret float %q\n}\n"
@@ -81,6 +86,7 @@ static const char nvidia[] =
 
 /* The functions rwkvc_* are whoever runs the kernels: see tests/codegen/threads.h. */
 static const char threads[] =
+    "define internal void @rwkvc.keep.order() alwaysinline nounwind {\n  ret void\n}\n"
     "define internal float @rwkvc.divide(float %x, float %y) alwaysinline nounwind {\n"
     "  %q = fdiv float %x, %y\n  ret float %q\n}\n"
     "define internal float @rwkvc.sqrt(float %x) alwaysinline nounwind {\n"
@@ -101,6 +107,7 @@ static const char threads[] =
 #undef OTHER
         "declare i32 @rwkvc_thread() convergent\ndeclare i32 @rwkvc_group()\n"
         "declare void @rwkvc_barrier() convergent\ndeclare i32 @rwkvc_other(i32, i32) convergent\n"
+        "declare void @rwkvc_mma(i32, ptr, ptr, ptr) convergent\n"
         "!0 = !{i32 0, i32 1024}\n";
 
 const char *gpu_prelude(Arena *a, const TargetInfo *t) {

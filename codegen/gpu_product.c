@@ -16,8 +16,6 @@ static Square side(uint32_t points) {
 
 static LLVMTypeRef vector(LLVMTypeRef t, uint32_t n) { return n == 1 ? t : LLVMVectorType(t, n); }
 
-uint32_t product_sums(const Tile *t) { return side(t->rows).n * side(t->cols).groups; }
-
 /* This thread's number along the rows and the columns. */
 static V thread_row(Emit *e) { return LLVMBuildUDiv(e->b, e->gpu->thread, n32(e, SIDE), ""); }
 static V thread_col(Emit *e) { return LLVMBuildAnd(e->b, e->gpu->thread, n32(e, SIDE - 1), ""); }
@@ -31,7 +29,7 @@ static V point_of(Emit *e, const Square *q, V i, uint32_t g) {
 void product_begin(GpuContract *c) {
     Emit *e = c->e;
     c->sum_type = vector(e->f32, side(c->t.cols).each);
-    for (uint32_t i = 0; i < product_sums(&c->t); i++)
+    for (uint32_t i = 0; i < side(c->t.rows).n * side(c->t.cols).groups; i++)
         c->sum[i] = emit_var(e, c->sum_type, LLVMConstNull(c->sum_type));
 }
 

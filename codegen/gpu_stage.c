@@ -71,10 +71,15 @@ void stage_plan(GpuContract *c, Stage *s) {
         s->align = least(s->align, s->vec * bytes_of(s));
     }
     s->loads = all / s->vec / block;
-    s->line = s->points + LOCAL_PAD / 4;
+    s->group = 1;
+    while (s->packed && !s->along_terms && s->group < 4 && s->loads % (2 * s->group) == 0)
+        s->group *= 2;
+    s->line = s->packed ? s->terms + LOCAL_PAD / 2 : s->points + LOCAL_PAD / 4;
 }
 
-uint32_t stage_bytes(const Stage *s) { return s->terms * s->line * 4; }
+uint32_t stage_bytes(const Stage *s) {
+    return s->packed ? s->points * s->line * 2 : s->terms * s->line * 4;
+}
 
 /* ---- where ------------------------------------------------------------------------------------------- */
 
@@ -100,9 +105,10 @@ void stage_begin(GpuContract *c, Stage *s, V first, V n) {
     uint32_t fast = (s->along_terms ? s->terms : s->points) / s->vec, block = e->gpu->block;
     s->base = LLVMBuildGEP2(e->b, number_type(e, s), e->args[s->f->arg].ptr, &at, 1, "");
     for (uint32_t l = 0; l < s->loads; l++) {
-        V i = add32(e, thread, (uint64_t)l * block);
+        V i = add32(e, thread, (uint64_t)(l / s->group) * block);
         V quick = LLVMBuildURem(e->b, i, n32(e, fast), ""),
           slow = LLVMBuildUDiv(e->b, i, n32(e, fast), "");
+        slow = add32(e, LLVMBuildMul(e->b, slow, n32(e, s->group), ""), l % s->group);
         quick = LLVMBuildMul(e->b, quick, n32(e, s->vec), "");
         s->point[l] = s->along_terms ? slow : quick;
         s->term[l] = s->along_terms ? quick : slow;
@@ -156,23 +162,61 @@ static V as_float(Emit *e, const Stage *s, V x) {
     return LLVMBuildBitCast(e->b, bits, t, "");
 }
 
-static void put(Emit *e, Stage *s, V x, V term, V point, uint32_t align) {
-    V at = LLVMBuildAdd(e->b, LLVMBuildMul(e->b, term, n32(e, s->line), ""), point, "");
-    V to = LLVMBuildStore(e->b, x, LLVMBuildGEP2(e->b, e->f32, s->to, &at, 1, ""));
-    LLVMSetAlignment(to, align);
+static V place(Emit *e, const Stage *s, V line, V at) {
+    at = LLVMBuildAdd(e->b, LLVMBuildMul(e->b, line, n32(e, s->line), ""), at, "");
+    return LLVMBuildGEP2(e->b, s->packed ? e->i16 : e->f32, s->to, &at, 1, "");
+}
+
+static void put(Emit *e, V x, V to, uint32_t align) {
+    LLVMSetAlignment(LLVMBuildStore(e->b, x, to), align);
+}
+
+static V element(Emit *e, V x, uint32_t i) {
+    return LLVMGetTypeKind(LLVMTypeOf(x)) == LLVMVectorTypeKind
+               ? LLVMBuildExtractElement(e->b, x, n32(e, i), "")
+               : x;
+}
+
+/* As f32: lines of points. */
+static void store_plain(Emit *e, Stage *s, V x, uint32_t l) {
+    x = as_float(e, s, x);
+    if (!s->along_terms) {
+        put(e, x, place(e, s, s->term[l], s->point[l]), 4 * least(s->vec, 4));
+        return;
+    }
+    for (uint32_t i = 0; i < s->vec; i++)
+        put(e, element(e, x, i), place(e, s, add32(e, s->term[l], i), s->point[l]), 4);
+}
+
+static V as_bf16(Emit *e, const Stage *s, V x) {
+    return s->f->dtype == DT_BF16 ? x : emit_narrow(e, as_float(e, s, x), DT_BF16, s->vec);
+}
+
+/* As bf16, lines of terms: a vector of them, or a few terms of each point from as many loads. */
+static void store_packed(Emit *e, Stage *s, const V *x, uint32_t l) {
+    if (s->along_terms) {
+        put(e, x[0], place(e, s, s->point[l], s->term[l]), 2 * s->vec);
+        return;
+    }
+    for (uint32_t i = 0; i < s->vec; i++) {
+        V all = s->group == 1 ? element(e, x[0], i) : LLVMGetPoison(vector(e->i16, s->group));
+        for (uint32_t g = 0; s->group > 1 && g < s->group; g++)
+            all = LLVMBuildInsertElement(e->b, all, element(e, x[g], i), n32(e, g), "");
+        put(e, all, place(e, s, add32(e, s->point[l], i), s->term[l]), 2 * s->group);
+    }
 }
 
 void stage_store(GpuContract *c, Stage *s) {
     Emit *e = c->e;
-    for (uint32_t l = 0; l < s->loads; l++) {
-        V x = emit_get(e, vector(number_type(e, s), s->vec), s->reg[l]);
-        x = as_float(e, s, x);
-        if (!s->along_terms || s->vec == 1) {
-            put(e, s, x, s->term[l], s->point[l], s->vec >= 4 ? 16 : 4 * s->vec);
+    for (uint32_t l = 0; l < s->loads; l += s->group) {
+        V x[4];
+        for (uint32_t g = 0; g < s->group; g++)
+            x[g] = emit_get(e, vector(number_type(e, s), s->vec), s->reg[l + g]);
+        if (!s->packed) {
+            store_plain(e, s, x[0], l);
             continue;
         }
-        for (uint32_t i = 0; i < s->vec; i++)
-            put(e, s, LLVMBuildExtractElement(e->b, x, n32(e, i), ""), add32(e, s->term[l], i),
-                s->point[l], 4);
+        for (uint32_t g = 0; g < s->group; g++) x[g] = as_bf16(e, s, x[g]);
+        store_packed(e, s, x, l);
     }
 }

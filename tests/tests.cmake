@@ -67,6 +67,11 @@ c_test(codegen test_contract rwkvc_codegen ${CMAKE_DL_LIBS})
 c_test(codegen test_kernels rwkvc_dsl rwkvc_codegen ${CMAKE_DL_LIBS}
     SOURCES tests/codegen/execute.c tests/codegen/threads.c tests/random/generate.c)
 set_target_properties(test_codegen_kernels PROPERTIES ENABLE_EXPORTS ON) # kernels call back
+foreach(name threads64 threads32 threads32w) # code for GPUs, with coroutines for threads
+    a_test(codegen/${name} "" $<TARGET_FILE:test_codegen_kernels> -a -t ${name})
+endforeach()
+c_test(codegen test_mma rwkvc_codegen)
+target_include_directories(test_codegen_mma SYSTEM PRIVATE ${LLVM_INCLUDE_DIRS})
 
 # ---- commands --------------------------------------------------------------------------------
 

@@ -11,9 +11,9 @@ typedef struct Case {
     int64_t axes[6][2]; /* lengths of the axes of the text, in order; 0 ends */
 } Case;
 
-#define HEAD "graph \"t\"\naxis B, T\n"
+#define HEAD        "graph \"t\"\naxis B, T\n"
 #define IN(n, type) "input %" #n " \"x" #n "\": real " type "\n"
-#define LAST(n) "output result \"y\" %" #n "\n"
+#define LAST(n)     "output result \"y\" %" #n "\n"
 
 /* clang-format off */
 static const Case cases[] = {

@@ -9,12 +9,14 @@
 
 enum { MOST = 1024, STACK = 65536 };
 
-typedef enum State { READY, AT_BARRIER, AT_EXCHANGE, DONE } State;
+typedef enum State { READY, AT_BARRIER, AT_EXCHANGE, AT_PRODUCT, DONE } State;
 
 typedef struct Thread {
     void *stack_pointer;
     State state;
     uint32_t x, step;
+    const void *a, *b; /* of a product; step: which */
+    float *d;
 } Thread;
 
 static struct {
@@ -56,6 +58,15 @@ uint32_t rwkvc_other(uint32_t x, uint32_t step) {
     t->step = step;
     leave(AT_EXCHANGE);
     return t->x;
+}
+
+void rwkvc_mma(uint32_t unit, const void *a, const void *b, float *d) {
+    Thread *t = &team.t[team.now];
+    t->step = unit;
+    t->a = a;
+    t->b = b;
+    t->d = d;
+    leave(AT_PRODUCT);
 }
 
 static void set_up(uint32_t i) {
@@ -104,6 +115,81 @@ static const char *exchange(uint32_t first, bool *moved) {
     return NULL;
 }
 
+/* ---- matrix instructions, by the table --------------------------------------------------------------- */
+
+typedef struct Layout {
+    uint32_t axis[64][32][2]; /* by lane and element: row or column, term (or column, of D) */
+    uint32_t n;               /* elements of a lane */
+} Layout;
+
+static void read_layout(const char *text, char first, Layout *l) {
+    const char *elem = strchr(text, ' ') + 1;
+    l->n = 1u << strlen(elem) / 2;
+    for (uint32_t lane = 0; lane < 64; lane++)
+        for (uint32_t e = 0; e < l->n; e++) {
+            uint32_t at[2] = {0, 0};
+            for (const char *s = text; *s && *s != ' '; s += 2)
+                if (*s != '-' && lane >> (s - text) / 2 & 1) at[*s != first] |= 1u << (s[1] - '0');
+            for (const char *s = elem; *s; s += 2)
+                if (e >> (s - elem) / 2 & 1) at[*s != first] |= 1u << (s[1] - '0');
+            l->axis[lane][e][0] = at[0];
+            l->axis[lane][e][1] = at[1];
+        }
+}
+
+static float number_at(const void *p, bool bf16, uint32_t i) {
+    float x;
+    uint32_t u = bf16 ? (uint32_t)((const uint16_t *)p)[i] << 16 : ((const uint32_t *)p)[i];
+    memcpy(&x, &u, sizeof x);
+    return x;
+}
+
+static void product(Thread *t, uint32_t unit) {
+    enum { DT_BF16 = 1, DT_F32 = 0 };
+    static const struct {
+        bool bf16;
+        uint32_t k;
+        const char *a, *b, *d;
+    } units[] = {
+#define MMA(targets, name, m, n, k, number, a, b, d) {DT_##number == DT_BF16, k, a, b, d},
+#include "../../codegen/mma.def"
+#undef MMA
+    };
+    static Layout a, b, d;
+    static float x[64][64], y[64][64], z[64][64];
+    read_layout(units[unit].a, 'i', &a);
+    read_layout(units[unit].b, 'j', &b);
+    read_layout(units[unit].d, 'i', &d);
+    for (uint32_t l = 0; l < team.wave; l++) {
+        for (uint32_t e = 0; e < a.n; e++)
+            x[a.axis[l][e][0]][a.axis[l][e][1]] = number_at(t[l].a, units[unit].bf16, e);
+        for (uint32_t e = 0; e < b.n; e++)
+            y[b.axis[l][e][0]][b.axis[l][e][1]] = number_at(t[l].b, units[unit].bf16, e);
+        for (uint32_t e = 0; e < d.n; e++) z[d.axis[l][e][0]][d.axis[l][e][1]] = t[l].d[e];
+    }
+    for (uint32_t l = 0; l < team.wave; l++)
+        for (uint32_t e = 0; e < d.n; e++) {
+            uint32_t i = d.axis[l][e][0], j = d.axis[l][e][1];
+            float sum = z[i][j];
+            for (uint32_t k = 0; k < units[unit].k; k++) sum += x[i][k] * y[j][k];
+            t[l].d[e] = sum;
+        }
+}
+
+static const char *multiply(uint32_t first, bool *moved) {
+    Thread *t = &team.t[first];
+    for (uint32_t i = 0; i < team.wave; i++)
+        if (t[i].state != AT_PRODUCT) return NULL;
+    for (uint32_t i = 0; i < team.wave; i++)
+        if (t[i].step != t->step) return "threads of a wave do different products";
+    product(t, t->step);
+    for (uint32_t i = 0; i < team.wave; i++) t[i].state = READY;
+    *moved = true;
+    return NULL;
+}
+
+/* ---- workgroups -------------------------------------------------------------------------------------- */
+
 static const char *one_group(void) {
     for (uint32_t i = 0; i < team.block; i++) set_up(i);
     for (;;) {
@@ -111,6 +197,7 @@ static const char *one_group(void) {
         uint32_t waiting = 0, done = 0;
         for (uint32_t i = 0; i < team.block; i += team.wave) {
             const char *wrong = exchange(i, &moved);
+            if (!wrong) wrong = multiply(i, &moved);
             if (wrong) return wrong;
         }
         for (uint32_t i = 0; i < team.block; i++) {

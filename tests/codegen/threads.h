@@ -17,5 +17,6 @@ uint32_t rwkvc_thread(void);
 uint32_t rwkvc_group(void);
 void rwkvc_barrier(void);
 uint32_t rwkvc_other(uint32_t x, uint32_t step);
+void rwkvc_mma(uint32_t unit, const void *a, const void *b, float *d); /* unit: row of mma.def */
 
 #endif
