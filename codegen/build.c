@@ -1,7 +1,7 @@
 /* Small pieces of code: sizes, loops, registers, intrinsics, what memory an access touches. */
 #include <string.h>
 
-#include "emit_impl.h"
+#include "gpu.h"
 
 LLVMBasicBlockRef emit_entry_begin(Emit *e) {
     LLVMBasicBlockRef back = LLVMGetInsertBlock(e->b);
@@ -28,6 +28,7 @@ V emit_size(Emit *e, Size s) {
     if (size_is_num(e->g->sizes, s, &n)) return emit_const(e, n);
     uint32_t at = size_slot(e, s);
     if (e->size_loads.data[at]) return e->size_loads.data[at];
+    if (e->gpu) return e->size_loads.data[at] = gpu_size_param(e);
     LLVMBasicBlockRef back = emit_entry_begin(e);
     V index = emit_const(e, at);
     V from = LLVMBuildGEP2(e->b, e->i64, e->sizes_p, &index, 1, "");
@@ -90,6 +91,33 @@ V emit_intrinsic(Emit *e, const char *name, LLVMTypeRef *over, uint32_t n_over, 
     unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
     V f = LLVMGetIntrinsicDeclaration(e->m, id, over, n_over);
     return LLVMBuildCall2(e->b, LLVMIntrinsicGetType(e->c, id, over, n_over), f, args, n, "");
+}
+
+/* ---- what GPUs do in ways of their own ----------------------------------------------------------- */
+
+static V by_element(Emit *e, const char *name, V x, V y) {
+    LLVMTypeRef t = LLVMTypeOf(x);
+    V args[2] = {x, y};
+    uint32_t n = y ? 2 : 1;
+    if (LLVMGetTypeKind(t) != LLVMVectorTypeKind) return gpu_call(e, name, args, n);
+    V all = LLVMGetPoison(t);
+    for (uint32_t i = 0; i < LLVMGetVectorSize(t); i++) {
+        V at = LLVMConstInt(e->i32, i, false);
+        args[0] = LLVMBuildExtractElement(e->b, x, at, "");
+        if (y) args[1] = LLVMBuildExtractElement(e->b, y, at, "");
+        all = LLVMBuildInsertElement(e->b, all, gpu_call(e, name, args, n), at, "");
+    }
+    return all;
+}
+
+V emit_quotient(Emit *e, V x, V y) {
+    return e->gpu ? by_element(e, "rwkvc.divide", x, y) : LLVMBuildFDiv(e->b, x, y, "");
+}
+
+V emit_root(Emit *e, V x) {
+    LLVMTypeRef t = LLVMTypeOf(x);
+    return e->gpu ? by_element(e, "rwkvc.sqrt", x, NULL)
+                  : emit_intrinsic(e, "llvm.sqrt", &t, 1, &x, 1);
 }
 
 /* ---- memory -------------------------------------------------------------------------------------- */

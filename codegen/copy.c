@@ -1,5 +1,6 @@
 /* Whole values of one point of the grid, copied between arguments and scratch. */
-#include "nest.h"
+#include "contract.h"
+#include "gpu.h"
 
 typedef struct Copy {
     Work *w;
@@ -62,6 +63,32 @@ static void loops(Copy *c, const Size *dims, const bool *grid, uint32_t a, int l
     }
 }
 
+/* Dealt to the threads. */
+static void by_threads(Copy *c, const Size *dims, const bool *grid) {
+    Emit *e = c->w->e;
+    Box b = {.w = c->w, .share = 1};
+    uint32_t axis[MAX_RANK];
+    uint32_t from = c->from ? e->locals.data[c->from - 1].scope : e->args[c->arg].scope;
+    uint32_t to = c->to ? e->locals.data[c->to - 1].scope : e->args[c->arg].scope;
+    gpu_meet_if(e, gpu_clashes(e, from, TOUCH_READ) || gpu_clashes(e, to, TOUCH_WRITE));
+    for (uint32_t a = 0; a < c->rank; a++)
+        if (!grid[a]) {
+            axis[b.n] = a;
+            b.size[b.n++] = dims[a];
+        }
+    box_begin(&b);
+    for (uint32_t i = 0; i < b.n; i++) c->idx[axis[i]] = b.idx[i];
+    bool all = c->to && gpu_place_of(e, to) == GPU_IN_REGISTERS;
+    V first = LLVMBuildICmp(e->b, LLVMIntEQ, e->gpu->thread, LLVMConstInt(e->i32, 0, false), "");
+    If one_only = {0};
+    if (b.solo && !all && !e->gpu->point) one_only = if_begin(e, first);
+    one(c, 1, NULL);
+    if (b.solo && !all && !e->gpu->point) if_end(e, &one_only);
+    box_end(&b);
+    gpu_note(e, from, TOUCH_READ);
+    gpu_note(e, to, TOUCH_WRITE);
+}
+
 static void copy(Copy *c, Value v, const uint8_t *par) {
     Work *w = c->w;
     const ValueInfo i = *graph_value(w->e->g, v);
@@ -72,6 +99,10 @@ static void copy(Copy *c, Value v, const uint8_t *par) {
         grid[par[j]] = true;
         w->par_axis[j] = par[j];
         c->idx[par[j]] = w->grid[j];
+    }
+    if (w->e->gpu) {
+        by_threads(c, i.dims, grid);
+        return;
     }
     for (uint32_t a = 0; a < i.rank && !w->grid_lane; a++)
         if (!grid[a] && size_guess(w->e, i.dims[a]) > 1) lane = (int)a;

@@ -82,11 +82,13 @@ typedef struct Emit {
     LLVMBasicBlockRef
         entry; /* ends in a branch to the body; emit_entry_* put invariants before it */
     V args_p, sizes_p, levels_p, scratch_p, begin, end; /* parameters */
+    V seed_p; /* where the seed of random numbers is; NULL: behind the levels */
     LLVMTypeRef f32, i1, i16, i32, i64, ptr, f16, bf16, f64;
-    uint32_t lanes; /* f32 numbers in a vector of the target */
-    bool has_bf16;  /* native conversion */
-    bool amx;       /* the tile unit for products of bf16 */
-    EmitArg *args;  /* by argument of the kernel */
+    uint32_t lanes;  /* f32 numbers in a vector of the target */
+    bool has_bf16;   /* native conversion */
+    bool amx;        /* the tile unit for products of bf16 */
+    struct Gpu *gpu; /* gpu.h: a GPU's kernel; NULL: a processor's */
+    EmitArg *args;   /* by argument of the kernel */
     VEC(EmitLocal) locals;
     Val lvl
         [MAX_LEVELS]; /* X_LVL: by level; of the loops around from `levels`, of a scan its step */
@@ -153,6 +155,9 @@ void loop_end(Emit *e, Loop *l);
 V emit_var(Emit *e, LLVMTypeRef t, V init); /* a register that changes: alloca in the entry block */
 V emit_get(Emit *e, LLVMTypeRef t, V var);
 void emit_set(Emit *e, V var, V value);
+/* x/y and the root, of floats or vectors of them; as exact as the target does them fast. */
+V emit_quotient(Emit *e, V x, V y);
+V emit_root(Emit *e, V x);
 V emit_intrinsic(Emit *e, const char *name, LLVMTypeRef *over, uint32_t n_over, V *args,
                  uint32_t n);
 

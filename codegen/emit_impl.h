@@ -13,6 +13,8 @@ Val val_sub(Emit *e, At *at, Val a, Val b);
 Val val_mul(Emit *e, At *at, Val a, Val b);
 Val val_const(Emit *e, int64_t n);
 bool val_fixed(Val v, int64_t *n);
+/* Floats (width of them) as they are stored: the bits of bf16, or half. */
+V emit_narrow(Emit *e, V x, uint8_t dtype, uint32_t width);
 V mask_all(Emit *e, At *at); /* lanes that are read and stored; NULL: all */
 
 #endif

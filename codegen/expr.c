@@ -408,11 +408,11 @@ Val emit_sum(Emit *e, At *at, V acc, ExprId x) {
 /* A divisor that all lanes share is inverted once: 1 ulp for a division a vector. */
 static Val divide(Emit *e, At *at, V a, V b) {
     if (is_vector(a) && !is_vector(b)) {
-        V r = LLVMBuildFDiv(e->b, emit_f32(e, 1), b, "");
+        V r = emit_quotient(e, emit_f32(e, 1), b);
         return val_real(e, LLVMBuildFMul(e->b, a, emit_splat(e, at->width, r), ""));
     }
     same_shape(e, at->width, &a, &b);
-    return val_real(e, LLVMBuildFDiv(e->b, a, b, ""));
+    return val_real(e, emit_quotient(e, a, b));
 }
 
 /* Exponents small enough that products stay exact to 2 ulp; negative ones invert first, so that nothing
@@ -428,7 +428,7 @@ static bool whole_exponent(Emit *e, ExprId x, int64_t *n) {
 static V power(Emit *e, V x, int64_t n) {
     V one = emit_f32(e, 1);
     if (is_vector(x)) one = emit_splat(e, LLVMGetVectorSize(LLVMTypeOf(x)), one);
-    if (n < 0) x = LLVMBuildFDiv(e->b, one, x, "");
+    if (n < 0) x = emit_quotient(e, one, x);
     if (n < 0) n = -n;
     if (n <= 1) return n ? x : one;
     V square = LLVMBuildFMul(e->b, x, x, "");
@@ -626,7 +626,8 @@ static V mix(Emit *e, V x) {
 static V seed_begin(Emit *e, int64_t place) {
     LLVMBasicBlockRef back = emit_entry_begin(e);
     V index = emit_const(e, 2 * MAX_LEVELS);
-    V from = LLVMBuildGEP2(e->b, e->i64, e->levels_p, &index, 1, "");
+    V from = e->seed_p;
+    if (!from) from = LLVMBuildGEP2(e->b, e->i64, e->levels_p, &index, 1, "");
     V h = mix(e, LLVMBuildLoad2(e->b, e->i64, from, "seed"));
     h = mix(e, LLVMBuildXor(e->b, h, bits(e, h, (uint64_t)place), ""));
     emit_entry_end(e, back);

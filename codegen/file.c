@@ -1,5 +1,6 @@
 /* From plans to a file. */
 #include <errno.h>
+#include <pthread.h>
 #include <sha2.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +8,7 @@
 #include <unistd.h>
 
 #include "../runtime/format.h"
-#include "codegen.h"
+#include "bundle.h"
 
 /* magic, length of the image, hash of all before the hash */
 static void make_trailer(const void *image, size_t bytes, unsigned char *trailer) {
@@ -22,17 +23,17 @@ static void make_trailer(const void *image, size_t bytes, unsigned char *trailer
 }
 
 /* Written beside its place and renamed, with the rights a new file would have. */
-static const char *write_file(Arena *a, const char *path, const void *image, size_t bytes) {
-    unsigned char trailer[RW_TRAILER_BYTES];
+static const char *write_file(Arena *a, const char *path, const Image *image, bool trailer) {
+    unsigned char end[RW_TRAILER_BYTES];
     char *name = arena_printf(a, "%s.part-XXXXXX", path);
     int fd = mkstemp(name);
     if (fd < 0) return arena_printf(a, "%s: %s", path, strerror(errno));
     mode_t mask = umask(0);
     umask(mask);
     FILE *f = fdopen(fd, "wb");
-    make_trailer(image, bytes, trailer);
-    bool good = f && fwrite(image, 1, bytes, f) == bytes &&
-                fwrite(trailer, 1, sizeof trailer, f) == sizeof trailer;
+    if (trailer) make_trailer(image->data, image->bytes, end);
+    bool good = f && fwrite(image->data, 1, image->bytes, f) == image->bytes &&
+                (!trailer || fwrite(end, 1, sizeof end, f) == sizeof end);
     good = good && fflush(f) == 0 && fchmod(fd, 0666 & ~mask) == 0 && fsync(fd) == 0;
     if (f ? fclose(f) : close(fd)) good = false;
     if (good && rename(name, path) == 0) return NULL;
@@ -41,29 +42,103 @@ static const char *write_file(Arena *a, const char *path, const void *image, siz
     return wrong;
 }
 
-static const char *make(Codegen *cg, Arena *a, FileEntry *entries, uint32_t n, const TargetInfo *t,
-                        const char *program, const char *path, bool *is_io) {
-    const void *blob, *object, *image;
-    size_t blob_bytes, object_bytes, image_bytes;
+/* ---- one target ------------------------------------------------------------------------------------- */
+
+typedef struct Part {
+    Arena *arena; /* of its own: parts are compiled side by side */
+    Codegen *cg;
+    const TargetInfo *t;
+    Image blob, object;
+    const char *wrong;
+    pthread_t thread;
+    bool started;
+} Part;
+
+/* Plans and their sizes are shared, so this is done for one target after another. */
+static const char *part_build(Part *p, FileEntry *entries, uint32_t n, const char *program) {
+    p->cg = codegen_new(p->arena, p->t);
     const char *wrong = NULL;
     for (uint32_t i = 0; i < n && !wrong; i++) {
         if (!entries[i].plan) continue;
-        entries[i].codes = NEWN(a, KernelCode, entries[i].plan->kernels.n + 1);
-        wrong = codegen_add(cg, entries[i].plan, entries[i].codes);
+        entries[i].codes = NEWN(p->arena, KernelCode, entries[i].plan->kernels.n + 1);
+        wrong = codegen_add(p->cg, entries[i].plan, entries[i].codes);
     }
-    if (!wrong) wrong = manifest_write(a, entries, n, t, program, &blob, &blob_bytes);
-    if (!wrong) wrong = codegen_object(cg, blob, blob_bytes, &object, &object_bytes);
+    if (wrong) return wrong;
+    return manifest_write(p->arena, entries, n, p->t, program, &p->blob.data, &p->blob.bytes);
+}
+
+static void *part_compile(void *user) {
+    Part *p = user;
+    p->wrong =
+        codegen_object(p->cg, p->blob.data, p->blob.bytes, &p->object.data, &p->object.bytes);
+    return NULL;
+}
+
+static const char *compile_all(Part *p, uint32_t n) {
+    for (uint32_t i = 1; i < n; i++)
+        p[i].started = pthread_create(&p[i].thread, NULL, part_compile, &p[i]) == 0;
+    for (uint32_t i = 0; i < n; i++)
+        if (!p[i].started) part_compile(&p[i]);
+    const char *wrong = NULL;
+    for (uint32_t i = 0; i < n; i++) {
+        if (p[i].started) pthread_join(p[i].thread, NULL);
+        if (!wrong) wrong = p[i].wrong;
+    }
+    return wrong;
+}
+
+/* ---- the file ------------------------------------------------------------------------------------------ */
+
+static const char *pack(Arena *a, Part *p, const TargetInfo *const *targets, uint32_t n,
+                        const char *path, Image *out) {
+    if (p[0].t->family == FAMILY_NVIDIA) {
+        ptx_make(a, p[0].blob.data, p[0].blob.bytes, &p[0].object, out);
+        return NULL;
+    }
+    Image *images = NEWN(a, Image, n + 1);
+    for (uint32_t i = 0; i < n; i++) {
+        const char *wrong = link_shared(a, p[i].object.data, p[i].object.bytes, path,
+                                        &images[i].data, &images[i].bytes);
+        if (wrong) return wrong;
+    }
+    if (n == 1)
+        *out = images[0];
+    else
+        bundle_make(a, targets, images, n, out);
+    return NULL;
+}
+
+static const char *make(Arena *a, Part *parts, FileEntry *entries, uint32_t n,
+                        const TargetInfo *const *targets, uint32_t n_targets, const char *program,
+                        const char *path, bool *is_io) {
+    const char *wrong = NULL;
+    for (uint32_t i = 0; i < n_targets && !wrong; i++)
+        wrong = part_build(&parts[i], entries, n, program);
+    if (!wrong) wrong = compile_all(parts, n_targets);
     if (wrong) return arena_str(a, wrong);
+    Image image;
     *is_io = true;
-    wrong = link_shared(a, object, object_bytes, path, &image, &image_bytes);
-    return wrong ? wrong : write_file(a, path, image, image_bytes);
+    wrong = pack(a, parts, targets, n_targets, path, &image);
+    return wrong ? wrong : write_file(a, path, &image, targets[0]->family != FAMILY_NVIDIA);
+}
+
+const char *file_write_all(Arena *a, FileEntry *entries, uint32_t n,
+                           const TargetInfo *const *targets, uint32_t n_targets,
+                           const char *program, const char *path, bool *is_io) {
+    *is_io = false;
+    Part *parts = NEWN(a, Part, n_targets + 1);
+    for (uint32_t i = 0; i < n_targets; i++)
+        parts[i] = (Part){.arena = arena_new(), .t = targets[i]};
+    const char *wrong = make(a, parts, entries, n, targets, n_targets, program, path, is_io);
+    for (uint32_t i = 0; i < n_targets; i++) {
+        codegen_free(parts[i].cg);
+        arena_free(parts[i].arena);
+    }
+    for (uint32_t i = 0; i < n; i++) entries[i].codes = NULL;
+    return wrong;
 }
 
 const char *file_write(Arena *a, FileEntry *entries, uint32_t n, const TargetInfo *t,
                        const char *program, const char *path, bool *is_io) {
-    *is_io = false;
-    Codegen *cg = codegen_new(a, t);
-    const char *wrong = make(cg, a, entries, n, t, program, path, is_io);
-    codegen_free(cg);
-    return wrong;
+    return file_write_all(a, entries, n, &t, 1, program, path, is_io);
 }

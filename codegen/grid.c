@@ -1,6 +1,6 @@
 /* The points begin..end of a grid: one by one, or, where the last axis of the grid lies in the lanes, tile
  * by tile along it; what is no whole tile goes vector by vector under a mask. */
-#include "nest.h"
+#include "gpu.h"
 
 Size grid_size(Emit *e, const Size *par, uint32_t n_par) {
     Size n = size_num(e->g->sizes, 1);
@@ -80,8 +80,22 @@ void grid_runs(Work *w, void (*run)(Work *w, V from, V to)) {
 
 static void in_tiles(Work *w, V from, V to) { grid_tiles(w, from, to, w->body); }
 
+void work_sync(Work *w) {
+    if (w->e->gpu) gpu_sync(w->e);
+}
+
+WorkNotes work_fork(Work *w) { return w->e->gpu ? gpu_fork(w->e) : (WorkNotes){0}; }
+
+void work_join(Work *w, WorkNotes before) {
+    if (w->e->gpu) gpu_join(w->e, before);
+}
+
 void grid_emit(Work *w, void (*body)(Work *w)) {
     Emit *e = w->e;
+    if (e->gpu) {
+        gpu_grid(w, body);
+        return;
+    }
     e->code->grid = grid_size(e, w->par, w->n_par);
     if (w->grid_lane) {
         w->body = body;

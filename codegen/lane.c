@@ -5,7 +5,7 @@
  * scratch may lie with any axis innermost: alternatives are tried one value at a time. */
 #include <string.h>
 
-#include "nest.h"
+#include "gpu.h"
 
 enum { TYPICAL = 100 };
 
@@ -290,7 +290,7 @@ static void set_unroll(Work *w, Nest *n) {
 
 void lanes_choose(Work *w) {
     double inside = try_layouts(w), across = grid_cost(w);
-    w->grid_lane = across < inside * 0.8;
+    w->grid_lane = w->e->gpu ? gpu_prefers_points(w, inside, across) : across < inside * 0.8;
     uint32_t unroll = 8;
     bool reduces = false;
     for (uint32_t i = 0; i < w->nests.n; i++) {
@@ -305,4 +305,5 @@ void lanes_choose(Work *w) {
         reduces |= any;
     }
     w->tile = w->grid_lane ? w->e->lanes * (reduces ? unroll : 1) : 1;
+    if (w->e->gpu) gpu_place(w);
 }

@@ -1,7 +1,7 @@
 /* Values that live in a kernel: in scratch for one point (or tile of points), or in registers. */
 #include <string.h>
 
-#include "nest.h"
+#include "gpu.h"
 
 /* Until locals_place, stride tells axes of the grid (0) from others (1). */
 uint32_t local_more(Work *w, Value v, const uint8_t *par) {
@@ -69,7 +69,9 @@ static void place(Work *w, uint32_t at, Room *room) {
         LLVMBasicBlockRef back = emit_entry_begin(e);
         items = LLVMBuildMul(e->b, items, emit_const(e, w->slots[at]), "");
         emit_entry_end(e, back);
-    } else if (size_is_num(s, size_ground(s, count), &n) && n <= (int64_t)w->tile) {
+    }
+    if (e->gpu && gpu_keep(w, l, count, w->slots[at] > 0)) return;
+    if (!w->slots[at] && size_is_num(s, size_ground(s, count), &n) && n <= (int64_t)w->tile) {
         l->ptr = emit_var(e, LLVMArrayType2(ints ? e->i32 : e->f32, w->tile), NULL);
         return;
     }

@@ -6,7 +6,7 @@
  * follows vector by vector, the last one with a mask. */
 #include <string.h>
 
-#include "nest.h"
+#include "gpu.h"
 
 enum { MOST_MEMBERS = 24, MOST_VECTORS = 8 };
 
@@ -117,25 +117,6 @@ static LLVMTypeRef lane_type(const Inner *x, LLVMTypeRef t) {
     return x->n->width > 1 ? LLVMVectorType(t, x->n->width) : t;
 }
 
-static V start_value(Inner *x, Red red, bool ints) {
-    Emit *e = x->e;
-    V v;
-    if (ints) {
-        int64_t n = red == RED_SUM    ? 0
-                    : red == RED_PROD ? 1
-                    : red == RED_MIN  ? INT64_MAX
-                                      : INT64_MIN;
-        v = emit_const(e, n);
-    } else {
-        double inf = 1e300 * 1e300;
-        v = LLVMConstReal(e->f32, red == RED_SUM    ? 0
-                                  : red == RED_PROD ? 1
-                                  : red == RED_MIN  ? inf
-                                                    : -inf);
-    }
-    return emit_splat(e, x->n->width, v);
-}
-
 static void start(Inner *x, uint32_t vectors) {
     Emit *e = x->e;
     for (uint32_t i = 0; i < x->n->members.n; i++) {
@@ -147,40 +128,12 @@ static void start(Inner *x, uint32_t vectors) {
         for (uint32_t u = 0; u < vectors; u++) {
             Running *r = &x->acc[i][u];
             if (!r->value) r->value = emit_var(e, t, NULL);
-            emit_set(e, r->value, start_value(x, red, ints));
+            emit_set(e, r->value, emit_splat(e, x->n->width, red_start(e, red, ints)));
             if (red != RED_ARGMAX) continue;
             if (!r->place) r->place = emit_var(e, it, NULL);
             emit_set(e, r->place, LLVMConstNull(it));
         }
     }
-}
-
-/* Is b to take the place of a? Equal items: the earlier one stays. */
-static V better(Emit *e, Red red, V a, V b, bool ints) {
-    bool min = red == RED_MIN;
-    if (ints) return LLVMBuildICmp(e->b, min ? LLVMIntSLT : LLVMIntSGT, b, a, "");
-    V more = LLVMBuildFCmp(e->b, min ? LLVMRealOLT : LLVMRealOGT, b, a, "");
-    V none = LLVMBuildFCmp(e->b, LLVMRealUNO, b, b, ""),
-      had = LLVMBuildFCmp(e->b, LLVMRealORD, a, a, "");
-    return LLVMBuildOr(e->b, more, LLVMBuildAnd(e->b, none, had, ""), "");
-}
-
-static V combine(Emit *e, Red red, V a, V b, bool ints) {
-    if (red == RED_SUM) return ints ? LLVMBuildAdd(e->b, a, b, "") : LLVMBuildFAdd(e->b, a, b, "");
-    if (red == RED_PROD) return ints ? LLVMBuildMul(e->b, a, b, "") : LLVMBuildFMul(e->b, a, b, "");
-    return LLVMBuildSelect(e->b, better(e, red, a, b, ints), b, a, "");
-}
-
-/* The row-major number of the item at hand. */
-static V item_number(Inner *x, const NestMember *m, At *at) {
-    Emit *e = x->e;
-    const Node *n = graph_node(e->g, m->node);
-    Val number = val_const(e, 0);
-    for (uint32_t k = 0; k < n->n_extra; k++) {
-        number = val_mul(e, at, number, val_int(emit_size(e, n->extra[k])));
-        number = val_add(e, at, number, at->idx[m->rank + k]);
-    }
-    return emit_int_vec(e, at, number);
 }
 
 static void take_in(Inner *x, uint32_t i, uint32_t u, At *at) {
@@ -201,15 +154,15 @@ static void take_in(Inner *x, uint32_t i, uint32_t u, At *at) {
     V v = ints ? emit_int_vec(e, at, item) : emit_real_vec(e, at, item),
       old = emit_get(e, t, r->value);
     if (red != RED_ARGMAX) {
-        V new = combine(e, red, old, v, ints);
+        V new = red_combine(e, red, old, v, ints);
         emit_set(e, r->value, tail ? LLVMBuildSelect(e->b, tail, new, old, "") : new);
         return;
     }
-    V take = better(e, RED_MAX, old, v, ints);
+    V take = red_better(e, RED_MAX, old, v, ints);
     if (tail) take = LLVMBuildAnd(e->b, take, tail, "");
     V place = emit_get(e, lane_type(x, e->i64), r->place);
     emit_set(e, r->value, LLVMBuildSelect(e->b, take, v, old, ""));
-    emit_set(e, r->place, LLVMBuildSelect(e->b, take, item_number(x, m, at), place, ""));
+    emit_set(e, r->place, LLVMBuildSelect(e->b, take, red_number(e, at, n, m->rank), place, ""));
 }
 
 static V upper_half(Emit *e, V v, uint32_t half) {
@@ -224,16 +177,6 @@ static V lower_half(Emit *e, V v, uint32_t half) {
     return LLVMBuildShuffleVector(e->b, v, v, LLVMConstVector(pick, half), "");
 }
 
-/* Of two candidates, the better; of equals, the one that stands first. */
-static void combine_places(Emit *e, bool ints, V *a, V *ia, V b, V ib) {
-    V take = better(e, RED_MAX, *a, b, ints), back = better(e, RED_MAX, b, *a, ints);
-    V equal = LLVMBuildNot(e->b, LLVMBuildOr(e->b, take, back, ""), "");
-    V first = LLVMBuildICmp(e->b, LLVMIntSLT, ib, *ia, "");
-    take = LLVMBuildOr(e->b, take, LLVMBuildAnd(e->b, equal, first, ""), "");
-    *a = LLVMBuildSelect(e->b, take, b, *a, "");
-    *ia = LLVMBuildSelect(e->b, take, ib, *ia, "");
-}
-
 /* All vectors and lanes of a reduced axis as one number. */
 static V across_lanes(Inner *x, uint32_t i, Red red, bool ints) {
     Emit *e = x->e;
@@ -244,18 +187,18 @@ static V across_lanes(Inner *x, uint32_t i, Red red, bool ints) {
     for (uint32_t u = 1; u < x->n->unroll; u++) {
         V o = emit_get(e, t, x->acc[i][u].value);
         if (places)
-            combine_places(e, ints, &v, &at, o, emit_get(e, it, x->acc[i][u].place));
+            red_places(e, ints, &v, &at, o, emit_get(e, it, x->acc[i][u].place));
         else
-            v = combine(e, red, v, o, ints);
+            v = red_combine(e, red, v, o, ints);
     }
     for (uint32_t half = x->n->width / 2; half; half /= 2) {
         V hi = upper_half(e, v, half), lo = lower_half(e, v, half);
         if (places) {
             V ihi = upper_half(e, at, half), ilo = lower_half(e, at, half);
-            combine_places(e, ints, &lo, &ilo, hi, ihi);
+            red_places(e, ints, &lo, &ilo, hi, ihi);
             at = ilo;
         } else {
-            lo = combine(e, red, lo, hi, ints);
+            lo = red_combine(e, red, lo, hi, ints);
         }
         v = lo;
     }
@@ -278,9 +221,9 @@ static V result_of(Inner *x, uint32_t i, uint32_t u, Red red, bool ints) {
     for (uint32_t k = 1; k < x->n->split; k++) {
         V o = emit_get(e, t, r[k].value);
         if (at)
-            combine_places(e, ints, &v, &at, o, emit_get(e, it, r[k].place));
+            red_places(e, ints, &v, &at, o, emit_get(e, it, r[k].place));
         else
-            v = combine(e, red, v, o, ints);
+            v = red_combine(e, red, v, o, ints);
     }
     return at ? at : v;
 }
@@ -420,6 +363,10 @@ static void result_loops(Inner *x, uint32_t a) {
 }
 
 void nest_emit(Work *w, const Nest *n) {
+    if (w->e->gpu) {
+        gpu_nest(w, n);
+        return;
+    }
     Inner *x = NEW(w->e->arena, Inner);
     x->w = w;
     x->e = w->e;

@@ -47,7 +47,9 @@ static V whole(Real *r, uint64_t n) {
 static V add(Real *r, V x, V y) { return LLVMBuildFAdd(r->e->b, x, y, ""); }
 static V sub(Real *r, V x, V y) { return LLVMBuildFSub(r->e->b, x, y, ""); }
 static V mul(Real *r, V x, V y) { return LLVMBuildFMul(r->e->b, x, y, ""); }
-static V quotient(Real *r, V x, V y) { return LLVMBuildFDiv(r->e->b, x, y, ""); }
+static V quotient(Real *r, V x, V y) {
+    return r->wide ? LLVMBuildFDiv(r->e->b, x, y, "") : emit_quotient(r->e, x, y);
+}
 static V fneg(Real *r, V x) { return LLVMBuildFNeg(r->e->b, x, ""); }
 static V choose(Real *r, V c, V x, V y) { return LLVMBuildSelect(r->e->b, c, x, y, ""); }
 static V is(Real *r, LLVMRealPredicate p, V x, V y) { return LLVMBuildFCmp(r->e->b, p, x, y, ""); }
@@ -255,7 +257,7 @@ V math_fn(Emit *e, Fn f, V x, V y) {
     case F_sin: return make_sin(&r, x, 0);
     case F_cos: return make_sin(&r, x, 1);
     case F_pow: return make_pow(&r, x, y);
-    case F_sqrt: return unary(&r, "llvm.sqrt", x);
+    case F_sqrt: return emit_root(e, x);
     case F_abs: return magnitude(&r, x);
     case F_round: return unary(&r, "llvm.roundeven", x);
     case F_floor: return unary(&r, "llvm.floor", x);

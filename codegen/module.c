@@ -1,11 +1,12 @@
 /* One LLVM module a target: kernels in, an object out. */
 #include <llvm-c/Analysis.h>
+#include <llvm-c/IRReader.h>
 #include <llvm-c/Target.h>
 #include <llvm-c/TargetMachine.h>
 #include <llvm-c/Transforms/PassBuilder.h>
 #include <string.h>
 
-#include "emit_impl.h"
+#include "gpu.h"
 #include "key.h"
 
 #define ON_FUNCTION ((LLVMAttributeIndex)LLVMAttributeFunctionIndex)
@@ -31,11 +32,30 @@ struct Codegen {
 
 /* ---- beginning and end ---------------------------------------------------------------------------- */
 
+static void initialise(TargetFamily f) {
+    switch (f) {
+    case FAMILY_AMD:
+        LLVMInitializeAMDGPUTargetInfo();
+        LLVMInitializeAMDGPUTarget();
+        LLVMInitializeAMDGPUTargetMC();
+        LLVMInitializeAMDGPUAsmPrinter();
+        break;
+    case FAMILY_NVIDIA:
+        LLVMInitializeNVPTXTargetInfo();
+        LLVMInitializeNVPTXTarget();
+        LLVMInitializeNVPTXTargetMC();
+        LLVMInitializeNVPTXAsmPrinter();
+        break;
+    default:
+        LLVMInitializeX86TargetInfo();
+        LLVMInitializeX86Target();
+        LLVMInitializeX86TargetMC();
+        LLVMInitializeX86AsmPrinter();
+    }
+}
+
 static void machine_new(Codegen *cg) {
-    LLVMInitializeX86TargetInfo();
-    LLVMInitializeX86Target();
-    LLVMInitializeX86TargetMC();
-    LLVMInitializeX86AsmPrinter();
+    initialise((TargetFamily)cg->t->family);
     LLVMTargetRef target;
     char *message = NULL;
     if (LLVMGetTargetFromTriple(cg->t->triple, &target, &message)) {
@@ -43,12 +63,27 @@ static void machine_new(Codegen *cg) {
         LLVMDisposeMessage(message);
         return;
     }
-    cg->tm = LLVMCreateTargetMachine(target, cg->t->triple, cg->t->cpu, cg->t->features,
-                                     LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelDefault);
+    LLVMCodeGenOptLevel level =
+        cg->t->family == FAMILY_X86 ? LLVMCodeGenLevelDefault : LLVMCodeGenLevelAggressive;
+    cg->tm = LLVMCreateTargetMachine(target, cg->t->triple, cg->t->cpu, cg->t->features, level,
+                                     LLVMRelocPIC, LLVMCodeModelDefault);
     LLVMSetTarget(cg->m, cg->t->triple);
     LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(cg->tm);
     LLVMSetModuleDataLayout(cg->m, layout);
     LLVMDisposeTargetData(layout);
+}
+
+/* An empty one, or what every module for GPUs begins with. */
+static LLVMModuleRef module_new(Codegen *cg) {
+    const char *text = gpu_prelude(cg->arena, cg->t);
+    if (!text) return LLVMModuleCreateWithNameInContext("rwkvc", cg->c);
+    LLVMMemoryBufferRef b = LLVMCreateMemoryBufferWithMemoryRangeCopy(text, strlen(text), "rwkvc");
+    LLVMModuleRef m = NULL;
+    char *message = NULL;
+    if (!LLVMParseIRInContext(cg->c, b, &m, &message)) return m;
+    cg->error = arena_str(cg->arena, message);
+    LLVMDisposeMessage(message);
+    return LLVMModuleCreateWithNameInContext("rwkvc", cg->c);
 }
 
 Codegen *codegen_new(Arena *a, const TargetInfo *t) {
@@ -56,7 +91,7 @@ Codegen *codegen_new(Arena *a, const TargetInfo *t) {
     cg->arena = a;
     cg->t = t;
     cg->c = LLVMContextCreate();
-    cg->m = LLVMModuleCreateWithNameInContext("rwkvc", cg->c);
+    cg->m = module_new(cg);
     LLVMSetSourceFileName(cg->m, "rwkvc", 5);
     machine_new(cg);
     return cg;
@@ -161,15 +196,16 @@ static void function_begin(Emit *e, const char *symbol) {
 static void function_end(Emit *e) {
     if (!LLVMGetBasicBlockTerminator(LLVMGetInsertBlock(e->b))) LLVMBuildRetVoid(e->b);
     emit_scopes_done(e);
+    if (e->gpu) gpu_end(e, e->code->symbol);
     LLVMDisposeBuilder(e->b);
 }
 
 static const char *schedule(Emit *e) {
     switch (e->k->kind) {
     case K_SCAN: return scan_emit(e);
-    case K_SCATTER: return scatter_emit(e);
+    case K_SCATTER: return e->gpu ? gpu_scatter(e) : scatter_emit(e);
     case K_CONTRACT: {
-        const char *wrong = contract_emit(e);
+        const char *wrong = e->gpu ? gpu_contract(e) : contract_emit(e);
         return wrong == emit_declined ? row_emit(e) : wrong;
     }
     default: return row_emit(e);
@@ -204,7 +240,13 @@ static const char *kernel_add(Codegen *cg, Plan *p, uint32_t i, KernelCode *code
     e->memo = memo_new(a, e->g);
     e->b = LLVMCreateBuilderInContext(cg->c);
     code->symbol = arena_printf(a, "k%u_%s", cg->made.n, e->k->name);
-    function_begin(e, code->symbol);
+    if (cg->t->family == FAMILY_X86) {
+        function_begin(e, code->symbol);
+    } else {
+        e->gpu = NEW(a, Gpu);
+        e->gpu->t = cg->t;
+        gpu_begin(e);
+    }
     const char *wrong = schedule(e);
     function_end(e);
     *PUSH(a, &cg->made) = (Made){key, p->g->sizes, *code};
@@ -238,6 +280,12 @@ static const char passes[] =
     "loop-mssa(loop-rotate,licm),early-cse<memssa>,instcombine<no-verify-fixpoint>,loop(indvars),"
     "loop-mssa(licm),simplifycfg)";
 
+static const char gpu_passes[] =
+    "always-inline,globaldce,"
+    "function(sroa<modify-cfg>,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,"
+    "loop-mssa(loop-rotate,licm),early-cse<memssa>,instcombine<no-verify-fixpoint>,loop(indvars),"
+    "loop-mssa(licm),simplifycfg)";
+
 static const char *optimise(Codegen *cg) {
     if (cg->optimised) return NULL;
     const char *wrong = cg->error ? cg->error : check(cg);
@@ -245,7 +293,10 @@ static const char *optimise(Codegen *cg) {
     LLVMPassBuilderOptionsRef o = LLVMCreatePassBuilderOptions();
     LLVMPassBuilderOptionsSetLoopVectorization(o, false);
     LLVMPassBuilderOptionsSetSLPVectorization(o, false);
-    LLVMErrorRef error = LLVMRunPasses(cg->m, passes, cg->tm, o);
+    bool gpu = cg->t->family != FAMILY_X86;
+    const char *amd = cg->t->family == FAMILY_AMD ? ",amdgpu-attributor" : "";
+    const char *list = gpu ? arena_printf(cg->arena, "%s%s", gpu_passes, amd) : passes;
+    LLVMErrorRef error = LLVMRunPasses(cg->m, list, cg->tm, o);
     LLVMDisposePassBuilderOptions(o);
     cg->optimised = true;
     if (!error) return NULL;
@@ -256,11 +307,13 @@ static const char *optimise(Codegen *cg) {
 }
 
 static void constant(Codegen *cg, const char *name, V value, const char *section) {
-    V g = LLVMAddGlobal(cg->m, LLVMTypeOf(value), name);
+    unsigned space = cg->t->family == FAMILY_AMD || cg->t->family == FAMILY_NVIDIA ? 1 : 0;
+    V g = LLVMAddGlobalInAddressSpace(cg->m, LLVMTypeOf(value), name, space);
     LLVMSetInitializer(g, value);
     LLVMSetGlobalConstant(g, true);
     LLVMSetAlignment(g, 16);
-    LLVMSetSection(g, section);
+    if (cg->t->family == FAMILY_AMD) LLVMSetVisibility(g, LLVMProtectedVisibility);
+    if (cg->t->family != FAMILY_NVIDIA) LLVMSetSection(g, section);
 }
 
 static const char *compile(Codegen *cg, LLVMCodeGenFileType type, LLVMMemoryBufferRef *out) {
@@ -280,7 +333,8 @@ const char *codegen_object(Codegen *cg, const void *blob, size_t n, const void *
     constant(cg, "rwkvc_manifest_size", LLVMConstInt(LLVMInt64TypeInContext(cg->c), n, false),
              ".rwkvc");
     LLVMMemoryBufferRef buffer;
-    if ((wrong = compile(cg, LLVMObjectFile, &buffer))) return wrong;
+    bool text = cg->t->family == FAMILY_NVIDIA;
+    if ((wrong = compile(cg, text ? LLVMAssemblyFile : LLVMObjectFile, &buffer))) return wrong;
     *bytes = LLVMGetBufferSize(buffer);
     *object = arena_copy(cg->arena, LLVMGetBufferStart(buffer), *bytes);
     LLVMDisposeMemoryBuffer(buffer);

@@ -72,6 +72,15 @@ uint32_t local_more(Work *w, Value v, const uint8_t *par); /* another place for 
 void locals_place(Work *w);
 /* loops.c */
 void nest_emit(Work *w, const Nest *n);
+/* reduction.c */
+V red_start(Emit *e, Red red, bool ints);             /* a number: i64 or f32 */
+V red_combine(Emit *e, Red red, V a, V b, bool ints); /* all but RED_ARGMAX */
+V red_better(Emit *e, Red red, V a, V b,
+             bool ints); /* is b to take the place of a? of equals, a stays */
+void red_places(Emit *e, bool ints, V *a, V *ia, V b,
+                V ib); /* RED_ARGMAX: item and place; of equals, the first */
+V red_number(Emit *e, At *at, const Node *n,
+             uint32_t rank); /* the row-major number of the item at hand */
 /* copy.c: one point's part of a value; out through an argument that has one axis more (extra_axis >= 0). */
 void copy_in(Work *w, uint32_t arg, uint32_t local, const uint8_t *par);
 /* from item `at` of an argument that has `lead` axes that the launch chose, then one more, before its own */
@@ -80,6 +89,15 @@ void copy_out(Work *w, uint32_t local, uint32_t arg, const uint8_t *par, int ext
 void copy_locals(Work *w, uint32_t from, uint32_t to, const uint8_t *par);
 /* grid.c: begin..end, point by point or tile by tile; body builds one of them. */
 void grid_emit(Work *w, void (*body)(Work *w));
+/* Threads that work together meet: at the beginning of the body of a loop around nests and copies, and
+ * behind it. What a branch (the same for all of them) touches may be untouched too. */
+void work_sync(Work *w);
+typedef struct WorkNotes {
+    uint8_t *data;
+    uint32_t n;
+} WorkNotes;
+WorkNotes work_fork(Work *w);
+void work_join(Work *w, WorkNotes before);
 void grid_runs(Work *w, void (*run)(Work *w, V from, V to)); /* neighbours along the last axis */
 void grid_tiles(Work *w, V from, V to, void (*body)(Work *w));
 void grid_vector(Work *w, uint32_t u); /* vector u of the tile: sets grid */

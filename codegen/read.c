@@ -36,7 +36,7 @@ static V widen(Emit *e, V x, uint8_t dtype, uint32_t width) {
 }
 
 /* Nearest, halves to even; what is no number stays none. */
-static V narrow(Emit *e, V x, uint8_t dtype, uint32_t width) {
+V emit_narrow(Emit *e, V x, uint8_t dtype, uint32_t width) {
     if (dtype == DT_F16) return LLVMBuildFPTrunc(e->b, x, of_width(e->f16, width), "");
     if (dtype != DT_BF16) return x;
     LLVMTypeRef t = of_width(e->i32, width), half = of_width(e->i16, width);
@@ -61,7 +61,7 @@ static V load_raw(Emit *e, V ptr, V offset, uint8_t dtype, uint32_t width, V mas
     V at = LLVMBuildGEP2(e->b, t, ptr, &offset, 1, ""), x;
     if (mask) {
         V a[4] = {at, LLVMConstInt(e->i32, dtype_align(dtype), false), mask, LLVMConstNull(vt)};
-        LLVMTypeRef over[2] = {vt, e->ptr};
+        LLVMTypeRef over[2] = {vt, LLVMTypeOf(at)};
         x = emit_intrinsic(e, "llvm.masked.load", over, 2, a, 4);
     } else {
         x = LLVMBuildLoad2(e->b, vt, at, "");
@@ -75,7 +75,7 @@ static void store_raw(Emit *e, V ptr, V offset, uint8_t dtype, V mask, V x, uint
     V at = LLVMBuildGEP2(e->b, element(e, dtype), ptr, &offset, 1, ""), s;
     if (mask) {
         V a[4] = {x, at, LLVMConstInt(e->i32, dtype_align(dtype), false), mask};
-        LLVMTypeRef over[2] = {LLVMTypeOf(x), e->ptr};
+        LLVMTypeRef over[2] = {LLVMTypeOf(x), LLVMTypeOf(at)};
         s = emit_intrinsic(e, "llvm.masked.store", over, 2, a, 4);
     } else {
         s = LLVMBuildStore(e->b, x, at);
@@ -90,7 +90,7 @@ V emit_load_f32(Emit *e, V ptr, V offset, uint8_t dtype, uint32_t width, V mask,
 
 void emit_store_f32(Emit *e, V ptr, V offset, uint8_t dtype, uint32_t width, V mask, V x,
                     uint32_t scope) {
-    store_raw(e, ptr, offset, dtype, mask, narrow(e, x, dtype, width), scope);
+    store_raw(e, ptr, offset, dtype, mask, emit_narrow(e, x, dtype, width), scope);
 }
 
 /* ---- anywhere ------------------------------------------------------------------------------------- */
@@ -147,7 +147,7 @@ static Val read_at(Emit *e, At *at, V ptr, Val offset, uint8_t dtype, uint32_t s
 }
 
 static V as_stored(Emit *e, At *at, Val x, uint8_t dtype) {
-    if (dtype != DT_I32) return narrow(e, emit_real_vec(e, at, x), dtype, at->width);
+    if (dtype != DT_I32) return emit_narrow(e, emit_real_vec(e, at, x), dtype, at->width);
     if (x.kind == VAL_REAL) x = val_int(LLVMGetUndef(e->i64)); /* never: types agree */
     return LLVMBuildTrunc(e->b, emit_int_vec(e, at, x), of_width(e->i32, at->width), "");
 }

@@ -215,15 +215,19 @@ static void keep_some(Work *w, const PlanCarry *c) {
     Emit *e = w->e;
     V every = emit_const(e, c->every), zero = emit_const(e, 0);
     V here = LLVMBuildICmp(e->b, LLVMIntEQ, LLVMBuildURem(e->b, w->step, every, ""), zero, "");
+    WorkNotes before = work_fork(w);
     Loop l = loop_begin(e, zero, LLVMBuildZExt(e->b, here, e->i64, ""), 1);
     V item = LLVMBuildUDiv(e->b, w->step, every, "");
     copy_out(w, place_of(w, c->arg_value), c->kept, c->par, c->kept_axis, val_int(item));
     loop_end(e, &l);
+    work_join(w, before);
     emit_fresh(e);
 }
 
+/* Every step begins here. */
 static void set_step(Work *w, V step) {
     Emit *e = w->e;
+    work_sync(w);
     w->step = step;
     e->lvl[level_of(e)] = e->pos[level_of(e)] = val_int(step);
 }
@@ -250,6 +254,7 @@ static void begin(Work *w) {
 
 static void end(Work *w) {
     Kernel *k = w->e->k;
+    work_sync(w);
     for (uint32_t i = k->n_again_carries; i < k->carries.n; i++) {
         const PlanCarry *c = &k->carries.data[i];
         if (c->final_arg != LOCAL)
@@ -275,6 +280,7 @@ static void all_steps(Work *w) {
 static void one_piece(Work *w, const Again *x, const V *base, V piece, V first, V last) {
     Emit *e = w->e;
     Kernel *k = e->k;
+    work_sync(w);
     windows_at(w, x, base, emit_const(e, 0));
     for (uint32_t i = 0; i < k->n_again_carries; i++) {
         const PlanCarry *c = &k->carries.data[i];

@@ -5,7 +5,10 @@
 #include "codegen.h"
 
 static const TargetInfo targets[] = {
-#define TARGET(name, triple, cpu, features, lanes, amx) {name, triple, cpu, features, lanes, amx},
+#define TARGET(name, triple, cpu, features, lanes, amx)                                            \
+    {name, triple, cpu, features, lanes, amx, FAMILY_X86, 0, 0, 0},
+#define GPU(name, triple, cpu, features, family, wave, local, registers)                           \
+    {name, triple, cpu, features, wave, false, FAMILY_##family, wave, local, registers},
 #include "targets.def"
 #undef TARGET
 };

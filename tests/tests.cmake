@@ -69,7 +69,13 @@ target_link_libraries(speed_contract PRIVATE rwkvc_codegen ${CMAKE_DL_LIBS})
 target_include_directories(speed_contract PRIVATE "${CMAKE_SOURCE_DIR}" "${CMAKE_SOURCE_DIR}/tests/codegen")
 target_compile_options(speed_contract PRIVATE ${warnings})
 c_test(codegen test_kernels rwkvc_dsl rwkvc_codegen ${CMAKE_DL_LIBS}
-    SOURCES tests/codegen/execute.c tests/random/generate.c)
+    SOURCES tests/codegen/execute.c tests/codegen/threads.c tests/random/generate.c)
+set_target_properties(test_codegen_kernels PROPERTIES ENABLE_EXPORTS ON) # kernels call back
+foreach(name threads64 threads32 threads32w) # code for GPUs, with coroutines for threads
+    a_test(codegen/${name} "" $<TARGET_FILE:test_codegen_kernels> -a -t ${name})
+endforeach()
+c_test(codegen test_mma rwkvc_codegen)
+target_include_directories(test_codegen_mma SYSTEM PRIVATE ${LLVM_INCLUDE_DIRS})
 
 # ---- emulator --------------------------------------------------------------------------------
 
@@ -118,7 +124,7 @@ if(RWKVC_SANITIZE)
     set(n_compiled 5)
 endif()
 c_test(random compiled rwkvc_dsl rwkvc_codegen ${CMAKE_DL_LIBS}
-    SOURCES tests/codegen/execute.c tests/random/generate.c tests/random/compose.c tests/random/compose_more.c
+    SOURCES tests/codegen/execute.c tests/codegen/threads.c tests/random/generate.c tests/random/compose.c tests/random/compose_more.c
     ARGS x86-64-v3 0 ${n_compiled})
 set(first 0)
 foreach(target v4 amx)

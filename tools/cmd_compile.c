@@ -263,7 +263,7 @@ static bool is_compiled(const Request *q) {
 
 static CompileFile compilation(const Request *q) {
     return (CompileFile){.out = q->out,
-                         .target = q->target ? q->target : "native",
+                         .target = q->target,
                          .entry = q->entry,
                          .dtype = q->dtype};
 }

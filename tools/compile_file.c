@@ -4,6 +4,8 @@
 #include "../dsl/program.h"
 #include "compile_file.h"
 
+enum { MOST_TARGETS = 8 };
+
 /* "teacher." of "teacher.grad". */
 static size_t prefix_length(const char *entry) {
     const char *dot = strrchr(entry, '.');
@@ -49,8 +51,45 @@ const char *program_name(Arena *a, const char *path) {
     return arena_strn(a, name, n ? n : strlen(name));
 }
 
+/* What a file's ending says of its targets. */
+static const struct {
+    const char *ending, *targets; /* of none given */
+    uint8_t family, most;
+} kinds[] = {{".so", "native", FAMILY_X86, 1},
+             {".hsaco", "gfx942,gfx1100", FAMILY_AMD, MOST_TARGETS},
+             {".ptx", "sm_80", FAMILY_NVIDIA, 1}};
+
+/* The targets of "a,b"; -1: said what is wrong with them. */
+static int find_targets(Model *m, const CompileFile *f, const TargetInfo **targets) {
+    size_t kind = 0, n_kinds = sizeof kinds / sizeof *kinds;
+    while (kind < n_kinds && !has_ending(f->out, kinds[kind].ending)) kind++;
+    if (kind == n_kinds) {
+        usage_error("rwkvc", "-o %s: files end in .so (x86-64), .hsaco (AMD) or .ptx (NVIDIA)",
+                    f->out);
+        return -1;
+    }
+    int n = 0;
+    for (const char *s = f->target ? f->target : kinds[kind].targets; *s && n < MOST_TARGETS;) {
+        const char *name = arena_strn(m->arena, s, strcspn(s, ","));
+        const TargetInfo *t = target_find(name);
+        s += strlen(name) + (s[strlen(name)] == ',');
+        if (!t || t->family == FAMILY_THREADS) {
+            usage_error("rwkvc", "--target=%s: there is no such target", name);
+            return -1;
+        }
+        if (t->family != kinds[kind].family) {
+            usage_error("rwkvc", "-o %s: a file of this ending holds no code for %s", f->out, name);
+            return -1;
+        }
+        targets[n++] = t;
+    }
+    if (n >= 1 && n <= kinds[kind].most) return n;
+    usage_error("rwkvc", "-o %s: a file of this ending holds code for one target", f->out);
+    return -1;
+}
+
 const TargetInfo *compile_target(const CompileFile *f) {
-    const TargetInfo *t = target_find(f->target);
+    const TargetInfo *t = target_find(f->target ? f->target : "native");
     if (!t) usage_error("rwkvc", "--target=%s: there is no such target", f->target);
     return t;
 }
@@ -72,12 +111,9 @@ int compile_entries(Model *m, const CompileFile *f, FileEntry **entries, uint32_
 }
 
 int compile_file(Model *m, const CompileFile *f) {
-    const TargetInfo *t = compile_target(f);
-    if (!t) return EXIT_USAGE;
-    if (!has_ending(f->out, ".so"))
-        return usage_error("rwkvc",
-                           "-o %s: targets of this version are x86-64, files of which end in .so",
-                           f->out);
+    const TargetInfo *targets[MOST_TARGETS];
+    int n_targets = find_targets(m, f, targets);
+    if (n_targets < 0) return EXIT_USAGE;
     FileEntry *entries;
     uint32_t n;
     const char *why;
@@ -85,8 +121,8 @@ int compile_file(Model *m, const CompileFile *f) {
     if (why) return failed("rwkvc", code, "%s: %s", m->options->path, why);
     if (code != EXIT_DONE) return code;
     bool is_io = false;
-    const char *wrong = file_write(m->arena, entries, n, t,
-                                   program_name(m->arena, m->options->path), f->out, &is_io);
+    const char *wrong = file_write_all(m->arena, entries, n, targets, (uint32_t)n_targets,
+                                       program_name(m->arena, m->options->path), f->out, &is_io);
     if (!wrong) return EXIT_DONE;
     return failed("rwkvc", is_io ? EXIT_IO : EXIT_INTERNAL, is_io ? "%s" : "internal error: %s",
                   wrong);

@@ -6,7 +6,8 @@
 #include "model.h"
 
 typedef struct CompileFile {
-    const char *out, *target;
+    const char *out,
+        *target;       /* target: names with commas, or NULL: what goes with the ending of out */
     const char *entry; /* only this one, or NULL: all */
     uint8_t dtype;     /* Dtype of the plan */
 } CompileFile;

@@ -3,13 +3,15 @@
  * test_kernels                      the list below and some random programs
  * test_kernels -m FILE ENTRY [-t TARGET] [-D N=V] [-B n] [-T n] [-u] [-b DTYPE] [-p] [-v] [-o OBJECT]
  * test_kernels -g FILE              a graph's text
- * test_kernels -r FIRST COUNT       random programs */
+ * test_kernels -r FIRST COUNT       random programs
+ * test_kernels -a -t TARGET         all of the list for one target, matrix products too */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../../dsl/check.h"
 #include "../random/generate.h"
+#include "contract_cases.h"
 #include "execute.h"
 
 typedef struct Args {
@@ -18,7 +20,7 @@ typedef struct Args {
     Define defines[32];
     uint32_t n_defines;
     long first, count;
-    bool functions;
+    bool all;
 } Args;
 
 static char *slurp(Arena *a, const char *path) {
@@ -199,6 +201,32 @@ static int fixed_graphs(const Execute *from) {
     return bad;
 }
 
+/* ---- matrix products ------------------------------------------------------------------------------ */
+
+static int products(const Execute *from) {
+    int bad = 0;
+    for (int i = 0; i < CASES; i++)
+        for (int k = 0; k < 6 && cases[i].axes[k][0]; k++) {
+            Arena *a = arena_new();
+            const char *e = NULL;
+            Graph *g = graph_read(a, cases[i].text, strlen(cases[i].text), &e);
+            Execute x = *from;
+            x.axis_even = cases[i].axes[k][0];
+            x.axis_odd = cases[i].axes[k][1];
+            /* Matrix instructions round both factors. */
+            bool rounds = from->target->family != FAMILY_X86 && strstr(cases[i].text, "bf16");
+            if (rounds) x.bar = 4e-3;
+            double worst = 0;
+            uint64_t hash = 0;
+            if (g) e = execute_graph(a, g, &x, &worst, &hash);
+            if (e) printf("product %d, axes %d: %s\n", i, k, e);
+            if (x.verbose) printf("product %d, axes %d: worst %.3g\n", i, k, worst);
+            bad += e != NULL;
+            arena_free(a);
+        }
+    return bad;
+}
+
 /* ---- programs ------------------------------------------------------------------------------------ */
 
 static int random_one(long seed, const Execute *from) {
@@ -237,6 +265,13 @@ static int random_many(const Args *o) {
     return bad != 0;
 }
 
+static int whole_list(Args *o) {
+    int bad = functions(&o->x) + fixed_graphs(&o->x) + products(&o->x);
+    o->first = 80;
+    o->count = 20;
+    return bad + random_many(o) != 0;
+}
+
 static void parse(Args *o, int n, char **v) {
     for (int i = 1; i < n; i++) {
         const char *s = v[i];
@@ -259,8 +294,8 @@ static void parse(Args *o, int n, char **v) {
                 (uint8_t)(!strcmp(v[++i], "f16") ? DT_F16 : DT_BF16);
         else if (!strcmp(s, "-n"))
             o->x.repeat = (uint32_t)atol(v[++i]);
-        else if (!strcmp(s, "-f"))
-            o->functions = true;
+        else if (!strcmp(s, "-a"))
+            o->all = true;
         else if (!strcmp(s, "-c"))
             o->x.only_compile = true;
         else if (!strcmp(s, "-u"))
@@ -290,7 +325,7 @@ int main(int argc, char **argv) {
     o.x.plan.fuse = true;
     parse(&o, argc, argv);
     if (o.model) return model(&o);
-    if (o.functions) return functions(&o.x) != 0;
+    if (o.all) return whole_list(&o);
     if (o.count) return random_many(&o);
     if (o.graph) {
         Arena *a = arena_new();
