@@ -520,6 +520,7 @@ Plan *plan_make(Arena *a, Graph *g, const PlanOptions *o, const char **why) {
     Arena *scratch = arena_new();
     g = graph_pull(without_starts(g));
     g = graph_split_sums(graph_neighbours(graph_pull(graph_replay(g))));
+    graph_outs_apart(g);
     g = graph_add_copies(g, o);
     Planner pl = {.arena = a, .g = g, .o = o, .walk = walk_new(g, scratch)};
     pl.p = NEW(a, Plan);

@@ -62,6 +62,8 @@ void plan_reuse(Planner *pl);
 Graph *graph_split_sums(Graph *g);
 /* Is this node a matrix product worth a schedule of its own? (plan_contract.c) */
 bool contract_match(Graph *g, NodeId n, PlanContract *c);
+/* Changes g so that no value of a recurrence along an axis is stacked twice. (plan_scan.c) */
+void graph_outs_apart(Graph *g);
 /* A recurrence along an axis as a kernel, `again` (or 0) run again inside it; false and pl->why if it is
  * not one. (plan_scan.c) */
 bool scan_make(Planner *pl, NodeId recur, NodeId again, Kernel *k);

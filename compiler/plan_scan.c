@@ -234,6 +234,36 @@ bool scan_make(Planner *pl, NodeId recur, NodeId again, Kernel *k) {
     return true;
 }
 
+/* ---- values that go out twice ------------------------------------------------------------------------ */
+
+static void out_apart(Graph *g, const Recur *r, RecurClass *c, RecurOut *o) {
+    const ValueInfo v = *graph_value(g, o->body);
+    ExprId subs[MAX_RANK];
+    for (uint32_t k = 0; k < v.rank; k++) subs[k] = expr_idx(g, k);
+    ExprId e = expr_read(g, o->body, subs, v.rank);
+    o->body =
+        graph_eq(g, &c->body, v.dims, v.rank, RED_NONE, NULL, 0, e, r->level + 1u, v.name, v.loc);
+    graph_value(g, o->body)->store = v.store;
+}
+
+static void block_apart(Graph *g, const Block *b) {
+    for (uint32_t i = 0; i < b->nodes.n; i++) {
+        Recur *r = graph_node(g, b->nodes.data[i])->recur;
+        for (uint32_t k = 0; r && k < r->classes.n; k++) {
+            RecurClass *c = &r->classes.data[k];
+            if (r->layers) block_apart(g, &c->body);
+            for (uint32_t o = 1; o < c->outs.n && !r->layers; o++)
+                for (uint32_t q = 0; q < o; q++)
+                    if (c->outs.data[q].body == c->outs.data[o].body && !c->outs.data[q].every &&
+                        !c->outs.data[o].every)
+                        out_apart(g, r, c, &c->outs.data[o]);
+        }
+    }
+}
+
+/* A kernel gives each value out once: a second time, stacked along another axis, goes out a copy. */
+void graph_outs_apart(Graph *g) { block_apart(g, &g->top); }
+
 /* ---- for those who move equations into a recurrence -------------------------------------------------- */
 
 struct ScanAxes {
