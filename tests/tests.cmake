@@ -83,6 +83,7 @@ if(TARGET emu_core)
     foreach(name valu salu memory cross matrix checks compiled kernels)
         c_test(emulator test_${name} emu_testing)
     endforeach()
+    c_test(emulator test_hip emu_testing ${CMAKE_DL_LIBS} ARGS $<TARGET_FILE:emu>)
 endif()
 
 # ---- commands --------------------------------------------------------------------------------

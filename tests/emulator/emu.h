@@ -84,8 +84,13 @@ typedef struct EmuKernelInfo {
     const EmuArgument *arguments;
 } EmuKernelInfo;
 
+/* Is it one of an image that is loaded? */
+bool emu_has_kernel(const Emu *emu, const EmuKernel *kernel);
 const EmuKernelInfo *emu_kernel_info(const EmuKernel *kernel);
 
+/* Whether a launch may be, but for what the kernel does. */
+EmuStatus emu_launch_check(Emu *emu, const EmuKernel *kernel, const uint32_t grid[3],
+                           const uint32_t block[3], uint32_t lds, size_t bytes);
 /* Runs it to its end. grid counts blocks; lds: bytes beside the kernel's own; arguments: the explicit
  * part of the kernarg segment, bytes of it. */
 EmuStatus emu_launch(Emu *emu, EmuKernel *kernel, const uint32_t grid[3], const uint32_t block[3],
@@ -104,7 +109,8 @@ typedef struct EmuCounts {
 
 /* Since the image was loaded. */
 void emu_kernel_counts(const EmuKernel *kernel, EmuCounts *out);
-/* A table of every kernel that ran, in the order of loading; to be freed. NULL: no memory. */
-char *emu_report(const Emu *emu);
+/* A table of every kernel that ran, of all images in the order of loading or of one of them; to be
+ * freed. NULL: no memory. */
+char *emu_report(const Emu *emu, const EmuImage *only);
 
 #endif

@@ -414,4 +414,11 @@ EmuStatus emu_image_symbol(EmuImage *m, const char *name, void **at, size_t *byt
     return EMU_OK;
 }
 
+bool emu_has_kernel(const Emu *emu, const EmuKernel *kernel) {
+    for (const EmuImage *m = emu->first; m != NULL; m = m->next)
+        for (size_t i = 0; i < m->n_kernels; i++)
+            if (&m->kernels[i] == kernel) return true;
+    return false;
+}
+
 const EmuKernelInfo *emu_kernel_info(const EmuKernel *k) { return &k->info; }

@@ -202,19 +202,29 @@ static bool prepare(Emu *emu, EmuKernel *k) {
     return true;
 }
 
+EmuStatus emu_launch_check(Emu *emu, const EmuKernel *k, const uint32_t grid[3],
+                           const uint32_t block[3], uint32_t lds, size_t bytes) {
+    Launch l = {.emu = emu, .lds = lds};
+    memcpy(l.grid, grid, sizeof l.grid);
+    memcpy(l.block, block, sizeof l.block);
+    bool good = check_sizes(emu, k, &l) && check_arguments(emu, k, bytes);
+    return good ? EMU_OK : EMU_BAD_LAUNCH;
+}
+
 EmuStatus emu_launch(Emu *emu, EmuKernel *k, const uint32_t grid[3], const uint32_t block[3],
                      uint32_t lds, const void *arguments, size_t bytes) {
     Launch l = {
         .emu = emu, .kernel = k, .lds = lds, .seed = emu->options.seed, .first_bad = UINT64_MAX};
     memcpy(l.grid, grid, sizeof l.grid);
     memcpy(l.block, block, sizeof l.block);
-    if (!check_sizes(emu, k, &l) || !check_arguments(emu, k, bytes)) return EMU_BAD_LAUNCH;
+    EmuStatus status = emu_launch_check(emu, k, grid, block, lds, bytes);
+    if (status != EMU_OK) return status;
     unsigned lanes = emu->processor->lanes;
     l.lds += k->info.lds;
     l.threads = block[0] * block[1] * block[2];
     l.n_waves = (l.threads + lanes - 1) / lanes;
     l.n_groups = (uint64_t)grid[0] * grid[1] * grid[2];
-    EmuStatus status = EMU_NO_MEMORY;
+    status = EMU_NO_MEMORY;
     if (prepare(emu, k) && make_kernarg(&l, arguments, bytes)) {
         if (make_packet(&l)) {
             emu->launches++;

@@ -46,7 +46,7 @@ static int line(char *to, size_t room, const EmuKernel *k) {
         (unsigned long long)c.lds_cycles, (unsigned long long)c.lds_conflicts);
 }
 
-char *emu_report(const Emu *emu) {
+char *emu_report(const Emu *emu, const EmuImage *only) {
     size_t room = 512, used;
     for (const EmuImage *m = emu->first; m != NULL; m = m->next) room += m->n_kernels * 700;
     char *text = malloc(room);
@@ -56,7 +56,7 @@ char *emu_report(const Emu *emu) {
         "kernel", "launches", "waves", "instructions", "vector", "scalar", "matrix", "global",
         "local", "scratch", "barriers", "bytes loaded", "bytes stored", "lds cycles", "conflicts");
     for (const EmuImage *m = emu->first; m != NULL; m = m->next)
-        for (size_t i = 0; i < m->n_kernels; i++)
+        for (size_t i = 0; i < m->n_kernels && (only == NULL || only == m); i++)
             if (m->kernels[i].total.launches > 0)
                 used += (size_t)line(text + used, room - used, &m->kernels[i]);
     return text;

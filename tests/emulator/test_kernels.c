@@ -177,7 +177,7 @@ static void test_counts(const Device *d) {
     emu_kernel_counts(kernel, &c);
     CHECK(c.barriers == 4 * c.waves && c.local > 0 && c.lds_cycles > 0, "%d barriers",
           (int)c.barriers);
-    char *report = emu_report(d->emu);
+    char *report = emu_report(d->emu, NULL);
     CHECK(strstr(report, "\nreduce ") != NULL && strstr(report, "\nsaxpy ") != NULL, "%s", report);
     free(report);
 }

@@ -2,6 +2,7 @@
 ; table of constants, hidden arguments, atomic sums.
 
 @sums = internal addrspace(3) global [256 x float] poison, align 16
+@note = protected addrspace(4) constant [6 x i8] c"hello\00", align 16
 @table = internal addrspace(4) constant [4 x float] [float 1.0, float 10.0, float 100.0, float 1000.0], align 16
 
 define internal void @barrier() alwaysinline convergent nounwind {

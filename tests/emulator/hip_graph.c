@@ -1,0 +1,141 @@
+/* Graphs: what streams are asked while they are recorded, in that order, and later run in it. */
+#include "hip_state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { CAPTURE_RELAXED = 2, CAPTURE_NONE = 0, CAPTURE_ACTIVE = 1 };
+
+static hipGraph_t new_graph(Hip *h) {
+    hipGraph_t g = calloc(1, sizeof *g);
+    if (g == NULL) return NULL;
+    g->next = h->graphs;
+    h->graphs = g;
+    return g;
+}
+
+static bool has_graph(const Hip *h, hipGraph_t g) {
+    for (hipGraph_t i = h->graphs; i != NULL; i = i->next)
+        if (i == g) return true;
+    return false;
+}
+
+static int destroy(hipGraph_t graph) {
+    Hip *h;
+    int error = hip_enter(&h);
+    if (error != hipSuccess) return hip_leave(error);
+    for (hipGraph_t *p = &h->graphs; *p != NULL; p = &(*p)->next) {
+        if (*p != graph) continue;
+        *p = graph->next;
+        hip_free_nodes(&graph->nodes);
+        free(graph);
+        return hip_leave(hipSuccess);
+    }
+    return hip_leave(hipErrorInvalidValue);
+}
+
+int hipGraphDestroy(hipGraph_t graph) { return destroy(graph); }
+int hipGraphExecDestroy(hipGraphExec_t exec) { return destroy(exec); }
+
+int hipStreamBeginCapture(hipStream_t stream, int mode) {
+    Hip *h;
+    int error = hip_enter(&h);
+    if (error == hipSuccess && stream == NULL) error = hipErrorStreamCaptureUnsupported;
+    if (error == hipSuccess && !hip_has_stream(h, stream)) error = hipErrorInvalidHandle;
+    if (error == hipSuccess && stream->capture != NULL) error = hipErrorStreamCaptureUnsupported;
+    if (error != hipSuccess) return hip_leave(error);
+    stream->capture = new_graph(h);
+    if (stream->capture == NULL) return hip_leave(hipErrorOutOfMemory);
+    stream->is_origin = true;
+    if (mode != CAPTURE_RELAXED) h->captures++;
+    return hip_leave(hipSuccess);
+}
+
+int hipStreamEndCapture(hipStream_t stream, hipGraph_t *graph) {
+    Hip *h;
+    int error = hip_enter(&h);
+    if (error == hipSuccess && (stream == NULL || graph == NULL)) error = hipErrorInvalidValue;
+    if (error == hipSuccess && !hip_has_stream(h, stream)) error = hipErrorInvalidHandle;
+    if (error == hipSuccess && (stream->capture == NULL || !stream->is_origin))
+        error = hipErrorStreamCaptureUnmatched;
+    if (error != hipSuccess) return hip_leave(error);
+    *graph = stream->capture;
+    for (hipStream_t s = h->streams; s != NULL; s = s->next)
+        if (s->capture == *graph) s->capture = NULL;
+    for (hipEvent_t e = h->events; e != NULL; e = e->next)
+        if (e->capture == *graph) e->capture = NULL;
+    stream->is_origin = false;
+    if (h->captures > 0) h->captures--;
+    return hip_leave(hipSuccess);
+}
+
+int hipStreamIsCapturing(hipStream_t stream, int *status) {
+    Hip *h;
+    int error = hip_enter(&h);
+    if (error == hipSuccess && (status == NULL || !hip_has_stream(h, stream)))
+        error = hipErrorInvalidValue;
+    if (error == hipSuccess)
+        *status = hip_stream(h, stream)->capture != NULL ? CAPTURE_ACTIVE : CAPTURE_NONE;
+    return hip_leave(error);
+}
+
+static bool copy_node(NodeList *to, const Node *n) {
+    Node copy = *n;
+    if (n->arguments != NULL) {
+        copy.arguments = malloc(n->bytes > 0 ? n->bytes : 1);
+        if (copy.arguments == NULL) return false;
+        memcpy(copy.arguments, n->arguments, n->bytes);
+    }
+    if (hip_append(to, copy)) return true;
+    free(copy.arguments);
+    return false;
+}
+
+static bool copy_nodes(NodeList *to, const NodeList *from) {
+    for (const Node *n = from->first; n != NULL; n = n->next)
+        if (!copy_node(to, n)) return false;
+    return true;
+}
+
+int hipGraphInstantiateWithFlags(hipGraphExec_t *exec, hipGraph_t graph, unsigned long long flags) {
+    Hip *h;
+    (void)flags;
+    int error = hip_enter(&h);
+    if (error == hipSuccess && (exec == NULL || !has_graph(h, graph))) error = hipErrorInvalidValue;
+    if (error != hipSuccess) return hip_leave(error);
+    hipGraphExec_t x = new_graph(h);
+    if (x == NULL || !copy_nodes(&x->nodes, &graph->nodes)) return hip_leave(hipErrorOutOfMemory);
+    *exec = x;
+    return hip_leave(hipSuccess);
+}
+
+int hipGraphInstantiate(hipGraphExec_t *exec, hipGraph_t graph, void **node, char *log,
+                        size_t bytes) {
+    if (node != NULL) *node = NULL;
+    if (log != NULL && bytes > 0) log[0] = '\0';
+    return hipGraphInstantiateWithFlags(exec, graph, 0);
+}
+
+int hipGraphUpload(hipGraphExec_t exec, hipStream_t stream) {
+    Hip *h;
+    (void)stream;
+    int error = hip_enter(&h);
+    if (error == hipSuccess && !has_graph(h, exec)) error = hipErrorInvalidValue;
+    return hip_leave(error);
+}
+
+/* Its nodes go to the stream's queue, each with what it had when it was recorded. */
+int hipGraphLaunch(hipGraphExec_t exec, hipStream_t stream) {
+    Hip *h;
+    int error = hip_enter(&h);
+    if (error == hipSuccess && !has_graph(h, exec)) error = hipErrorInvalidValue;
+    if (error != hipSuccess) return hip_leave(error);
+    NodeList list = {NULL, NULL};
+    if (!copy_nodes(&list, &exec->nodes)) error = hipErrorOutOfMemory;
+    for (Node *n = list.first; n != NULL && error == hipSuccess; n = n->next) {
+        error = hip_enqueue(h, stream, *n);
+        n->arguments = NULL;
+    }
+    hip_free_nodes(&list);
+    return hip_leave(error);
+}

@@ -1,0 +1,126 @@
+/* What stands behind the HIP functions. A runtime that is opened by name has to remember things
+ * between calls: one structure, behind one lock, is all there is. Private to the library. */
+#ifndef EMU_HIP_STATE_H
+#define EMU_HIP_STATE_H
+
+#include "emu.h"
+#include "hip_api.h"
+
+#include <stdbool.h>
+
+enum { MAX_DEVICES = 8 };
+
+/* Something a stream has to do. */
+typedef enum NodeKind { N_KERNEL, N_COPY, N_FILL, N_RECORD, N_WAIT, N_HOST, N_FREE } NodeKind;
+
+typedef struct Node {
+    struct Node *next;
+    NodeKind kind;
+    EmuKernel *kernel;
+    uint32_t grid[3], block[3], lds;
+    void *arguments; /* owned, bytes of them; of a copy: what was taken of host memory at once */
+    size_t bytes;
+    void *to;
+    const void *from;
+    uint32_t value, width; /* a fill of bytes / width elements */
+    hipEvent_t event;
+    uint64_t recording; /* which recording of the event */
+    void (*function)(void *);
+    void *argument;
+} Node;
+
+typedef struct NodeList {
+    Node *first, *last;
+} NodeList;
+
+struct HipGraph {
+    NodeList nodes;
+    struct HipGraph *next; /* of all graphs and executables */
+};
+
+struct HipStream {
+    int device;
+    bool is_blocking; /* waits for the null stream and makes it wait */
+    NodeList queue;
+    hipGraph_t capture; /* NULL: none */
+    bool is_origin;
+    struct HipStream *next;
+};
+
+struct HipEvent {
+    uint64_t recorded, done; /* numbers of recordings: asked for, passed */
+    hipStream_t stream;      /* of the last one */
+    hipGraph_t capture;      /* recorded while this was captured */
+    double time;             /* milliseconds of the device's clock */
+    struct HipEvent *next;
+};
+
+struct HipModule {
+    int device;
+    EmuImage *image;
+    struct HipModule *next;
+};
+
+typedef struct Allocation {
+    void *at;
+    size_t bytes;
+    int device; /* -1: of the host, for all devices */
+    bool is_ours;
+} Allocation;
+
+typedef struct Device {
+    Emu *emu;
+    struct HipStream null_stream;
+    size_t used;
+    double clock; /* milliseconds: an instruction of a wave is a nanosecond, ten bytes copied too */
+    int lost;     /* the error after which nothing goes on */
+} Device;
+
+typedef struct Hip {
+    int initialized; /* 0: not yet; else 1 + the error */
+    int n_devices;
+    Device device[MAX_DEVICES];
+    size_t memory; /* bytes of a device */
+    hipStream_t streams;
+    hipEvent_t events;
+    hipModule_t modules;
+    hipGraph_t graphs;
+    Allocation *allocations;
+    size_t n_allocations, cap_allocations;
+    int captures;       /* streams that are recorded and forbid what would wait */
+    const char *report; /* where to, or NULL */
+    char *reports;      /* of modules that are gone */
+    char detail[2600];
+    int detail_of; /* the error it belongs to */
+} Hip;
+
+/* The lock taken and everything set up; an error, or hipSuccess. Each call is paired with hip_leave,
+ * which keeps the error for hipGetLastError and gives it back. */
+int hip_enter(Hip **hip);
+int hip_leave(int error);
+int hip_current_device(void);
+void hip_set_current_device(int device);
+int hip_error_of(Hip *hip, Emu *emu, EmuStatus status);
+void hip_explain(Hip *hip, int error, const char *text);
+int hip_take_last_error(bool clears);
+
+/* ---- queues ------------------------------------------------------------------------------------ */
+
+hipStream_t hip_stream(Hip *hip, hipStream_t stream); /* NULL means the null stream */
+bool hip_has_stream(const Hip *hip, hipStream_t stream);
+/* Takes the node; runs nothing unless the null stream is involved. */
+int hip_enqueue(Hip *hip, hipStream_t stream, Node node);
+int hip_run(Hip *hip, hipStream_t stream); /* all of it, and what it waits for */
+int hip_run_device(Hip *hip, int device);  /* all streams */
+int hip_run_nodes(Hip *hip, int device, const NodeList *list);
+bool hip_append(NodeList *list, Node node);
+void hip_free_nodes(NodeList *list);
+/* No stream is being recorded; else the error to answer. */
+int hip_may_wait(const Hip *hip);
+
+const Allocation *hip_allocation(const Hip *hip, const void *at, size_t bytes);
+void hip_forget(Hip *hip, const void *at);
+/* What the kernels of an image did, for the report; NULL: of all images of the device. */
+void hip_keep_report(Hip *hip, int device, const EmuImage *image);
+
+#endif
