@@ -13,7 +13,7 @@ from layers import Params
 NARROW = dict(V=23, L=3, D=21, N=7, F=29)      # less than a vector of most things
 WIDE = dict(V=131, L=2, D=78, N=26, F=197)     # several vectors, tiles and blocks, and a rest of each
 RANKS = (5, 3, 9, 11)
-RUNS = ((1, 1, NARROW), (17, 3, NARROW), (50, 3, WIDE))   # T, B, sizes
+RUNS = ((1, 5, NARROW), (17, 3, NARROW), (50, 3, WIDE))   # T, B, sizes
 
 
 def int32(a):
