@@ -25,7 +25,7 @@ static const Case cases[] = {
     {HEAD IN(1, "bf16 [97, 300]") IN(2, "[B, T, 300]")
      "%3: real [B, T, 97] = sum[i3: 300] %1[i2, i3]*%2[i0, i1, i3]\n"
      LAST(3),
-     1, {{1, 1}, {1, 3}, {2, 4}, {1, 17}, {1, 50}, {3, 60}}},
+     1, {{1, 1}, {1, 3}, {2, 4}, {1, 17}, {3, 60}, {1, 1300}}},
     {HEAD IN(1, "f16 [33, 77]") IN(2, "[B, T, 77]")
      "%3: real [B, T, 33] = sum[i3: 77] %1[i2, i3]*%2[i0, i1, i3]\n"
      LAST(3),
@@ -46,14 +46,23 @@ static const Case cases[] = {
      LAST(3),
      1, {{1, 1}, {2, 2}, {3, 19}}},
     /* gradient of weights: both factors lie along the points, the sum is over two run-time axes */
-    {HEAD IN(1, "[B, T, 50]") IN(2, "[B, T, 40]")
-     "%3: real [50, 40] = sum[i2: B, i3: T] %1[i2, i3, i0]*%2[i2, i3, i1]\n"
+    {HEAD IN(1, "[B, T, 150]") IN(2, "[B, T, 40]")
+     "%3: real [150, 40] = sum[i2: B, i3: T] %1[i2, i3, i0]*%2[i2, i3, i1]\n"
      LAST(3),
-     1, {{1, 1}, {2, 9}, {1, 300}, {3, 111}}},
-    {HEAD IN(1, "bf16 [B, T, 37]") IN(2, "[B, T, 45]")
-     "%3: real [37, 45] = sum[i2: B, i3: T] %1[i2, i3, i0]*%2[i2, i3, i1]\n"
+     1, {{1, 1}, {2, 9}, {1, 300}, {3, 411}}},
+    {HEAD IN(1, "bf16 [B, T, 87]") IN(2, "[B, T, 45]")
+     "%3: real [87, 45] = sum[i2: B, i3: T] %1[i2, i3, i0]*%2[i2, i3, i1]\n"
      LAST(3),
-     1, {{1, 1}, {2, 9}, {1, 300}, {3, 111}}},
+     1, {{1, 1}, {2, 9}, {1, 300}, {3, 411}}},
+    /* rows that wait, packed, for several panels of columns; the sums of a rectangle that wait for terms */
+    {HEAD IN(1, "bf16 [900, T]") IN(2, "bf16 [T, B]")
+     "%3: real [B, 900] = sum[i2: T] %1[i1, i2]*%2[i2, i0]\n"
+     LAST(3),
+     1, {{70, 130}, {70, 1100}, {9, 40}}},
+    {HEAD IN(1, "[T, 600]") IN(2, "bf16 [B, T]")
+     "%3: real [B, 600] = sum[i2: T] %1[i2, i1]*%2[i0, i2]\n"
+     LAST(3),
+     1, {{70, 130}, {70, 1100}, {9, 40}}},
     /* gradient of the input: weights across; one step ahead */
     {HEAD IN(1, "[96, 80]") IN(2, "[B, T + 1, 96]")
      "%3: real [B, T, 80] = sum[i3: 96] %1[i3, i2]*%2[i0, i1 + 1, i3]\n"
