@@ -244,6 +244,139 @@ static void one_step(Work *w) {
     carry_on(w);
 }
 
+/* ---- what the next steps will touch -----------------------------------------------------------------
+ *
+ * A step reads and writes a short run of numbers in each of many tensors, far from those of the step before:
+ * nothing in the machine foresees that, so the lines of a later step are asked for now. */
+
+enum { STEPS_AHEAD = 3, LINE = 64, MOST_LINES = 8 };
+
+typedef struct Ahead {
+    Work *w;
+    const PlanMember *m;
+    V step; /* the later step */
+    VEC(ExprId) seen;
+} Ahead;
+
+static void ask_for(Emit *e, V ptr, V offset, uint8_t dtype, int64_t items, bool writes) {
+    uint32_t bytes = dtype == DT_BF16 || dtype == DT_F16 ? 2 : 4;
+    int64_t lines = (items * bytes + LINE - 1) / LINE;
+    LLVMTypeRef i8 = LLVMInt8TypeInContext(e->c);
+    offset = LLVMBuildMul(e->b, offset, emit_const(e, bytes), "");
+    for (int64_t i = 0; i < lines && i < MOST_LINES; i++) {
+        V at = LLVMBuildAdd(e->b, offset, emit_const(e, i * LINE), "");
+        V args[4] = {LLVMBuildGEP2(e->b, i8, ptr, &at, 1, ""), LLVMConstInt(e->i32, writes, false),
+                     LLVMConstInt(e->i32, 3, false), LLVMConstInt(e->i32, 1, false)};
+        emit_intrinsic(e, "llvm.prefetch", &e->ptr, 1, args, 4);
+    }
+}
+
+/* Indices of the member at the first of its numbers in this point. */
+static At first_number(Ahead *a) {
+    At at = {.width = 1};
+    Work *w = a->w;
+    const Node *n = graph_node(w->e->g, a->m->node);
+    uint32_t rank = graph_value(w->e->g, n->out)->rank;
+    w->e->n_idx = rank + n->n_extra;
+    for (uint32_t k = 0; k < rank + n->n_extra; k++) {
+        at.idx[k] = val_int(emit_const(w->e, 0));
+        w->e->idx_size[k] = k < rank ? graph_value(w->e->g, n->out)->dims[k] : n->extra[k - rank];
+    }
+    for (uint32_t j = 0; j < w->n_par; j++) at.idx[a->m->par[j]] = w->grid[j];
+    return at;
+}
+
+/* How many numbers follow each other: the size of the index that moves the last subscript by one. */
+static int64_t run_of(Emit *e, ExprId last) {
+    Affine x;
+    int64_t one, n = 1;
+    if (!expr_affine(e->g, last, &x)) return 1;
+    for (uint32_t i = 0; i < x.n; i++) {
+        const Expr *k = graph_expr(e->g, x.atom[i]);
+        if (k->op != X_IDX || !size_is_num(e->g->sizes, x.coef[i], &one) || one != 1) continue;
+        if (!size_is_num(e->g->sizes, size_ground(e->g->sizes, e->idx_size[k->i]), &n)) n = 1;
+    }
+    return n;
+}
+
+static bool has_step(Emit *e, ExprId read) {
+    for (uint32_t k = 0; k < graph_expr(e->g, read)->n_args; k++) {
+        const Expr *s = graph_expr(e->g, expr_arg(e->g, read, k));
+        if (s->op == X_LVL && s->i == (int64_t)level_of(e)) return true;
+    }
+    return false;
+}
+
+/* An address that memory decides: a later step's must not be read, it may not be there. */
+static bool looks_up(Graph *g, ExprId e) {
+    ExprOp op = (ExprOp)graph_expr(g, e)->op;
+    if (op == X_READ || op == X_RANDOM || op == X_SELECT) return true;
+    for (uint32_t k = 0; k < graph_expr(g, e)->n_args; k++)
+        if (looks_up(g, expr_arg(g, e, k))) return true;
+    return false;
+}
+
+static void ask_for_read(Graph *g, ExprId x, void *user) {
+    Ahead *a = user;
+    Emit *e = a->w->e;
+    const Expr r = *graph_expr(g, x);
+    if (r.op != X_READ || !e->arg_of[r.value] || e->local_of[r.value] || !has_step(e, x)) return;
+    for (uint32_t i = 0; i < a->seen.n; i++)
+        if (a->seen.data[i] == x) return;
+    *PUSH(e->arena, &a->seen) = x;
+    uint32_t arg = e->arg_of[r.value] - 1;
+    At at = first_number(a);
+    V offset = emit_const(e, 0);
+    for (uint32_t k = e->args[arg].drop; k < r.n_args; k++) {
+        if (looks_up(g, expr_arg(g, x, k))) return;
+        Val v = emit_expr(e, &at, expr_arg(g, x, k));
+        if (v.kind != VAL_INT) return;
+        V by = LLVMBuildMul(e->b, v.v, emit_arg_stride(e, arg, k), "");
+        offset = LLVMBuildAdd(e->b, offset, by, "");
+    }
+    int64_t run = run_of(e, expr_arg(g, x, r.n_args - 1u));
+    ask_for(e, e->args[arg].ptr, offset, e->args[arg].dtype, run, false);
+}
+
+static void ask_for_out(Ahead *a) {
+    Emit *e = a->w->e;
+    const PlanMember *m = a->m;
+    if (m->also == LOCAL) return;
+    const ValueInfo *v = graph_value(e->g, graph_node(e->g, m->node)->out);
+    At at = first_number(a);
+    V offset = emit_const(e, 0);
+    for (uint32_t i = 0, k = 0; i <= v->rank; i++) {
+        V sub = i == m->also_axis ? a->step : at.idx[k++].v;
+        offset = LLVMBuildAdd(e->b, offset,
+                              LLVMBuildMul(e->b, sub, emit_arg_stride(e, m->also, i), ""), "");
+    }
+    int64_t run = 1;
+    if (v->rank && m->also_axis < v->rank)
+        size_is_num(e->g->sizes, size_ground(e->g->sizes, v->dims[v->rank - 1]), &run);
+    ask_for(e, e->args[m->also].ptr, offset, e->args[m->also].dtype, run, true);
+}
+
+/* Of the members first..last-1; forward or backward. */
+static void ask_ahead(Work *w, uint32_t first, uint32_t last, bool backward) {
+    Emit *e = w->e;
+    if (w->grid_lane) return; /* neighbours in the grid are neighbours in memory */
+    V now = w->step, by = emit_const(e, STEPS_AHEAD);
+    Ahead a = {.w = w};
+    a.step = backward ? LLVMBuildSub(e->b, now, by, "") : LLVMBuildAdd(e->b, now, by, "");
+    Val old = e->lvl[level_of(e)];
+    e->lvl[level_of(e)] = e->pos[level_of(e)] = val_int(a.step);
+    emit_fresh(e);
+    for (uint32_t i = first; i < last; i++) {
+        a.m = &e->k->members.data[i];
+        expr_walk(e->g, graph_node(e->g, a.m->node)->expr, ask_for_read, &a);
+        ask_for_out(&a);
+        emit_fresh(e);
+    }
+    e->lvl[level_of(e)] = e->pos[level_of(e)] = old;
+}
+
+/* ---- steps ------------------------------------------------------------------------------------------ */
+
 static void begin(Work *w) {
     Kernel *k = w->e->k;
     for (uint32_t i = k->n_again_carries; i < k->carries.n; i++) {
@@ -271,6 +404,7 @@ static void all_steps(Work *w) {
     V step = l.i;
     if (r->reverse) step = LLVMBuildSub(e->b, LLVMBuildSub(e->b, n, emit_const(e, 1), ""), l.i, "");
     set_step(w, step);
+    ask_ahead(w, 0, e->k->members.n, r->reverse);
     one_step(w);
     loop_end(e, &l);
     end(w);
@@ -297,6 +431,7 @@ static void one_piece(Work *w, const Again *x, const V *base, V piece, V first, 
     V slot = LLVMBuildSub(e->b, LLVMBuildSub(e->b, n, emit_const(e, 1), ""), l.i, "");
     windows_at(w, x, base, slot);
     set_step(w, LLVMBuildAdd(e->b, first, slot, ""));
+    ask_ahead(w, k->n_again, k->members.n, true);
     one_step(w);
     loop_end(e, &l);
 }

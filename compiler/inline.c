@@ -150,7 +150,9 @@ static bool not_cheap(Graph *g, ExprId e, void *user) {
         bool large = !less || !size_positive(g->sizes, less);
         return large && c->s->uses[x->value] < 2; /* it would be kept for v alone */
     }
-    if (x->op == X_FN) return x->type == T_REAL && (x->fn < F_add || x->fn > F_div) && x->fn != F_neg && x->fn != F_real;
+    if (x->op == X_FN)
+        return x->type == T_REAL && (x->fn < F_add || x->fn > F_div) && x->fn != F_neg &&
+               x->fn != F_real;
     return x->op == X_SELECT || x->op == X_RANDOM;
 }
 
@@ -169,9 +171,9 @@ ExprId simplify_read(Simplify *s, Value v, const ExprId *subs, uint32_t n) {
     uint32_t size = 0;
     walk_expr(&s->walk, def.expr, count_one, &size);
     Cheap c = {s, v};
-    bool may = s->uses[v] == 1 || (s->uses[v] <= GUARDED_READERS && is_guarded_view(s, def.expr)) ||
-               (size <= CHEAP && is_reshaped(s, subs, n) &&
-                !walk_any(&s->walk, def.expr, not_cheap, &c));
+    bool may =
+        s->uses[v] == 1 || (s->uses[v] <= GUARDED_READERS && is_guarded_view(s, def.expr)) ||
+        (size <= CHEAP && is_reshaped(s, subs, n) && !walk_any(&s->walk, def.expr, not_cheap, &c));
     return may && size <= INLINE_MAX ? at_subs(s, def.expr, by) : 0;
 }
 

@@ -18,10 +18,10 @@ enum { MOST_NODES = 40, MOST_ROUNDS = 8, GRID = 4 };
 
 /* How the body reads an equation from before it. */
 typedef struct Fit {
-    uint32_t axis;              /* of steps */
-    uint32_t at[GRID];          /* axis that is class k of the grid, or PULL_NONE */
-    int64_t cut[MAX_RANK];      /* read at j*c + j' */
-    uint32_t reads;             /* nodes of the body that read it */
+    uint32_t axis;         /* of steps */
+    uint32_t at[GRID];     /* axis that is class k of the grid, or PULL_NONE */
+    int64_t cut[MAX_RANK]; /* read at j*c + j' */
+    uint32_t reads;        /* nodes of the body that read it */
     bool any, ok;
 } Fit;
 

@@ -50,8 +50,9 @@ static bool plain_read(Graph *g, ExprId e) {
 }
 
 enum {
-    SHORT_SUM = 16,     /* fewer terms than these are a row's business */
-    SMALL_MATRIX = 3072 /* numbers: a matrix that stays in the nearest cache besides what a row has there */
+    SHORT_SUM = 16, /* fewer terms than these are a row's business */
+    SMALL_MATRIX =
+        3072 /* numbers: a matrix that stays in the nearest cache besides what a row has there */
 };
 
 static Size index_size(Graph *g, const Node *n, uint32_t i) {
@@ -60,7 +61,8 @@ static Size index_size(Graph *g, const Node *n, uint32_t i) {
 }
 
 /* Product of the fixed sizes of some axes; *runs: one is known at run time only. */
-static int64_t fixed_items(Graph *g, const Node *n, const uint8_t *axis, uint32_t count, bool *runs) {
+static int64_t fixed_items(Graph *g, const Node *n, const uint8_t *axis, uint32_t count,
+                           bool *runs) {
     int64_t items = 1, one;
     for (uint32_t i = 0; i < count; i++) {
         if (!size_is_num(g->sizes, index_size(g, n, axis[i]), &one)) {

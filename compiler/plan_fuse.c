@@ -21,14 +21,14 @@ typedef struct Fuse {
     Planner *pl;
     Block *b;
     Units *units;
-    uint32_t *unit_of; /* by Value */
-    NodeId node;       /* being placed */
-    int64_t latest;    /* unit that makes the last of what it reads, -1 none */
-    uint32_t skip;     /* unit not counted in latest */
-    uint32_t par;      /* axes of the grid it is held against */
+    uint32_t *unit_of;     /* by Value */
+    NodeId node;           /* being placed */
+    int64_t latest;        /* unit that makes the last of what it reads, -1 none */
+    uint32_t skip;         /* unit not counted in latest */
+    uint32_t par;          /* axes of the grid it is held against */
     uint8_t map[MAX_RANK]; /* and which of its own axes these are */
-    bool plain;        /* what it reads of unit `skip` is read at the same row */
-    bool exact;        /* and at the same point altogether */
+    bool plain;            /* what it reads of unit `skip` is read at the same row */
+    bool exact;            /* and at the same point altogether */
     bool touches;
     VEC(NodeId) again, reader; /* recurrences run again, and in which others */
 } Fuse;
@@ -271,7 +271,8 @@ static bool run_grid(Fuse *f, const Kernel *k, uint32_t n, Size *grid) {
 
 static void cut_at_runs(Fuse *f, Kernel *k, uint32_t n, const Size *grid) {
     for (uint32_t i = 0; i < k->members.n; i++)
-        run_axes(f->pl->g, graph_node(f->pl->g, k->members.data[i].node)->out, k->members.data[i].par);
+        run_axes(f->pl->g, graph_node(f->pl->g, k->members.data[i].node)->out,
+                 k->members.data[i].par);
     memcpy(k->par, grid, n * sizeof *grid);
     k->n_par = (uint8_t)n;
 }
@@ -369,7 +370,8 @@ static void place_eq(Fuse *f) {
         for (uint32_t i = 0; i < c.n_batch; i++) k->members.data[0].par[i] = c.batch[i];
         return;
     }
-    if (f->pl->o->fuse && (join_epilogue(f) || join_row(f) || join_points(f) || join_siblings(f))) return;
+    if (f->pl->o->fuse && (join_epilogue(f) || join_row(f) || join_points(f) || join_siblings(f)))
+        return;
     Kernel *k = unit_new(f, K_ROW, name, n->level);
     k->n_par = (uint8_t)row_axes(g, n->out);
     for (uint32_t i = 0; i < k->n_par; i++) k->par[i] = graph_value(g, n->out)->dims[i];

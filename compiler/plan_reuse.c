@@ -126,8 +126,8 @@ static bool place_over(Placing *x, Ops *ops, uint32_t at, uint32_t arg_a, uint32
     const PlanArg *aa = &o->args.data[arg_a], *ab = &o->args.data[arg_b];
     BufId a = aa->buf, b = ab->buf;
     PlanBuf *ba = &p->bufs.data[a], *bb = &p->bufs.data[b];
-    if (a == b || aa->n_level || ab->n_level || !is_free(ba) || !is_free(bb) || !same_shape(ba, bb) ||
-        (bb->carry && !ba->carry) ||
+    if (a == b || aa->n_level || ab->n_level || !is_free(ba) || !is_free(bb) ||
+        !same_shape(ba, bb) || (bb->carry && !ba->carry) ||
         !plan_point_by_point(p, k, k->arg_values.data[arg_a], k->arg_values.data[arg_b]))
         return false;
     if (ba->carry && !bb->carry) {
@@ -163,7 +163,8 @@ static void place_ops(Placing *x, Ops *ops) {
     for (uint32_t i = 0; i < ops->list.n; i++) {
         Op *o = &ops->list.data[i];
         x->now++;
-        for (uint32_t k = 0; o->kind == OP_LOOP && k < o->n_classes; k++) place_ops(x, &o->bodies[k]);
+        for (uint32_t k = 0; o->kind == OP_LOOP && k < o->n_classes; k++)
+            place_ops(x, &o->bodies[k]);
         if (o->kind == OP_LAUNCH) place_launch(x, ops, i);
     }
 }
@@ -172,7 +173,8 @@ static void place_ops(Placing *x, Ops *ops) {
 static void drop_unused(Plan *p) {
     for (uint32_t b = 0; b < p->bufs.n; b++) {
         bool used = p->bufs.data[b].role != ROLE_TEMP;
-        for (uint32_t i = 0; i < p->ops.list.n && !used; i++) used = touches(&p->ops.list.data[i], b);
+        for (uint32_t i = 0; i < p->ops.list.n && !used; i++)
+            used = touches(&p->ops.list.data[i], b);
         if (!used) p->bufs.data[b].rank = 0;
     }
 }
@@ -181,5 +183,6 @@ void plan_reuse(Planner *pl) {
     Placing x = {.pl = pl};
     place_ops(&x, &pl->p->ops);
     drop_unused(pl->p);
-    for (uint32_t i = 0; i < pl->p->bufs.n; i++) pl->p->bufs.data[i].born = pl->p->bufs.data[i].dies = 0;
+    for (uint32_t i = 0; i < pl->p->bufs.n; i++)
+        pl->p->bufs.data[i].born = pl->p->bufs.data[i].dies = 0;
 }

@@ -152,7 +152,8 @@ bool pull_may_move(Pull *p, const Node *n) {
     p->largest = 0;
     walk_expr(&p->walk, n->expr, look_at_result, p);
     if (p->ok) walk_expr(&p->walk, n->expr, look_at_stream, p);
-    return p->ok && p->axis != PULL_NONE && graph_value(p->g, n->out)->dims[p->axis] == p->r->length;
+    return p->ok && p->axis != PULL_NONE &&
+           graph_value(p->g, n->out)->dims[p->axis] == p->r->length;
 }
 
 /* Worth reading inside: as large as what is carried, and much larger than what is made of it. */

@@ -14,21 +14,23 @@ typedef struct Pull {
     Walk walk, inner; /* inner: for walks made while walk is at work */
     Edit edit;
     uint32_t *uses; /* by Value: nodes of any block that read it, and other uses */
-    uint32_t *pos;  /* by Value: place in the block of the node that defines it, from 1; 0: outside */
+    uint32_t
+        *pos; /* by Value: place in the block of the node that defines it, from 1; 0: outside */
     uint32_t n_values;
     Block *b;
     NodeId recur;
     Recur *r;
-    uint32_t at;     /* place of the recurrence, from 1 */
-    uint8_t *stream; /* by Value: 1 + the axis along which the body reads it at the counter itself, or a
+    uint32_t at; /* place of the recurrence, from 1 */
+    uint8_t
+        *stream; /* by Value: 1 + the axis along which the body reads it at the counter itself, or a
                         value made along with it is read so; 0: not */
     /* of the equation at hand */
     const Node *node;
     uint32_t rank, axis;
     bool ok, streams, results;
-    Size largest;               /* slice of a streamed value it reads */
-    int64_t cut[2 * MAX_RANK];  /* by X_IDX: constant c of k//c and k%c, or 0 */
-    uint32_t to[2 * MAX_RANK];  /* by X_IDX: index in the body */
+    Size largest;              /* slice of a streamed value it reads */
+    int64_t cut[2 * MAX_RANK]; /* by X_IDX: constant c of k//c and k%c, or 0 */
+    uint32_t to[2 * MAX_RANK]; /* by X_IDX: index in the body */
 } Pull;
 
 Pull *pull_new(Graph *g, Arena *scratch);
