@@ -169,20 +169,39 @@ static void place_ops(Placing *x, Ops *ops) {
     }
 }
 
-/* Places that nothing uses any more keep one number. */
-static void drop_unused(Plan *p) {
+static void renumber(Ops *ops, const BufId *to) {
+    for (uint32_t i = 0; i < ops->list.n; i++) {
+        Op *o = &ops->list.data[i];
+        for (uint32_t a = 0; a < o->args.n; a++) o->args.data[a].buf = to[o->args.data[a].buf];
+        for (uint32_t k = 0; o->kind == OP_LOOP && k < o->n_classes; k++)
+            renumber(&o->bodies[k], to);
+    }
+}
+
+/* Places that nothing uses any more go. */
+static void drop_unused(Planner *pl) {
+    Plan *p = pl->p;
+    BufId *to = NEWN(pl->arena, BufId, p->bufs.n + 1);
+    uint32_t left = 0;
     for (uint32_t b = 0; b < p->bufs.n; b++) {
         bool used = p->bufs.data[b].role != ROLE_TEMP;
         for (uint32_t i = 0; i < p->ops.list.n && !used; i++)
             used = touches(&p->ops.list.data[i], b);
-        if (!used) p->bufs.data[b].rank = 0;
+        to[b] = used ? left : NOWHERE;
+        if (used) p->bufs.data[left++] = p->bufs.data[b];
+    }
+    p->bufs.n = left;
+    renumber(&p->ops, to);
+    for (uint32_t v = 0; v < p->g->values.n; v++) {
+        if (pl->home[v].buf != NOWHERE) pl->home[v].buf = to[pl->home[v].buf];
+        if (pl->master[v] != NOWHERE) pl->master[v] = to[pl->master[v]];
     }
 }
 
 void plan_reuse(Planner *pl) {
     Placing x = {.pl = pl};
     place_ops(&x, &pl->p->ops);
-    drop_unused(pl->p);
+    drop_unused(pl);
     for (uint32_t i = 0; i < pl->p->bufs.n; i++)
         pl->p->bufs.data[i].born = pl->p->bufs.data[i].dies = 0;
 }

@@ -1,5 +1,5 @@
-/* Offsets for buffers of which not all live at once: the largest first, each at the lowest place that
- * is free while it lives. */
+/* Offsets for buffers of which not all live at once: one after the other, each at the lowest place that is
+ * free while it lives; in whichever of a few orders that takes the least room. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +16,20 @@ static int by_size(const void *a, const void *b) {
     const item *x = a, *y = b;
     if (x->bytes != y->bytes) return x->bytes > y->bytes ? -1 : 1;
     return x->number < y->number ? -1 : 1;
+}
+
+/* Those that live longest first: they stand below, and what comes and goes stands on them. */
+static int by_life(const void *a, const void *b) {
+    const item *x = a, *y = b;
+    uint32_t lx = x->b->dies - x->b->born, ly = y->b->dies - y->b->born;
+    if (lx != ly) return lx > ly ? -1 : 1;
+    return by_size(a, b);
+}
+
+static int by_birth(const void *a, const void *b) {
+    const item *x = a, *y = b;
+    if (x->b->born != y->b->born) return x->b->born < y->b->born ? -1 : 1;
+    return by_size(a, b);
 }
 
 static bool live_together(const buffer *a, const buffer *b) {
@@ -40,12 +54,25 @@ static void insert(item **placed, uint32_t n, item *x) {
     placed[i] = x;
 }
 
+/* SIZE_MAX: more than there can be. */
+static size_t place_all(item *items, item **placed, uint32_t count) {
+    size_t total = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        item *x = &items[i];
+        x->at = lowest_place(placed, i, x);
+        if (x->at > SIZE_MAX / 4) return SIZE_MAX;
+        insert(placed, i, x);
+        if (x->at + x->bytes > total) total = x->at + x->bytes;
+    }
+    return total;
+}
+
 size_t layout_place(pool *scratch, const buffer *buffers, uint32_t n, const size_t *capacity,
                     size_t *at) {
     item *items = POOL_NEW(scratch, item, n + 1u);
     item **placed = POOL_NEW(scratch, item *, n + 1u);
     uint32_t count = 0;
-    size_t total = 0;
+    size_t best = SIZE_MAX;
     if (items == NULL || placed == NULL) return SIZE_MAX;
     for (uint32_t i = 0; i < n; i++) {
         if (capacity[i] == SIZE_MAX) continue;
@@ -53,14 +80,14 @@ size_t layout_place(pool *scratch, const buffer *buffers, uint32_t n, const size
         if (!memory_place(&room, capacity[i], &unused)) return SIZE_MAX;
         items[count++] = (item){.b = &buffers[i], .number = i, .bytes = room};
     }
-    qsort(items, count, sizeof *items, by_size);
-    for (uint32_t i = 0; i < count; i++) {
-        item *x = &items[i];
-        x->at = lowest_place(placed, i, x);
-        if (x->at > SIZE_MAX / 4) return SIZE_MAX;
-        insert(placed, i, x);
-        at[x->number] = x->at;
-        if (x->at + x->bytes > total) total = x->at + x->bytes;
+    static int (*const order[])(const void *, const void *) = {by_size, by_life, by_birth};
+    for (size_t k = 0; k < sizeof order / sizeof *order; k++) {
+        qsort(items, count, sizeof *items, order[k]);
+        size_t total = place_all(items, placed, count);
+        if (total == SIZE_MAX) return SIZE_MAX;
+        if (total >= best) continue;
+        best = total;
+        for (uint32_t i = 0; i < count; i++) at[items[i].number] = items[i].at;
     }
-    return total;
+    return count ? best : 0;
 }
