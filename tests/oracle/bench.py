@@ -2,8 +2,8 @@
 
 The interpreter is held to the bar that each comparison brings. Compiled code rounds, so its bar is that of
 the kind of number (BARS), or, where this is more, SAFETY times what the reference itself is off when numpy
-computes it with numbers as short (`rough`: the worst of three runs, in two of which last bits are
-shaken; printed beside the bar; computed where a bar needs it, with --rough always). Two ways to round differ by about sqrt(2) of one, another order of sums
+computes it with numbers as short (`rough`: the worst of three runs, SAMPLES; printed beside the bar;
+computed where a bar needs it, with --rough always). Two ways to round differ by about sqrt(2) of one, another order of sums
 and another exp by some more. No bar is ever set from what compiled code gives."""
 import json
 import math
@@ -35,7 +35,9 @@ BARS = {
     "formulas":  {"f32": 1e-6, "bf16": 1e-6},        # first values; those are float32 always
     "exact":     {"f32": 0, "bf16": 0},
 }
-SAFETY = {"f32": 4, "bf16": 2}
+SAFETY = {"f32": 4, "bf16": 3}
+SAMPLES = {"f32": (("f32", None), ("f32", 1), ("f32", 2)),
+           "bf16": (("bf16", None), ("bf16", 1), ("all bf16", None))}
 USELESS = {"f32": 1e-3, "bf16": 0.25}    # where the rough reference is off by more, nothing can be said
 
 
@@ -69,8 +71,8 @@ class Rough:
         def now():
             if self.samples is None:
                 self.samples = []
-                for seed in (None, 1, 2):
-                    with tape.precision(self.dtype, seed):
+                for kind, seed in SAMPLES[self.dtype]:
+                    with tape.precision(kind, seed):
                         self.samples.append(self.fn())
             return [s[i] for s in self.samples]
         return now
@@ -128,7 +130,10 @@ class Bench:
         if rough and self.needed(error, self.bar(bar, kind)[1]):
             floor = max(distance(r, wanted, relative) for r in rough())
             if not floor <= USELESS[self.dtype]:
-                raise ValueError("%s: the rough reference is off by %g" % (what, floor))
+                if self.dtype == "f32":
+                    raise ValueError("%s: the rough reference is off by %g" % (what, floor))
+                self.note(what + ", too rough to compare", 0, 0)
+                return
         self.note(what, error, self.bar(bar, kind, floor)[1], floor)
 
     def all_close(self, what, got, wanted, bar, kind="values", zeros=True, rough=None, like=None):

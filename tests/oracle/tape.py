@@ -4,8 +4,9 @@
 
 Shapes broadcast as in numpy. Where a derivative does not exist it is 0, and the first of equal
 maxima takes the gradient. Inside `with precision("f32")` every operation, forward and back, is one
-of numpy's float32; in "bf16" parameters and what einsum reads and gives are rounded to bf16 besides.
-With a seed the last bit of each result is shaken: another sample of what rounding does.
+of numpy's float32; in "bf16" parameters and what einsum reads and gives are rounded to bf16 besides,
+in "all bf16" whatever has an axis or more. With a seed the last bit of each result is shaken:
+another sample of what rounding does.
 """
 import contextlib
 import math
@@ -21,7 +22,7 @@ _now = threading.local()            # .kind, .shake: cases run in threads
 
 @contextlib.contextmanager
 def precision(kind, seed=None):
-    """f64, f32 or bf16, for the thread."""
+    """f64, f32, bf16 or all bf16, for the thread."""
     before = getattr(_now, "kind", "f64"), getattr(_now, "shake", None)
     _now.kind, _now.shake = kind, None if seed is None else np.random.default_rng(seed)
     try:
@@ -35,7 +36,8 @@ def rounded(a, made=True):
     kind = getattr(_now, "kind", "f64")
     if kind == "f64":
         return np.asarray(a, np.float64)
-    return np.asarray(shaken(a, 2**-24) if made else a, np.float32)
+    a = np.asarray(shaken(a, 2**-24) if made else a, np.float32)
+    return short(a) if kind == "all bf16" and a.ndim else a
 
 
 def shaken(a, step):
@@ -44,7 +46,7 @@ def shaken(a, step):
 
 def short(a, made=True):
     """What is rounded to bf16 where that is the precision."""
-    if getattr(_now, "kind", "f64") != "bf16":
+    if getattr(_now, "kind", "f64") not in ("bf16", "all bf16"):
         return a
     a = np.array(shaken(a, 2**-9) if made else a, np.float32)
     bits = a.reshape(-1).view(np.uint32)
