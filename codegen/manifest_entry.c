@@ -83,7 +83,7 @@ static void write_kernels(EntryWriter *x) {
     for (uint32_t i = 0; i < x->p->kernels.n; i++) {
         const Kernel *k = &x->p->kernels.data[i];
         const KernelCode *c = &codes[i];
-        pack_array(x->t, 7);
+        pack_array(x->t, 10);
         pack_str(x->t, c->symbol);
         pack_str(x->t, k->name);
         pack_int(x->t, write_size(x->w, x->g->sizes, c->grid));
@@ -92,6 +92,9 @@ static void write_kernels(EntryWriter *x) {
         pack_array(x->t, k->arg_writes.n);
         for (uint32_t a = 0; a < k->arg_writes.n; a++) pack_bool(x->t, k->arg_writes.data[a]);
         write_work(x, &x->work.kernel[i]);
+        pack_int(x->t, c->block);
+        pack_int(x->t, c->local);
+        pack_int(x->t, c->levels);
     }
 }
 

@@ -3,7 +3,7 @@
 #ifndef RW_FORMAT_H
 #define RW_FORMAT_H
 
-#define RW_FORMAT_VERSION 2
+#define RW_FORMAT_VERSION 3
 
 /* Where the manifest lies in an ELF image. */
 #define RW_MANIFEST_SECTION ".rwkvc"
@@ -27,12 +27,14 @@ enum { RW_FILE_WORKS = 7 };
 
 /* Limits: a file beyond them is refused by its reader, and not written. */
 enum {
-    RW_FILE_AXES = 64,   /* run-time axes                               */
-    RW_FILE_RANK = 12,   /* axes of a buffer                            */
-    RW_FILE_OUTER = 8,   /* axes of what is given from outside          */
-    RW_FILE_LEVELS = 8,  /* loops in each other                         */
-    RW_FILE_MEMBER = 4,  /* leading axes that choose a member           */
-    RW_FILE_FACTORS = 12 /* of a term of a size                         */
+    RW_FILE_AXES = 64,      /* run-time axes                               */
+    RW_FILE_RANK = 12,      /* axes of a buffer                            */
+    RW_FILE_OUTER = 8,      /* axes of what is given from outside          */
+    RW_FILE_LEVELS = 8,     /* loops in each other                         */
+    RW_FILE_MEMBER = 4,     /* leading axes that choose a member           */
+    RW_FILE_BLOCK = 1024,   /* threads of a workgroup                   */
+    RW_FILE_LOCAL = 262144, /* bytes of its local memory                */
+    RW_FILE_FACTORS = 12    /* of a term of a size                         */
 };
 
 #endif

@@ -318,7 +318,7 @@ static void read_kernels(reader *r) {
     r->e->kernels = TAKE(r, kernel, n);
     for (; r->e->n_kernels < n && unpack_good(&r->u); r->e->n_kernels++) {
         kernel *k = &r->e->kernels[r->e->n_kernels];
-        unpack_array_of(&r->u, 7);
+        unpack_array_of(&r->u, 10);
         k->symbol = text(r);
         k->name = text(r);
         k->grid = unpack_below(&r->u, r->p->n_sizes);
@@ -332,6 +332,9 @@ static void read_kernels(reader *r) {
         for (; k->n_args < m && unpack_good(&r->u); k->n_args++)
             k->writes[k->n_args] = unpack_bool(&r->u);
         read_work(r, k->work);
+        k->block = unpack_below(&r->u, RW_FILE_BLOCK + 1);
+        k->local = unpack_below(&r->u, RW_FILE_LOCAL + 1);
+        k->levels = unpack_below(&r->u, RW_FILE_LEVELS + 1);
         if (k->n_args > r->e->max_args) r->e->max_args = k->n_args;
     }
 }

@@ -114,6 +114,7 @@ typedef struct kernel {
     uint32_t n_sizes, n_args;
     uint32_t *sizes;
     bool *writes;
+    uint32_t block, local, levels; /* GPUs: threads of a workgroup, its local memory, loops it is told of */
 } kernel;
 
 typedef struct arg {

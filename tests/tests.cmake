@@ -74,6 +74,7 @@ set_target_properties(test_codegen_kernels PROPERTIES ENABLE_EXPORTS ON) # kerne
 foreach(name threads64 threads32 threads32w) # code for GPUs, with coroutines for threads
     a_test(codegen/${name} "" $<TARGET_FILE:test_codegen_kernels> -a -t ${name})
 endforeach()
+py_test(codegen/gpu_files "")
 c_test(codegen test_mma rwkvc_codegen)
 target_include_directories(test_codegen_mma SYSTEM PRIVATE ${LLVM_INCLUDE_DIRS})
 
@@ -127,11 +128,15 @@ endif()
 c_test(random compiled rwkvc_dsl rwkvc_codegen ${CMAKE_DL_LIBS}
     SOURCES tests/codegen/execute.c tests/codegen/threads.c tests/random/generate.c tests/random/compose.c tests/random/compose_more.c
     ARGS x86-64-v3 0 ${n_compiled})
+set_target_properties(test_random_compiled PROPERTIES ENABLE_EXPORTS ON)
 set(first 0)
 foreach(target v4 amx)
     math(EXPR first "${first} + ${n_compiled}")
     a_test(random/compiled_${target} sanitize $<TARGET_FILE:test_random_compiled> x86-64-${target} ${first}
         ${n_compiled})
+endforeach()
+foreach(target threads64 threads32) # as GPUs do it
+    a_test(random/compiled_${target} "" $<TARGET_FILE:test_random_compiled> ${target} 200 ${n_compiled})
 endforeach()
 foreach(part 1 2 3 4)
     math(EXPR first "(${part} - 1)*${n_composed}")

@@ -11,7 +11,7 @@
 #include "compile_file.h"
 
 static const char help[] =
-    "usage: rwkvc MODEL.rwkv -o OUT.so [--target=T] [--dtype=D] [-D NAME=VALUE]...\n"
+    "usage: rwkvc MODEL.rwkv -o OUT [--target=T[,T]...] [--dtype=D] [-D NAME=VALUE]...\n"
     "       rwkvc MODEL.rwkv [-D NAME=VALUE]... [--emit=STAGE] [--entry=NAME] [--report] ...\n"
     "       rwkvc eval MODEL.rwkv ENTRY ...    runs an entry in float64\n"
     "       rwkvc explain [CODE]               what a diagnostic means\n"
@@ -33,8 +33,12 @@ static const char help[] =
     "  --entry=NAME         the entry to show: init step forward prefill grad train\n"
     "                       (default: forward; for --emit=grad: grad; for llvm and what follows\n"
     "                       it, all entries, as in the file)\n"
-    "  -o OUT               the file; with --emit, --report or --explain, where what they show goes\n"
-    "  --target=T           native (default) x86-64-v3 x86-64-v4 x86-64-amx\n"
+    "  -o OUT               the file; its ending says for what: .so processors, .hsaco AMD's GPUs,\n"
+    "                       .ptx NVIDIA's. With --emit, --report or --explain, where what they\n"
+    "                       show goes\n"
+    "  --target=T           .so     native (default) x86-64-v3 x86-64-v4 x86-64-amx\n"
+    "                       .hsaco  gfx942 gfx1100, by default both: --target=gfx942,gfx1100\n"
+    "                       .ptx    sm_80 (default, and all that is newer) sm_90\n"
     "  --dtype=D            f32 (default) bf16 f16: what weights and saved activations are kept in\n"
     "  --report             parameters, and operations as formulas in the run-time axes\n"
     "  --explain=fuse:A,B   whether two values of the text are computed in one kernel, and by which\n"

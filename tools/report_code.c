@@ -147,8 +147,7 @@ int report_code(Model *m, const CompileFile *f, Text *out) {
         plan_report(entries[i].plan, out);
         if (f->entry) print_kernels(&c, &entries[i]);
     }
-    text_printf(out, "compiled for %s: %llu bytes of code\n",
-                target_find(f->target ? f->target : "native")->name,
+    text_printf(out, "compiled for %s: %llu bytes of code\n", compile_target(f)->name,
                 (unsigned long long)all_code(&c.object));
     text_printf(out, "  %-12s %8s %9s %10s %11s  %s\n", "entry", "kernels", "launches", "functions",
                 "code bytes", "scratch bytes of a thread");

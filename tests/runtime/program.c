@@ -160,7 +160,7 @@ static void test_reasons(rw_context *c, const uint8_t *file, size_t n) {
     copy[at + 8] = RW_FORMAT_VERSION + 1;
     sign(copy, n);
     CHECK(rw_program_load_memory(c, "x", copy, n, &p, &m) == RW_BAD_FILE &&
-              strstr(m.text, "version 3 of the format"),
+              strstr(m.text, "version 4 of the format"),
           "%s", m.text);
     memcpy(copy, file, n);
     copy[18] = 40; /* e_machine: ARM */
