@@ -238,7 +238,8 @@ static void add_range(const Decoder *d, const Slot *s, unsigned k) {
     Inst *in = d->in;
     Range r = {s->reg, (uint16_t)words_of(d, s)};
     if (s->type == 'F') {
-        unsigned low = in->mod.op_sel >> k & 1u, high = in->mod.op_sel_hi >> k & 1u;
+        unsigned low = (unsigned)in->mod.op_sel >> k & 1u;
+        unsigned high = (unsigned)in->mod.op_sel_hi >> k & 1u;
         if (low == high) r = (Range){(uint16_t)(s->reg + low), 1};
     }
     if (s->kind == O_VECTOR && in->n_reads < MAX_RANGES) in->reads[in->n_reads++] = r;

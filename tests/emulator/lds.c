@@ -31,45 +31,57 @@ static void count_banks(Wave *w, const Access *a) {
 
 /* ---- addresses ------------------------------------------------------------------------------- */
 
-static bool race_free(Wave *w, const Inst *in, uint32_t at, unsigned bytes) {
-    Group *g = w->group;
-    if (in->op->flags & F_LOAD) return race_read(g, w->index, at, bytes);
-    if (in->op->flags & F_STORE) return race_write(g, w->index, at, bytes);
-    return race_atomic(g, at, bytes);
+/* Says what is wrong with the first lane of which something is. */
+static void misplaced(Wave *w, const Inst *in, const uint32_t *at, const Access *a, unsigned need) {
+    const Group *g = w->group;
+    for (uint64_t m = a->lanes; m != 0; m &= m - 1) {
+        int i = __builtin_ctzll(m);
+        if (at[i] > g->lds_bytes || g->lds_bytes - at[i] < a->bytes) {
+            wave_fault(w, in, i, "%u bytes at %u of a local memory of %u bytes", a->bytes, at[i],
+                       g->lds_bytes);
+            return;
+        }
+        if ((at[i] & (need - 1u)) != 0) {
+            wave_fault(w, in, i, "local address %u is no multiple of %u", at[i], need);
+            return;
+        }
+    }
 }
 
-static bool place(Wave *w, const Inst *in, unsigned i, uint32_t at, Access *a) {
-    Group *g = w->group;
-    unsigned need = in->op->flags & F_ATOMIC ? a->bytes : a->bytes < 4 ? a->bytes : 4;
-    if (at > g->lds_bytes || g->lds_bytes - at < a->bytes) {
-        wave_fault(w, in, (int)i, "%u bytes at %u of a local memory of %u bytes", a->bytes, at,
-                   g->lds_bytes);
-        return false;
-    }
-    if ((at & (need - 1u)) != 0) {
-        wave_fault(w, in, (int)i, "local address %u is no multiple of %u", at, need);
-        return false;
-    }
-    if (g->n_waves > 1 && !race_free(w, in, at, a->bytes)) {
-        wave_fault(
-            w, in, (int)i,
-            "another wave uses the same local memory (address %u, %u bytes) since the last barrier, and one of "
-            "the two writes",
-            at, a->bytes);
-        return false;
-    }
-    a->data[i] = g->lds + at;
-    a->known[i] = g->lds_known + at;
-    return true;
+static bool race_free(Wave *w, const Inst *in, const uint32_t *at, const Access *a) {
+    unsigned tag = in->op->flags & F_ATOMIC ? RACE_ATOMIC : w->index;
+    bool is_read = in->op->flags & F_LOAD;
+    if (w->group->n_waves == 1) return true;
+    int lane = race_lanes(w->group, tag, is_read, at, a->lanes, a->bytes);
+    if (lane < 0) return true;
+    wave_fault(w, in, lane,
+               "another wave uses the same local memory (address %u, %u bytes) since the last "
+               "barrier, and one of the two writes",
+               at[lane], a->bytes);
+    return false;
 }
 
 static bool addresses(Wave *w, const Inst *in, uint32_t offset, Access *a) {
-    const Slot *v = &in->src[0];
+    const Group *g = w->group;
+    const uint32_t *v = w->v[in->src[0].reg].u, *active = w->exec_lanes.u;
+    uint32_t at[MAX_LANES], bad = 0;
     a->lanes = w->exec;
     a->bytes = in->op->bytes;
-    for (uint64_t m = a->lanes; m != 0; m &= m - 1) {
-        unsigned i = (unsigned)__builtin_ctzll(m);
-        if (!place(w, in, i, w->v[v->reg].u[i] + offset, a)) return false;
+    uint32_t need = in->op->flags & F_ATOMIC ? a->bytes : a->bytes < 4 ? a->bytes : 4;
+    uint32_t most = g->lds_bytes < a->bytes ? 0 : g->lds_bytes - a->bytes;
+    bool is_too_small = g->lds_bytes < a->bytes;
+    for (size_t i = 0; i < w->n; i++) {
+        at[i] = v[i] + offset;
+        bad |= ((at[i] > most) | (at[i] & (need - 1u))) & active[i];
+    }
+    if (bad != 0 || (is_too_small && a->lanes != 0)) {
+        misplaced(w, in, at, a, need);
+        return false;
+    }
+    if (!race_free(w, in, at, a)) return false;
+    for (size_t i = 0; i < w->n; i++) {
+        a->data[i] = g->lds + (at[i] & active[i]);
+        a->known[i] = g->lds_known + (at[i] & active[i]);
     }
     count_banks(w, a);
     return true;

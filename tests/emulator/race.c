@@ -51,44 +51,57 @@ static uint64_t joined(const Group *g, uint64_t old, uint64_t ours) {
     return r;
 }
 
-static bool read_word(Group *g, uint64_t ours, uint32_t word, uint64_t mask) {
-    uint64_t *r = &g->read[word], written = g->written[word];
-    if (has_other((written & mask) | (ours & ~mask), ours)) return false;
-    if (*r == ours || *r == EVERY(tag_of(g, RACE_MANY))) return true;
-    uint64_t now = mask == ~(uint64_t)0 && !has_other(*r, ours) ? ours : joined(g, *r, ours);
+/* What stays the same for all words of an access. */
+typedef struct Toucher {
+    Group *g;
+    uint64_t ours, many;
+} Toucher;
+
+static inline bool read_word(const Toucher *t, uint32_t word, uint64_t mask) {
+    uint64_t *r = &t->g->read[word], written = t->g->written[word];
+    if (has_other((written & mask) | (t->ours & ~mask), t->ours)) return false;
+    if (*r == t->ours || *r == t->many) return true;
+    bool is_alone = mask == ~(uint64_t)0 && !has_other(*r, t->ours);
+    uint64_t now = is_alone ? t->ours : joined(t->g, *r, t->ours);
     *r = (*r & ~mask) | (now & mask);
     return true;
 }
 
-static bool write_word(Group *g, uint64_t ours, uint32_t word, uint64_t mask) {
-    uint64_t keep = ours & ~mask, written = g->written[word], read = g->read[word];
-    if (has_other((written & mask) | keep, ours) || has_other((read & mask) | keep, ours))
+static inline bool write_word(const Toucher *t, uint32_t word, uint64_t mask) {
+    uint64_t keep = t->ours & ~mask, written = t->g->written[word], read = t->g->read[word];
+    if (has_other((written & mask) | keep, t->ours) || has_other((read & mask) | keep, t->ours))
         return false;
-    g->written[word] = (written & ~mask) | (ours & mask);
+    t->g->written[word] = (written & ~mask) | (t->ours & mask);
     return true;
 }
 
 /* Whole words first, which almost all accesses are. */
-#define EACH_WORD(step)                                                                            \
-    uint64_t ours = EVERY(tag_of(g, wave));                                                        \
-    if (((at | bytes) & 3u) == 0) {                                                                \
-        for (uint32_t word = at >> 2, end = (at + bytes) >> 2; word < end; word++)                 \
-            if (!step(g, ours, word, ~(uint64_t)0)) return false;                                  \
-        return true;                                                                               \
-    }                                                                                              \
-    while (bytes > 0) {                                                                            \
-        uint32_t first = at & 3u, n = 4 - first < bytes ? 4 - first : bytes;                       \
-        if (!step(g, ours, at >> 2, cut(first, n))) return false;                                  \
-        at += n;                                                                                   \
-        bytes -= n;                                                                                \
-    }                                                                                              \
-    return true
+static inline bool touch(const Toucher *t, bool is_read, uint32_t at, uint32_t bytes) {
+    if (((at | bytes) & 3u) == 0) {
+        for (uint32_t word = at >> 2, end = (at + bytes) >> 2; word < end; word++)
+            if (!(is_read ? read_word(t, word, ~(uint64_t)0) : write_word(t, word, ~(uint64_t)0)))
+                return false;
+        return true;
+    }
+    while (bytes > 0) {
+        uint32_t first = at & 3u, n = 4 - first < bytes ? 4 - first : bytes;
+        uint64_t mask = cut(first, n);
+        if (!(is_read ? read_word(t, at >> 2, mask) : write_word(t, at >> 2, mask))) return false;
+        at += n;
+        bytes -= n;
+    }
+    return true;
+}
 
-bool race_read(Group *g, unsigned wave, uint32_t at, uint32_t bytes) { EACH_WORD(read_word); }
-bool race_write(Group *g, unsigned wave, uint32_t at, uint32_t bytes) { EACH_WORD(write_word); }
-
-/* Atomic operations may meet each other, so they all bear one tag. */
-bool race_atomic(Group *g, uint32_t at, uint32_t bytes) {
-    const unsigned wave = RACE_ATOMIC;
-    EACH_WORD(write_word);
+int race_lanes(Group *g, unsigned tag, bool is_read, const uint32_t *at, uint64_t lanes,
+               uint32_t bytes) {
+    Toucher t = {g, EVERY(tag_of(g, tag)), EVERY(tag_of(g, RACE_MANY))};
+    uint32_t last = UINT32_MAX; /* neighbours often read the same */
+    for (uint64_t m = lanes; m != 0; m &= m - 1) {
+        int i = __builtin_ctzll(m);
+        if (at[i] == last) continue;
+        last = at[i];
+        if (is_read ? !touch(&t, true, last, bytes) : !touch(&t, false, last, bytes)) return i;
+    }
+    return -1;
 }

@@ -218,7 +218,7 @@ static inline uint64_t reversed(uint64_t x, unsigned bits) {
 }
 static inline unsigned ones_in(uint64_t x, unsigned bits) {
     unsigned n = 0;
-    for (unsigned i = 0; i < bits; i++) n += x >> i & 1;
+    for (unsigned i = 0; i < bits; i++) n += (unsigned)(x >> i & 1);
     return n;
 }
 /* How far from the top the first 1 is, or the first bit unlike the top one; none: -1. */

@@ -45,15 +45,23 @@ static uint64_t end_of(const Rig *r, uint64_t value) {
 
 void rig_set(Rig *r, const char *symbol, unsigned n_waves, uint32_t lds, uint32_t scratch) {
     Symbol s;
+    bool is_same = r->is_set && strcmp(r->symbol, symbol) == 0 && r->launch.n_waves == n_waves &&
+                   r->launch.lds == lds && r->kernel.info.scratch == scratch;
+    if (is_same) { /* what was decoded is good for another run */
+        r->worker.bad_group = UINT64_MAX;
+        group_begin(&r->worker, 0);
+        return;
+    }
     release(r);
+    snprintf(r->symbol, sizeof r->symbol, "%s", symbol);
     if (!image_find(r->image, symbol, &s)) stop(symbol, "is not in the assembly");
     bool is_gfx11 = r->emu->processor->is_gfx11;
     r->kernel = (EmuKernel){.image = r->image,
-                            .name = (char *)(uintptr_t)symbol,
+                            .name = r->symbol,
                             .next_vector = 256,
                             .next_agpr = is_gfx11 ? 0 : 256,
                             .rsrc1 = 0xf0u << 12 | 1u << 21 | 1u << 23};
-    r->kernel.info = (EmuKernelInfo){.name = symbol, .lds = lds, .scratch = scratch};
+    r->kernel.info = (EmuKernelInfo){.name = r->symbol, .lds = lds, .scratch = scratch};
     r->kernel.entry = (uint64_t)(uintptr_t)r->image->memory + s.value;
     r->kernel.code_bytes = end_of(r, s.value) - s.value;
     unsigned lanes = r->emu->processor->lanes;

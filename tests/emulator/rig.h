@@ -12,6 +12,7 @@ typedef struct Rig {
     Launch launch;
     Worker worker;
     bool is_set;
+    char symbol[32];
 } Rig;
 
 /* Assembles the text for a processor. Each piece of code of it is a global symbol and ends with

@@ -35,23 +35,24 @@ static int n_failures;
 #define NAMES(X)                                                                                                \
     X(hipInit)                                                                                                  \
     X(hipGetDeviceCount)                                                                                        \
-    X(hipSetDevice) X(hipGetDevice) X(hipDeviceGetName) X(hipDeviceTotalMem) X(                                 \
-        hipDeviceComputeCapability) X(hipDeviceGetAttribute) X(hipGetDeviceProperties)                          \
-        X(hipGetDevicePropertiesR0600) X(hipDeviceCanAccessPeer) X(hipDeviceSynchronize) X(                     \
-            hipDeviceReset) X(hipDriverGetVersion) X(hipRuntimeGetVersion) X(hipGetLastError)                   \
-            X(hipPeekAtLastError) X(hipGetErrorName) X(hipGetErrorString) X(hipMalloc) X(                       \
-                hipFree) X(hipMallocAsync) X(hipFreeAsync) X(hipHostMalloc) X(hipHostFree)                      \
-                X(hipHostRegister) X(hipHostUnregister) X(hipHostGetDevicePointer) X(                           \
-                    hipMemGetInfo) X(hipMemcpy) X(hipMemcpyAsync) X(hipMemcpyWithStream)                        \
-                    X(hipMemcpyHtoD) X(hipMemcpyDtoH) X(hipMemcpyDtoD) X(hipMemcpyHtoDAsync) X(                 \
-                        hipMemcpyDtoHAsync) X(hipMemcpyDtoDAsync) X(hipMemset) X(hipMemsetAsync)                \
-                        X(hipMemsetD8) X(hipMemsetD8Async) X(hipMemsetD16) X(hipMemsetD16Async) X(              \
-                            hipMemsetD32) X(hipMemsetD32Async) X(hipStreamCreate)                               \
-                            X(hipStreamCreateWithFlags) X(hipStreamCreateWithPriority) X(                       \
-                                hipDeviceGetStreamPriorityRange) X(hipStreamDestroy)                            \
-                                X(hipStreamSynchronize) X(hipStreamQuery) X(hipStreamWaitEvent) X(              \
-                                    hipLaunchHostFunc) X(hipEventCreate) X(hipEventCreateWithFlags)             \
-                                    X(hipEventRecord) X(hipEventSynchronize) X(hipEventQuery) X(                \
+    X(hipSetDevice)                                                                                             \
+    X(hipGetDevice) X(hipDeviceGetName) X(hipDeviceTotalMem) X(hipDeviceComputeCapability) X(                   \
+        hipDeviceGetAttribute) X(hipGetDeviceProperties) X(hipGetDevicePropertiesR0600)                         \
+        X(hipDeviceCanAccessPeer) X(hipDeviceSynchronize) X(hipDeviceReset) X(                                  \
+            hipDriverGetVersion) X(hipRuntimeGetVersion) X(hipGetLastError) X(hipPeekAtLastError)               \
+            X(hipGetErrorName) X(hipGetErrorString) X(hipMalloc) X(hipFree) X(hipMallocAsync) X(                \
+                hipFreeAsync) X(hipHostMalloc) X(hipHostFree) X(hipHostRegister)                                \
+                X(hipHostUnregister) X(hipHostGetDevicePointer) X(hipMemGetInfo) X(hipMemcpy) X(                \
+                    hipMemcpyAsync) X(hipMemcpyWithStream) X(hipMemcpyHtoD) X(hipMemcpyDtoH)                    \
+                    X(hipMemcpyDtoD) X(hipMemcpyHtoDAsync) X(hipMemcpyDtoHAsync) X(                             \
+                        hipMemcpyDtoDAsync) X(hipMemset) X(hipMemsetAsync) X(hipMemsetD8)                       \
+                        X(hipMemsetD8Async) X(hipMemsetD16) X(hipMemsetD16Async) X(hipMemsetD32) X(             \
+                            hipMemsetD32Async) X(hipStreamCreate) X(hipStreamCreateWithFlags)                   \
+                            X(hipStreamCreateWithPriority) X(hipDeviceGetStreamPriorityRange) X(                \
+                                hipStreamDestroy) X(hipStreamSynchronize) X(hipStreamQuery)                     \
+                                X(hipStreamWaitEvent) X(hipLaunchHostFunc) X(hipEventCreate) X(                 \
+                                    hipEventCreateWithFlags) X(hipEventRecord)                                  \
+                                    X(hipEventSynchronize) X(hipEventQuery) X(                                  \
                                         hipEventElapsedTime) X(hipEventDestroy)                                 \
                                         X(hipStreamBeginCapture) X(hipStreamEndCapture) X(                      \
                                             hipStreamIsCapturing) X(hipGraphInstantiate)                        \

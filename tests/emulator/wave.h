@@ -301,10 +301,10 @@ enum { RACE_ATOMIC = 62, RACE_MANY = 63, RACE_WAVES = 62 };
 
 void race_clear(Group *g);
 void race_barrier(Group *g);
-/* Notes an access of this wave; false: another wave touches the same without a barrier between. */
-bool race_read(Group *g, unsigned wave, uint32_t at, uint32_t bytes);
-bool race_write(Group *g, unsigned wave, uint32_t at, uint32_t bytes);
-bool race_atomic(Group *g, uint32_t at, uint32_t bytes);
+/* Notes an access of this wave, or with RACE_ATOMIC one that may meet its like. The first lane that
+ * touches what another wave touches without a barrier between, one of the two writing; -1: none. */
+int race_lanes(Group *g, unsigned tag, bool is_read, const uint32_t *at, uint64_t lanes,
+               uint32_t bytes);
 
 /* ---- executors ------------------------------------------------------------------------------- */
 
