@@ -9,8 +9,8 @@
 #include "edit.h"
 #include "plan_impl.h"
 
-/* What is recomputed without a budget: nothing that costs work. */
-static const double USUAL_RATE = 0x1p60;
+/* Without a budget: only what is a few operations a number, and so costs about what reading it back would. */
+static const double USUAL_RATE = 0.08;
 
 enum { USUAL_STEPS = 1024 };
 
@@ -23,7 +23,7 @@ void plan_usual_axes(const Sizes *s, int64_t *axes) {
 }
 
 typedef struct Try {
-    double rate;
+    RecomputeRule rule;
     Plan *plan;
     PlanPeak peak;
     RecomputeList again;
@@ -46,8 +46,7 @@ static int64_t total(const PlanPeak *k) { return k->outside + k->tensors; }
 static void plan_choice(Budget *b, uint32_t i, const PlanOptions *o) {
     Try *t = &b->tries[i];
     t->again.n = 0;
-    Graph *g =
-        graph_recompute(b->arena, graph_clone(b->g, b->g->entry), b->axes, t->rate, &t->again);
+    Graph *g = graph_recompute(b->arena, graph_clone(b->g, b->g->entry), &t->rule, &t->again);
     if (!g && i) return;
     t->plan = plan_graph(b->arena, g ? g : graph_clone(b->g, b->g->entry), o, &b->why);
 }
@@ -129,9 +128,9 @@ static void find_tries(Budget *b) {
     RecomputeChoices c = {0};
     if (b->bytes) recompute_choices(b->arena, b->g, b->axes, &c);
     b->tries = NEWN(b->arena, Try, c.n + 1);
-    b->tries[b->n++].rate = USUAL_RATE;
+    b->tries[b->n++].rule = (RecomputeRule){b->axes, USUAL_RATE, true};
     for (uint32_t i = 0; i < c.n; i++)
-        if (c.data[i].rate < USUAL_RATE) b->tries[b->n++].rate = c.data[i].rate;
+        b->tries[b->n++].rule = (RecomputeRule){b->axes, c.data[i].rate, false};
 }
 
 /* A copy in which the values that states start as are gone: whoever makes a session asks another entry for

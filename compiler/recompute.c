@@ -270,12 +270,13 @@ static bool recompute_pair(Make *m, const Pair *p) {
     return !m->again.failed;
 }
 
-Graph *graph_recompute(Arena *a, Graph *g, const int64_t *axes, double rate, RecomputeList *list) {
+Graph *graph_recompute(Arena *a, Graph *g, const RecomputeRule *rule, RecomputeList *list) {
     Arena *scratch = arena_new();
-    Recompute r = recompute_find(g, scratch, axes);
+    Recompute r = recompute_find(g, scratch, rule->axes);
+    r.pointwise = rule->pointwise;
     recompute_net(&r);
     RecomputeChoice what;
-    const bool *on_sink = r.pairs.n ? recompute_cut(&r, rate, &what) : NULL;
+    const bool *on_sink = r.pairs.n ? recompute_cut(&r, rule->rate, &what) : NULL;
     if (on_sink) {
         Make m = {.r = &r, .arena = a, .on_sink = on_sink, .list = list};
         m.again = again_new(g, scratch);

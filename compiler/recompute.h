@@ -14,7 +14,7 @@
 typedef struct Recomputed { /* a value made again */
     ValueInfo info;
     uint8_t kind, red; /* NodeKind and Red of what makes it */
-    uint32_t layers; /* in how many iterations of the loop */
+    uint32_t layers;   /* in how many iterations of the loop */
 } Recomputed;
 
 typedef struct RecomputeChoice {
@@ -30,10 +30,17 @@ typedef VEC(Recomputed) RecomputeList;
  * the last keeps least. None: the graph keeps nothing for backward loops. */
 void recompute_choices(Arena *a, Graph *g, const int64_t *axes, RecomputeChoices *out);
 
-/* g with so much recomputed that bytes + rate*work is least at these axes. g must be the caller's own: it is
- * used up. NULL: a tensor would have more numbers than there may be. list (NULL: not wanted): what is
- * recomputed, in arena a. Requires a simplified, distributed graph; maintains every value, computed by the
- * same operations in the same order. Cost: a least cut of the layers' data flow. */
-Graph *graph_recompute(Arena *a, Graph *g, const int64_t *axes, double rate, RecomputeList *list);
+/* What to recompute of a graph. */
+typedef struct RecomputeRule {
+    const int64_t *axes; /* lengths, by number of the axis */
+    double rate;         /* so much that bytes + rate*work is least */
+    bool pointwise;      /* only equations without a sum */
+} RecomputeRule;
+
+/* g with values recomputed. g must be the caller's own: it is used up. NULL: a tensor would have more numbers than
+ * there may be. list (NULL: not wanted): what is recomputed, in arena a. Requires a simplified, distributed graph;
+ * maintains every value, computed by the same operations in the same order. Cost: a least cut of the layers' data
+ * flow. */
+Graph *graph_recompute(Arena *a, Graph *g, const RecomputeRule *rule, RecomputeList *list);
 
 #endif

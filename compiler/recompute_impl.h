@@ -28,6 +28,7 @@ typedef struct Recompute {
     Arena *scratch;
     Walk walk;
     const int64_t *axes;
+    bool pointwise; /* of all nodes only equations without a sum may run again */
     VEC(Pair) pairs;
     Value *body;   /* by Value, results of forward loops that only the partner reads, layer by
                                layer: the value of the body; 0 else */

@@ -156,6 +156,13 @@ static bool has_delay(Recompute *r, NodeId id) {
     return false;
 }
 
+/* May it run again at all? */
+static bool may_run(Recompute *r, NodeId id) {
+    const Node *n = graph_node(r->g, id);
+    if (r->pointwise) return n->kind == N_EQ && n->red == RED_NONE;
+    return !has_delay(r, id);
+}
+
 static void body_net(Recompute *r, const Pair *p) {
     Graph *g = r->g;
     const Recur *loop = graph_node(g, p->from)->recur;
@@ -167,7 +174,7 @@ static void body_net(Recompute *r, const Pair *p) {
     for (uint32_t i = 0; i < b.c->body.nodes.n; i++) {
         NodeId id = b.c->body.nodes.data[i];
         b.at = r->node_vertex[id] = r->n_vertices++;
-        if (has_delay(r, id))
+        if (!may_run(r, id))
             add_rule(r, CUT_SOURCE, b.at);
         else
             *PUSH(r->scratch, &r->works) =

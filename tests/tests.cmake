@@ -64,7 +64,8 @@ foreach(name expr graph passes stream grad grad_random interp interp_time report
 endforeach()
 c_test(compiler test_store rwkvc_dsl)
 c_test(dsl test_parse rwkvc_dsl)
-c_test(compiler test_again rwkvc_dsl SOURCES tests/random/generate.c tests/random/compose.c)
+c_test(compiler test_again rwkvc_dsl SOURCES tests/random/generate.c tests/random/compose.c
+    tests/random/compose_more.c)
 c_test(codegen test_contract rwkvc_codegen ${CMAKE_DL_LIBS})
 add_executable(speed_contract EXCLUDE_FROM_ALL tests/speed/contract.c) # figures of docs/numbers.md
 target_link_libraries(speed_contract PRIVATE rwkvc_codegen ${CMAKE_DL_LIBS})

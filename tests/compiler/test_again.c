@@ -184,7 +184,8 @@ static uint32_t check_recompute(Run *r, Graph *h) {
         if (!falls) FAIL("%s: choice %u costs more and saves nothing", r->what, i);
         if (i % 6 && i + 1 < c.n) continue;
         RecomputeList list = {0};
-        Graph *k = graph_recompute(r->a, graph_clone(h, h->entry), r->axes, c.data[i].rate, &list);
+        RecomputeRule rule = {r->axes, c.data[i].rate, false};
+        Graph *k = graph_recompute(r->a, graph_clone(h, h->entry), &rule, &list);
         if (!list.n != !i) FAIL("%s: %u values in choice %u", r->what, list.n, i);
         compare(&x, h, k, 0, arena_printf(r->a, "recompute (choice %u)", i));
     }
