@@ -49,7 +49,4 @@ void write_formula(Writer *w, Text *t, Graph *g, ExprId e);
 /* manifest_entry.c */
 void write_entry(Writer *w, Text *t, uint32_t entry);
 
-/* manifest_place.c: the buffer an output may be written over, or UINT32_MAX. */
-BufId output_place(const Plan *p, const OutputInfo *o);
-
 #endif

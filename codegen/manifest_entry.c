@@ -48,7 +48,7 @@ static void write_buffers(EntryWriter *x) {
     for (uint32_t i = 0; i < x->g->outputs.n; i++) {
         BufId b = x->p->buf_of[x->g->outputs.data[i].value];
         if (b != UINT32_MAX && place[b] == UINT32_MAX)
-            place[b] = output_place(x->p, &x->g->outputs.data[i]);
+            place[b] = plan_output_place(x->p, &x->g->outputs.data[i]);
     }
     pack_array(x->t, x->p->bufs.n);
     for (uint32_t i = 0; i < x->p->bufs.n; i++) {

@@ -508,18 +508,9 @@ static void outside_values(Planner *pl) {
                 buf_new(pl, g->states.data[i].value, ROLE_STATE, i, g->states.data[i].family);
 }
 
-/* A copy in which the values that states start as are gone: whoever makes a session asks another entry for
- * them, and an optimizer's are in the manifest. */
-static Graph *without_starts(Graph *g) {
-    g = graph_clone(g, g->entry);
-    for (uint32_t i = 0; i < g->states.n; i++) g->states.data[i].start = 0;
-    return graph_clone(g, g->entry);
-}
-
-Plan *plan_make(Arena *a, Graph *g, const PlanOptions *o, const char **why) {
+Plan *plan_graph(Arena *a, Graph *g, const PlanOptions *o, const char **why) {
     Arena *scratch = arena_new();
-    g = graph_pull(without_starts(g));
-    g = graph_split_sums(graph_neighbours(graph_pull(graph_replay(g))));
+    g = graph_split_sums(graph_neighbours(g));
     graph_outs_apart(g);
     g = graph_add_copies(g, o);
     Planner pl = {.arena = a, .g = g, .o = o, .walk = walk_new(g, scratch)};

@@ -18,7 +18,8 @@
 #ifndef RWKVC_PLAN_H
 #define RWKVC_PLAN_H
 
-#include "graph.h"
+#include "diag.h"
+#include "recompute.h"
 
 typedef enum Dtype { DT_F32, DT_BF16, DT_F16, DT_I32, DTYPES } Dtype;
 
@@ -128,6 +129,19 @@ struct Op {
     Ops *bodies;                 /* [n_classes] */
 };
 
+/* Memory of one run at given lengths of axes, in bytes. */
+typedef struct PlanPeak {
+    int64_t outside; /* parameters, states and inputs, all through the run                    */
+    int64_t tensors; /* everything else, placed as the runtime places it: results, what is kept */
+    Size formula;    /* of the tensors that live at once where these are most; 0: too large for one */
+} PlanPeak;
+
+/* What a plan with lengths says of its memory. */
+typedef struct PlanMemory {
+    PlanPeak whole, peak;  /* were nothing recomputed; as planned */
+    RecomputeList again;   /* what is recomputed */
+} PlanMemory;
+
 typedef struct Plan {
     Arena *arena;
     Graph *g;
@@ -135,21 +149,30 @@ typedef struct Plan {
     VEC(Kernel) kernels;
     Ops ops;
     BufId *buf_of; /* by Value; UINT32_MAX: none (lives in a kernel, or aliases) */
+    PlanMemory *memory; /* NULL: no lengths were given */
 } Plan;
 
 typedef struct PlanLog PlanLog;
+
+/* Most memory a run may take, parameters, states and inputs included. */
+typedef struct PlanBudget {
+    int64_t bytes;       /* 0: no limit, but tell what it takes */
+    const int64_t *axes; /* lengths it is for, in the order of size_axis_name */
+} PlanBudget;
 
 typedef struct PlanOptions {
     uint8_t weights, saved; /* Dtype of matrices; of saved activations and operands of products
                                (--dtype; plan_store.c has the rules) */
     bool fuse;              /* false: every node a kernel of its own (for tests) */
+    const PlanBudget *budget; /* NULL: no lengths are known */
     void (*explain)(void *user, const char *line); /* other decisions, or NULL */
     void *explain_user;
     PlanLog *log; /* what was fused, and what not, is recorded here (plan_log.h); or NULL */
 } PlanOptions;
 
-/* Makes the plan of a simplified graph. NULL and *why for what is not compiled: a recurrence that is part
- * of a cycle of another one. */
+/* Makes the plan of a simplified graph, within its budget by recomputing (recompute.h) what costs least for
+ * what it saves. NULL and *why for what is not compiled: a recurrence that is part of a cycle of another one;
+ * a budget that cannot be met. */
 Plan *plan_make(Arena *a, Graph *g, const PlanOptions *o, const char **why);
 /* Does launching k read `old` only at the element of `made` it writes, by the member that writes it alone? Then
  * both may be one place. (plan_reuse.c) */
@@ -157,6 +180,15 @@ bool plan_point_by_point(const Plan *p, const Kernel *k, Value old, Value made);
 /* Are the subscripts q and q + 1 of a read k//c and k%c, with c the size of the second axis? Then the two axes
  * are read as one, contiguous, by the index *k. (plan_contract.c) */
 bool read_joins_axes(Graph *g, ExprId read, uint32_t q, ExprId *k);
+/* plan_peak.c. false: a size is too large, or no number. */
+bool plan_peak(Plan *p, const int64_t *axes, PlanPeak *out);
+/* plan_place.c: the buffer an output may be written over, or UINT32_MAX. */
+BufId plan_output_place(const Plan *p, const OutputInfo *o);
+/* budget.c: lengths where none are given: one sample, 1024 along every other axis, rounded up to what an axis
+ * is declared a multiple of. axes: size_axes numbers. */
+void plan_usual_axes(const Sizes *s, int64_t *axes);
+/* The memory of a plan with lengths, and what it recomputes, as text; sources: names of files. */
+void plan_print_memory(Plan *p, const PlanBudget *b, const Diag *sources, Text *out);
 /* NULL when the plan keeps the rules above (each node in one kernel, values written before read,
  * locals read only inside, grid axes independent ...). */
 const char *plan_verify(Plan *p);

@@ -38,6 +38,8 @@ typedef struct Unit {
 typedef VEC(Unit) Units;
 bool fuse_block(Planner *pl, Block *b, Units *out);
 
+/* The plan of a graph as it is, which must be the planner's own. (plan.c) */
+Plan *plan_graph(Arena *a, Graph *g, const PlanOptions *o, const char **why);
 /* Readers of a recurrence's results, and of what it streams through, pulled into it (pull.c). */
 Graph *graph_pull(Graph *g);
 /* Pointwise equations and sums around a recurrence that stay within a point of its grid, in its body

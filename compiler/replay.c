@@ -12,7 +12,7 @@
  * In place, then swept; cost linear in blocks times recurrences in them. */
 #include <string.h>
 
-#include "edit.h"
+#include "again.h"
 #include "plan_impl.h"
 
 enum { CHUNK_BYTES = 1 << 18, LEAST_STEPS = 4, MOST_STEPS = 64, STATE_RATIO = 8 };
@@ -29,7 +29,7 @@ typedef struct Replay {
     Graph *g;
     Arena *scratch;
     Walk walk;
-    Edit edit;
+    Again again;
     uint32_t *uses;
     uint32_t n_values;
     NodeId loop;      /* the layer loop around, 0 none */
@@ -39,7 +39,6 @@ typedef struct Replay {
     NodeId from_loop; /* the layer loop around that one */
     uint32_t from_cls;
     VEC(Stack) stacks;
-    Value *copy; /* by Value of from's body: in the copy */
     bool ok;
 } Replay;
 
@@ -47,18 +46,13 @@ static Recur *recur_of(Replay *p, NodeId n) { return graph_node(p->g, n)->recur;
 
 /* ---- who makes it -------------------------------------------------------------------------------- */
 
-static bool same_layers(const RecurClass *a, const RecurClass *b) {
-    return a->iters.n == b->iters.n &&
-           memcmp(a->iters.data, b->iters.data, a->iters.n * sizeof *a->iters.data) == 0;
-}
-
 /* If in a loop, then over the same layers as the one at hand. */
 static bool find_maker(Replay *p, Value v, Maker *m) {
     if (!graph_maker(p->g, v, m)) return false;
     if (!m->loop) return true;
     const Recur *r = recur_of(p, m->loop);
     return p->loop && r->level == recur_of(p, p->loop)->level &&
-           same_layers(&r->classes.data[m->cls], &recur_of(p, p->loop)->classes.data[p->cls]);
+           again_same_layers(&r->classes.data[m->cls], &recur_of(p, p->loop)->classes.data[p->cls]);
 }
 
 /* ---- reads of the backward recurrence ---------------------------------------------------------------- */
@@ -208,41 +202,6 @@ static uint32_t steps_between(Replay *p) {
     return (uint32_t)(n < LEAST_STEPS ? LEAST_STEPS : n > MOST_STEPS ? MOST_STEPS : n);
 }
 
-/* ---- values of the first loop's body, seen from the second ------------------------------------------------- */
-
-/* The result in which the loop keeps body value v for every layer, made where there is none. */
-static const RecurOut *kept_out(Replay *p, Value v) {
-    RecurClass *c = &recur_of(p, p->from_loop)->classes.data[p->from_cls];
-    for (uint32_t i = 0; i < c->outs.n; i++)
-        if (c->outs.data[i].body == v && !c->outs.data[i].every) return &c->outs.data[i];
-    if (!graph_recur_out(p->g, p->from_loop, p->from_cls, v, 0)) return NULL;
-    return &c->outs.data[c->outs.n - 1];
-}
-
-static ExprId read_kept(Replay *p, Value v, const ExprId *args, uint32_t n) {
-    Graph *g = p->g;
-    const RecurOut *o = kept_out(p, v);
-    if (!o || n >= MAX_RANK) {
-        p->ok = false;
-        return 0;
-    }
-    ExprId subs[MAX_RANK];
-    for (uint32_t k = 0, at = 0; k <= n; k++)
-        subs[k] = k == o->axis ? expr_pos(g, recur_of(p, p->from_loop)->level) : args[at++];
-    return expr_read(g, o->result, subs, n + 1);
-}
-
-static ExprId seen_again(Edit *ed, ExprId e, const ExprId *args) {
-    Replay *p = ed->user;
-    const Expr x = *graph_expr(ed->g, e);
-    if (x.op != X_READ) return 0;
-    if (x.value < p->n_values && p->copy[x.value])
-        return expr_read(ed->g, p->copy[x.value], args, x.n_args);
-    const Node *n = graph_node(ed->g, graph_value(ed->g, x.value)->node);
-    if (!p->from_loop || n->level <= recur_of(p, p->from_loop)->level) return 0;
-    return read_kept(p, x.value, args, x.n_args);
-}
-
 /* ---- making the copy --------------------------------------------------------------------------------------- */
 
 /* The carried value k on entry to every `every`-th step, for all layers. */
@@ -295,22 +254,15 @@ static void fill_copy(Replay *p, NodeId copy) {
     const RecurClass *c = &r->classes.data[0];
     graph_recur_class(g, copy, NULL, 0);
     RecurClass *d = &recur_of(p, copy)->classes.data[0];
-    for (uint32_t k = 0; k < r->carry.n; k++) p->copy[c->args[k]] = d->args[k];
-    edit_fresh(&p->edit);
-    for (uint32_t i = 0; i < c->body.nodes.n && p->ok; i++) {
-        const Node n = *graph_node(g, c->body.nodes.data[i]);
-        const ValueInfo v = *graph_value(g, n.out);
-        ExprId e = edit_expr(&p->edit, n.expr);
-        Value made = graph_eq(g, &d->body, v.dims, v.rank, (Red)n.red, n.extra, n.n_extra, e,
-                              n.level, v.name, n.loc);
-        graph_value(g, made)->store = v.store;
-        p->copy[n.out] = made;
-        edit_fresh(&p->edit);
-    }
-    for (uint32_t k = 0; k < r->carry.n; k++) graph_recur_next(g, copy, 0, k, p->copy[c->next[k]]);
+    Value *made = p->again.copy;
+    for (uint32_t k = 0; k < r->carry.n; k++) made[c->args[k]] = d->args[k];
+    for (uint32_t i = 0; i < c->body.nodes.n; i++)
+        again_node(&p->again, c->body.nodes.data[i], NULL, &d->body);
+    p->ok = !p->again.failed;
+    for (uint32_t k = 0; k < r->carry.n; k++) graph_recur_next(g, copy, 0, k, made[c->next[k]]);
     for (uint32_t i = 0; i < p->stacks.n && p->ok; i++) {
         Stack *s = &p->stacks.data[i];
-        Value body = p->copy[s->body];
+        Value body = made[s->body];
         s->again = graph_recur_out(g, copy, 0, body, graph_value(g, body)->rank);
         if (!s->again) p->ok = false;
     }
@@ -345,7 +297,7 @@ static void replay_one(Replay *p, Block *out) {
     if (!p->from || !p->ok || !only_equations(p, p->from) || !plain_carries(p, p->from) ||
         !large_state(p))
         return;
-    memset(p->copy, 0, p->n_values * sizeof *p->copy);
+    again_from(&p->again, p->from_loop, p->from_cls);
     NodeId copy = begin_copy(p, steps_between(p), out);
     if (p->ok) fill_copy(p, copy);
     if (!p->ok) return; /* what was made has no reader and goes */
@@ -375,9 +327,8 @@ Graph *graph_replay(Graph *g) {
     Arena *scratch = arena_new();
     Replay p = {.g = g, .scratch = scratch, .walk = walk_new(g, scratch)};
     p.n_values = g->values.n;
-    p.edit = edit_new(g, scratch, seen_again, &p);
+    p.again = again_new(g, scratch);
     p.uses = graph_uses(g, scratch);
-    p.copy = NEWN(scratch, Value, p.n_values);
     replay_block(&p, &g->top, 0, 0);
     arena_free(scratch);
     return graph_simplify(g);

@@ -57,12 +57,15 @@ endif()
 foreach(name program session)
     c_test(runtime ${name} rwkvc_dsl rwkvc_codegen rwkvrt)
 endforeach()
+c_test(runtime peak rwkvc_dsl rwkvc_codegen rwkvrt SOURCES tests/runtime/peak_text.c)
 c_test(runtime types rwkvc_dsl rwkvc_codegen rwkvrt SOURCES tests/runtime/types_text.c)
 foreach(name expr graph passes stream grad grad_random interp interp_time report plan_log)
     c_test(compiler test_${name} rwkvc_compiler)
 endforeach()
 c_test(compiler test_store rwkvc_dsl)
 c_test(dsl test_parse rwkvc_dsl)
+c_test(compiler test_again rwkvc_dsl SOURCES tests/random/generate.c tests/random/compose.c
+    tests/random/compose_more.c)
 c_test(codegen test_contract rwkvc_codegen ${CMAKE_DL_LIBS})
 add_executable(speed_contract EXCLUDE_FROM_ALL tests/speed/contract.c) # figures of docs/numbers.md
 target_link_libraries(speed_contract PRIVATE rwkvc_codegen ${CMAKE_DL_LIBS})
@@ -75,6 +78,9 @@ foreach(name threads64 threads32 threads32w) # code for GPUs, with coroutines fo
     a_test(codegen/${name} "" $<TARGET_FILE:test_codegen_kernels> -a -t ${name})
 endforeach()
 py_test(codegen/gpu_files "")
+c_test(codegen test_budget rwkvc_dsl rwkvc_codegen ${CMAKE_DL_LIBS}
+    SOURCES tests/codegen/execute.c tests/codegen/threads.c)
+set_target_properties(test_codegen_budget PROPERTIES ENABLE_EXPORTS ON)
 c_test(codegen test_mma rwkvc_codegen)
 target_include_directories(test_codegen_mma SYSTEM PRIVATE ${LLVM_INCLUDE_DIRS})
 

@@ -40,6 +40,9 @@ static const char help[] =
     "                       .hsaco  gfx942 gfx1100, by default both: --target=gfx942,gfx1100\n"
     "                       .ptx    sm_80 (default, and all that is newer) sm_90\n"
     "  --dtype=D            f32 (default) bf16 f16: what weights and saved activations are kept in\n"
+    "  --memory-budget=SIZE[@AXIS=N,...]\n"
+    "                       recomputes in the backward pass what a run of SIZE (900M 2G 1.5GiB)\n"
+    "                       has no room to keep, at these lengths (default: B=1, others 1024)\n"
     "  --report             parameters, and operations as formulas in the run-time axes\n"
     "  --explain=fuse:A,B   whether two values of the text are computed in one kernel, and by which\n"
     "                       rule; A is NAME, NAME:LINE or NAME@LAYER, of --entry\n"
@@ -74,6 +77,7 @@ typedef struct Request {
     Emit emit;
     const char *entry, *out, *target, *explain;
     uint8_t dtype;                    /* of weights and saved activations */
+    MemoryBudget budget;
     bool report, verify, times, done; /* done: --help or --version was printed */
 } Request;
 
@@ -100,10 +104,6 @@ static int set_dtype(Request *q, const char *name) {
             return EXIT_DONE;
         }
     return usage_error("rwkvc", "--dtype=%s: f32, bf16 or f16", name);
-}
-
-static int no_codegen(const char *what) {
-    return failed("rwkvc", EXIT_USAGE, "%s: not in this version", what);
 }
 
 enum {
@@ -143,7 +143,7 @@ static int take_option(Request *q, Arena *a, int c) {
         break;
     case TARGET: q->target = optarg; break;
     case DTYPE: return set_dtype(q, optarg);
-    case BUDGET: return no_codegen("--memory-budget");
+    case BUDGET: return memory_budget_read(a, optarg, &q->budget) ? EXIT_DONE : EXIT_USAGE;
     case EXPLAIN: q->explain = optarg; break;
     case 1:
         if (q->model.path)
@@ -265,14 +265,36 @@ static bool is_compiled(const Request *q) {
     return q->out && !q->emit && !q->report && !q->explain;
 }
 
-static CompileFile compilation(const Request *q) {
+static CompileFile compilation(Request *q) {
+    q->budget.is_wanted |= q->report || q->emit == EMIT_MEMORY;
     return (CompileFile){.out = q->out,
+                         .budget = &q->budget,
                          .target = q->target,
                          .entry = q->entry,
                          .dtype = q->dtype};
 }
 
-static int emit(Model *m, const Request *q, Text *out) {
+/* The values of a graph, and what its plan makes of them. */
+static int emit_memory(Model *m, Request *q, Graph *g, const char *entry, Text *out) {
+    graph_memory(g, out);
+    CompileFile f = compilation(q);
+    f.entry = entry;
+    FileEntry *entries;
+    uint32_t n;
+    const char *why;
+    int code = compile_entries(m, &f, &entries, &n, &why);
+    if (why && q->budget.bytes) return failed("rwkvc", EXIT_INPUT, "%s: %s", q->model.path, why);
+    if (why) text_printf(out, "not compiled: %s\n", why);
+    if (why || code != EXIT_DONE) return why ? EXIT_DONE : code;
+    for (uint32_t i = 0; i < n; i++)
+        if (entries[i].plan && strcmp(entries[i].name, entry) == 0)
+            plan_print_memory(entries[i].plan,
+                              memory_budget_of(m->arena, &q->budget, entries[i].graph->sizes),
+                              m->diag, out);
+    return EXIT_DONE;
+}
+
+static int emit(Model *m, Request *q, Text *out) {
     const char *entry = q->entry ? q->entry : q->emit == EMIT_GRAD ? "grad" : "forward";
     if (q->emit == EMIT_PROGRAM) {
         program_print(m->program, out);
@@ -289,7 +311,7 @@ static int emit(Model *m, const Request *q, Text *out) {
     if (q->emit == EMIT_DOT)
         graph_dot(g, out);
     else if (q->emit == EMIT_MEMORY)
-        graph_memory(g, out);
+        return emit_memory(m, q, g, entry, out);
     else
         graph_print(g, out);
     return EXIT_DONE;
@@ -314,7 +336,7 @@ static int report_graphs(Model *m, const Request *q, Text *out) {
     return EXIT_DONE;
 }
 
-static int report(Model *m, const Request *q, Text *out) {
+static int report(Model *m, Request *q, Text *out) {
     int code = report_graphs(m, q, out);
     if (code != EXIT_DONE || (q->entry && has_ending(q->entry, "init"))) return code;
     CompileFile f = compilation(q);
@@ -352,7 +374,7 @@ static int emit_ast(Model *m, const Request *q, Arena *a, Text *out) {
     return EXIT_DONE;
 }
 
-static int compile(Model *m, const Request *q, Arena *a, Text *out) {
+static int compile(Model *m, Request *q, Arena *a, Text *out) {
     if (q->emit == EMIT_AST) return emit_ast(m, q, a, out);
     double since = seconds();
     int code = model_read(m, a, &q->model);

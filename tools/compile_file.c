@@ -37,6 +37,8 @@ static int add_entry(Model *m, const CompileFile *f, const EntryInfo *e, FileEnt
     if (e->kind == ENTRY_INIT) return EXIT_DONE; /* what it has to say are the parameters */
     const char *reason = NULL;
     PlanOptions o = {.weights = f->dtype, .saved = f->dtype, .fuse = true};
+    if (f->budget->is_wanted)
+        o.budget = memory_budget_of(m->arena, f->budget, to->graph->sizes);
     to->plan = plan_make(m->arena, to->graph, &o, &reason);
     if (to->plan) return EXIT_DONE;
     *why =
@@ -107,6 +109,8 @@ int compile_entries(Model *m, const CompileFile *f, FileEntry **entries, uint32_
         int code = add_entry(m, f, &all[i], &(*entries)[(*n)++], why);
         if (code != EXIT_DONE) return code;
     }
+    const char *axis = memory_budget_unused(f->budget);
+    if (axis) return usage_error("rwkvc", "--memory-budget: there is no axis '%s'", axis);
     return EXIT_DONE;
 }
 

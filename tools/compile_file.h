@@ -3,6 +3,7 @@
 #define RWKVC_TOOLS_COMPILE_FILE_H
 
 #include "../codegen/codegen.h"
+#include "budget.h"
 #include "model.h"
 
 typedef struct CompileFile {
@@ -10,6 +11,7 @@ typedef struct CompileFile {
         *target;       /* target: names with commas, or NULL: what goes with the ending of out */
     const char *entry; /* only this one, or NULL: all */
     uint8_t dtype;     /* Dtype of the plan */
+    MemoryBudget *budget;
 } CompileFile;
 
 /* An exit code; what is wrong with the text waits in m->diag. */

@@ -168,6 +168,7 @@ int explain_fuse(Model *m, const CompileFile *f, const char *question, Text *out
     if (!g) return EXIT_INPUT;
     const char *why = NULL;
     PlanOptions o = {.weights = f->dtype, .saved = f->dtype, .fuse = true, .log = &x.log};
+    if (f->budget->is_wanted) o.budget = memory_budget_of(m->arena, f->budget, g->sizes);
     x.p = plan_make(m->arena, g, &o, &why);
     if (!x.p)
         return failed("rwkvc", EXIT_INPUT, "%s: entry %s: %s", m->options->path, x.entry,

@@ -138,6 +138,8 @@ int report_code(Model *m, const CompileFile *f, Text *out) {
     Text object = text_new(m->arena);
     const char *why;
     int code = compile_code(m, f, CODE_OBJ, &entries, &n, &object, &why);
+    if (why && f->budget->bytes)
+        return failed("rwkvc", EXIT_INPUT, "%s: %s", m->options->path, why);
     if (why) text_printf(out, "not compiled: %s\n", why);
     if (why || code != EXIT_DONE) return why ? EXIT_DONE : code;
     Code c = {m, {(const uint8_t *)object.data, object.n}, out};
@@ -145,6 +147,9 @@ int report_code(Model *m, const CompileFile *f, Text *out) {
         if (!entries[i].plan || (f->entry && strcmp(f->entry, entries[i].name) != 0)) continue;
         text_printf(out, "launches of %s\n", entries[i].name);
         plan_report(entries[i].plan, out);
+        plan_print_memory(entries[i].plan,
+                          memory_budget_of(m->arena, f->budget, entries[i].graph->sizes),
+                          m->diag, out);
         if (f->entry) print_kernels(&c, &entries[i]);
     }
     text_printf(out, "compiled for %s: %llu bytes of code\n", compile_target(f)->name,

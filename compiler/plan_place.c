@@ -2,7 +2,7 @@
  * one kernel reads and writes element by element need no second copy. The launch that writes must be the
  * last op that touches the old value, and where it reads it, it is at the very point that is written, by the
  * node that writes it alone. */
-#include "manifest.h"
+#include "plan.h"
 
 typedef struct Place {
     const Plan *p;
@@ -57,7 +57,7 @@ static BufId led_on(const Plan *p, const OutputInfo *o, const PlanBuf *to) {
     return UINT32_MAX;
 }
 
-BufId output_place(const Plan *p, const OutputInfo *o) {
+BufId plan_output_place(const Plan *p, const OutputInfo *o) {
     Graph *g = p->g;
     if (o->kind != OUT_PARAM && o->kind != OUT_OPT) return UINT32_MAX;
     Value old =
