@@ -438,6 +438,33 @@ static bool reads(Graph *g, ExprId e) {
     return found;
 }
 
+/* Places a guarded flow is kept from may lie anywhere: the first place stands for them, and a 0 is
+ * what comes there. */
+static ExprId inside(Turn *t, ExprId e, Size n) {
+    Graph *g = t->g;
+    ExprId zero = expr_int(g, 0);
+    ExprId above = expr_fn2(g, F_ge, e, zero), below = expr_fn2(g, F_lt, e, expr_size(g, n));
+    return simplify(t, expr_select(g, expr_fn2(g, F_and, above, below), e, zero));
+}
+
+static ExprId read_inside(ExprMap *m, ExprId e, const ExprId *subs) {
+    Turn *t = m->user;
+    const Expr x = *graph_expr(m->src, e);
+    if (x.op != X_READ) return 0;
+    const ValueInfo v = *graph_value(t->g, x.value);
+    ExprId at[MAX_RANK];
+    for (uint32_t q = 0; q < v.rank; q++) at[q] = inside(t, subs[q], v.dims[q]);
+    return expr_read(t->g, x.value, at, v.rank);
+}
+
+/* The same for gathers in e: what guards the flow does not guard its place. */
+static ExprId gathers_inside(Turn *t, ExprId e) {
+    if (!t->f->guarded) return e;
+    ExprMap m = {.src = t->g, .dst = t->g, .leaf = read_inside, .user = t};
+    expr_map_begin(&m, t->scratch);
+    return expr_map(&m, e);
+}
+
 /* Guards without reads are one condition; one with a gather is asked only where those before
  * hold. */
 static ExprId put_guards(Turn *t, ExprId e) {
@@ -447,7 +474,7 @@ static ExprId put_guards(Turn *t, ExprId e) {
         bool gather = reads(g, t->guard[i]);
         if (gather && cond) e = expr_select(g, cond, e, zero);
         if (gather) {
-            e = expr_select(g, t->guard[i], e, zero);
+            e = expr_select(g, gathers_inside(t, t->guard[i]), e, zero);
             cond = 0;
         } else {
             cond = cond ? expr_fn2(g, F_and, t->guard[i], cond) : t->guard[i];
@@ -487,17 +514,11 @@ static bool finish(Turn *t, Turned *out) {
     return true;
 }
 
-/* Points the flow is kept from by a guard may lie anywhere: they add their 0 at the first place. */
 static bool give_up(Turn *t, const Size *dims, Turned *out) {
-    Graph *g = t->g;
     Flow *f = t->f;
     if (f->n_iter > MAX_RANK) return false;
-    for (uint32_t q = 0; f->guarded && q < f->rank; q++) {
-        ExprId s = f->subs[q], zero = expr_int(g, 0);
-        ExprId above = expr_fn2(g, F_ge, s, zero),
-               below = expr_fn2(g, F_lt, s, expr_size(g, dims[q]));
-        f->subs[q] = simplify(t, expr_select(g, expr_fn2(g, F_and, above, below), s, zero));
-    }
+    for (uint32_t q = 0; f->guarded && q < f->rank; q++)
+        f->subs[q] = inside(t, gathers_inside(t, f->subs[q]), dims[q]);
     out->scatter = true;
     out->n_extra = 0;
     out->expr = f->expr;
