@@ -115,6 +115,7 @@ static Plan *chosen(Budget *b, uint32_t i) {
     if (!t->plan || !b->o->budget) return t->plan;
     if (b->bytes && !t->fits) {
         b->why = refusal(b, t);
+        if (b->o->budget->least) *b->o->budget->least = total(&t->peak);
         return NULL;
     }
     PlanMemory *m = t->plan->memory = NEW(b->arena, PlanMemory);

@@ -158,6 +158,7 @@ typedef struct PlanLog PlanLog;
 typedef struct PlanBudget {
     int64_t bytes;       /* 0: no limit, but tell what it takes */
     const int64_t *axes; /* lengths it is for, in the order of size_axis_name */
+    int64_t *least;      /* NULL, or where a refusal leaves the least that can be met */
 } PlanBudget;
 
 typedef struct PlanOptions {

@@ -1,5 +1,5 @@
 /* How much memory a plan takes at given lengths. Buffers of which not all live at once are placed as the
- * runtime places them: the largest first, each at the lowest place that is free while it lives.
+ * runtime places them; the rule is in docs/format.md, section 4, and runtime/layout.c follows it too.
  * Cost: (buffers)^2. */
 #include <stdlib.h>
 #include <string.h>
@@ -72,10 +72,25 @@ static bool find_items(Peak *k, Arena *scratch, int64_t *outside) {
 
 /* ---- places ------------------------------------------------------------------------------------------ */
 
+/* Larger first; ties by number. */
 static int by_room(const void *a, const void *b) {
     const Item *x = a, *y = b;
     if (x->room != y->room) return x->room > y->room ? -1 : 1;
     return x->number < y->number ? -1 : 1;
+}
+
+/* Those that live longest first. */
+static int by_life(const void *a, const void *b) {
+    const Item *x = a, *y = b;
+    uint32_t lx = x->b->dies - x->b->born, ly = y->b->dies - y->b->born;
+    if (lx != ly) return lx > ly ? -1 : 1;
+    return by_room(a, b);
+}
+
+static int by_birth(const void *a, const void *b) {
+    const Item *x = a, *y = b;
+    if (x->b->born != y->b->born) return x->b->born < y->b->born ? -1 : 1;
+    return by_room(a, b);
 }
 
 static bool together(const PlanBuf *a, const PlanBuf *b) {
@@ -94,9 +109,7 @@ static int64_t free_place(Item *const *placed, uint32_t n, const Item *x) {
     return at;
 }
 
-static bool place(Peak *k, Arena *scratch, int64_t *total) {
-    Item **placed = NEWN(scratch, Item *, k->n + 1);
-    qsort(k->items, k->n, sizeof *k->items, by_room);
+static bool place_all(Peak *k, Item **placed, int64_t *total) {
     *total = 0;
     for (uint32_t i = 0; i < k->n; i++) {
         Item *x = &k->items[i];
@@ -106,6 +119,18 @@ static bool place(Peak *k, Arena *scratch, int64_t *total) {
         for (; at > 0 && placed[at - 1]->at > x->at; at--) placed[at] = placed[at - 1];
         placed[at] = x;
         if (x->at + x->room > *total) *total = x->at + x->room;
+    }
+    return true;
+}
+
+static bool place(Peak *k, Arena *scratch, int64_t *least) {
+    static int (*const order[])(const void *, const void *) = {by_room, by_life, by_birth};
+    Item **placed = NEWN(scratch, Item *, k->n + 1);
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
+        int64_t total;
+        qsort(k->items, k->n, sizeof *k->items, order[i]);
+        if (!place_all(k, placed, &total)) return false;
+        if (!i || total < *least) *least = total;
     }
     return true;
 }

@@ -1,5 +1,6 @@
 /* Offsets for buffers of which not all live at once: one after the other, each at the lowest place that is
- * free while it lives; in whichever of a few orders that takes the least room. */
+ * free while it lives; in whichever of a few orders that takes the least room. The rule is in docs/format.md,
+ * section 4; compiler/plan_peak.c follows it too, and says beforehand what a session takes. */
 #include <stdlib.h>
 #include <string.h>
 

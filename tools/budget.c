@@ -18,8 +18,9 @@ static bool wrong(const char *text) {
 static bool read_size(char *text, int64_t *bytes) {
     static const char units[] = "kMGT";
     char *end;
+    size_t digits = strspn(text, "0123456789.");
     double n = strtod(text, &end);
-    if (end == text || !(n > 0) || *text == '+') return false;
+    if (end != text + digits || !(n > 0)) return false;
     double unit = 1;
     const char *u = *end ? strchr(units, *end == 'K' ? 'k' : *end) : NULL;
     if (u) {

@@ -29,16 +29,20 @@ static bool is_wanted(const CompileFile *f, const EntryInfo *e) {
     return strcmp(f->entry, e->name) == 0;
 }
 
-/* *why: there is no plan. */
+/* *why: there is no plan; *least (else 0): because that would be the least memory it can do with. */
 static int add_entry(Model *m, const CompileFile *f, const EntryInfo *e, FileEntry *to,
-                     const char **why) {
+                     const char **why, int64_t *least) {
     *to = (FileEntry){.name = e->name, .graph = model_graph(m, e->name)};
     if (!to->graph) return EXIT_INPUT;
     if (e->kind == ENTRY_INIT) return EXIT_DONE; /* what it has to say are the parameters */
     const char *reason = NULL;
     PlanOptions o = {.weights = f->dtype, .saved = f->dtype, .fuse = true};
-    if (f->budget->is_wanted)
-        o.budget = memory_budget_of(m->arena, f->budget, to->graph->sizes);
+    *least = 0;
+    if (f->budget->is_wanted) {
+        PlanBudget *b = memory_budget_of(m->arena, f->budget, to->graph->sizes);
+        b->least = least;
+        o.budget = b;
+    }
     to->plan = plan_make(m->arena, to->graph, &o, &reason);
     if (to->plan) return EXIT_DONE;
     *why =
@@ -102,16 +106,29 @@ int compile_entries(Model *m, const CompileFile *f, FileEntry **entries, uint32_
     uint32_t n_all = m->program->entries.n;
     *n = 0;
     *why = NULL;
+    int64_t most = 0; /* of the least that entries can do with, where that is too much */
     if (f->entry && !model_graph(m, f->entry)) return EXIT_INPUT;
     *entries = NEWN(m->arena, FileEntry, n_all + 1);
     for (uint32_t i = 0; i < n_all; i++) {
         if (!goes_with(&all[i], all, n_all) || !is_wanted(f, &all[i])) continue;
-        int code = add_entry(m, f, &all[i], &(*entries)[(*n)++], why);
-        if (code != EXIT_DONE) return code;
+        const char *wrong = NULL;
+        int64_t least = 0;
+        int code = add_entry(m, f, &all[i], &(*entries)[(*n)++], &wrong, &least);
+        if (code != EXIT_DONE && least == 0) {
+            *why = wrong;
+            return code;
+        }
+        if (least > most) {
+            most = least;
+            *why = wrong;
+        }
     }
     const char *axis = memory_budget_unused(f->budget);
-    if (axis) return usage_error("rwkvc", "--memory-budget: there is no axis '%s'", axis);
-    return EXIT_DONE;
+    if (axis) {
+        *why = NULL;
+        return usage_error("rwkvc", "--memory-budget: there is no axis '%s'", axis);
+    }
+    return *why ? EXIT_INPUT : EXIT_DONE;
 }
 
 int compile_file(Model *m, const CompileFile *f) {

@@ -2,6 +2,7 @@
 """The command lines of both programs: what is refused, with which exit code and in which words."""
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -57,12 +58,71 @@ def mistakes(b):
 @case
 def not_in_this_version(b):
     b.write("m.rwkv", GOOD)
-    b.expect(["rwkvc", "m.rwkv", "--memory-budget=1G"], 2, "", "not in this version")
     b.expect(["rwkvc", "m.rwkv", "--target=x86-64-v9", "-o", "m.so"], 2, "", "there is no such target")
     b.expect(["rwkvc", "m.rwkv", "-o", "m.xyz"], 2, "", "files end in .so")
     for command in ("chat", "data", "enhance", "score"):
         b.expect(["rwkv", command, "x"], 2, "", "not in this version")
     b.expect(["rwkv", "dance"], 2, "", "there is no command 'dance'")
+
+
+# A forward pass keeps something for the backward pass.
+LAYERS = """axis T
+const D = 32, L = 3
+model deep(x[T,D]) -> y[T,D] along T {
+    y = x
+    for l in L as blocks.{l} {
+        param w[D,D] ~ normal(0.1)
+        h[t,i] = sum[d] w[i,d]*y[t,d]
+        y = y + tanh(h)*tanh(h)
+    }
+}
+train deep(target[T,D]) { loss = mean[b,t,d] (y[b,t,d] - target[b,t,d])^2 }
+"""
+
+
+@case
+def memory_budgets_that_are_none(b):
+    b.write("m.rwkv", LAYERS)
+    for size in ("", "0", "-1", "-1G", "+1G", "1x", "1Gx", "G", "1.2.3", "1e9", "0x10", " 1G", "1 G", "nan", "inf", "1Gi B",
+                 "0.5", "0.0001k", "9999999999T", "1"*400):
+        b.expect(["rwkvc", "m.rwkv", "-o", "m.so", f"--memory-budget={size}"], 2, "",
+                 f"--memory-budget={size}: SIZE or SIZE@AXIS=N")
+    for axes in ("", "T", "T=", "=4", "T=0", "T=-1", "T=x", "T=4,", "T=4,,B=1", "T=4;B=1", "T=1.5", "T=9999999999999"):
+        b.expect(["rwkvc", "m.rwkv", "-o", "m.so", f"--memory-budget=1G@{axes}"], 2, "", "SIZE or SIZE@AXIS=N")
+    b.expect(["rwkvc", "m.rwkv", "-o", "m.so", "--memory-budget=1G@Q=4"], 2, "", "--memory-budget: there is no axis 'Q'")
+    b.expect(["rwkvc", "m.rwkv", "-o", "m.so", "--memory-budget"], 2, "", "option '--memory-budget' needs a value")
+    b.check("nothing is written", not os.path.exists(b.path("m.so")))
+
+
+def least(b, *axes):
+    """What cannot be met, and the least that can, of the training step."""
+    words = ["rwkvc", "m.rwkv", "--emit=memory", "--entry=grad", "--memory-budget=1000" + "".join(axes)]
+    done = b.expect(words, 1, "", "m.rwkv: entry grad: the memory budget of 1000 bytes cannot be met at ")
+    found = re.search(r" met at (.*): the least that is reachable is (\d+) bytes$", done.err.strip())
+    b.check("the least is told: " + done.err, found)
+    return (found[1], int(found[2])) if found else ("", 0)
+
+
+@case
+def memory_budgets(b):
+    b.write("m.rwkv", LAYERS)
+    b.same("default lengths", least(b)[0], "B=1, T=1024")
+    at, bytes_ = least(b, "@T=40,B=2")
+    b.same("lengths given", at, "B=2, T=40")
+    words = ["rwkvc", "m.rwkv", "--entry=grad", "--emit=memory"]
+    whole = b.expect(words + ["--memory-budget=1T@B=2,T=40"], 0, ["recomputed in backward loops: nothing"], "").out
+    kept = int(re.search(r"without a budget: (\d+) bytes", whole)[1])
+    b.check(f"the least {bytes_} is less than all {kept}", 0 < bytes_ < kept)
+    part = b.expect(words + [f"--memory-budget={bytes_}@B=2,T=40"], 0, "recomputed in backward loops:\n", "").out
+    b.same("met to the byte", int(re.search(r"within the budget: (\d+) bytes", part)[1]), bytes_)
+    b.expect(words + [f"--memory-budget={bytes_ - 1}@B=2,T=40"], 1, "", f"is reachable is {bytes_} bytes")
+    for text in ("1M", "1MB", "1MiB", "0.5M", "1000k", "1000K", ".5M", "900000"):
+        b.expect(words + [f"--memory-budget={text}@B=2,T=40"], 0, "memory of grad at B=2, T=40", "")
+    done = b.expect(["rwkvc", "m.rwkv", "-o", "m.so", "--memory-budget=1000@B=2,T=40"], 1, "",
+                    f"entry grad: the memory budget of 1000 bytes cannot be met at B=2, T=40: the least that is reachable is {bytes_}")
+    b.check("nothing is written: " + done.err, not os.path.exists(b.path("m.so")))
+    b.expect(["rwkvc", "m.rwkv", "-o", "m.so", f"--memory-budget={bytes_}@B=2,T=40"], 0, "", "")
+    b.check("a file is written", os.path.exists(b.path("m.so")))
 
 
 @case

@@ -61,7 +61,7 @@ static Graph *load(World *w) {
 static int64_t total(const PlanPeak *p) { return p->outside + p->tensors; }
 
 static PlanMemory memory_within(World *w, int64_t bytes, const char **why) {
-    PlanBudget b = {bytes, w->axes};
+    PlanBudget b = {.bytes = bytes, .axes = w->axes};
     PlanOptions o = {.fuse = true, .budget = &b};
     Plan *p = plan_make(w->a, w->g, &o, why);
     return p ? *p->memory : (PlanMemory){0};
@@ -69,7 +69,7 @@ static PlanMemory memory_within(World *w, int64_t bytes, const char **why) {
 
 /* Compiles within a budget (0: none) and compares with the interpreter; the bits of the outputs. */
 static uint64_t execute_within(World *w, int64_t bytes) {
-    PlanBudget b = {bytes, w->axes};
+    PlanBudget b = {.bytes = bytes, .axes = w->axes};
     Execute x = {.target = target_find("native"),
                  .axis_even = w->c->even,
                  .axis_odd = w->c->odd,

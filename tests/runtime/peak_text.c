@@ -20,7 +20,7 @@ bool peak_compile(const char *name, int64_t bytes, int64_t batch, int64_t steps,
         int64_t axes[8];
         for (uint32_t i = 0; i < size_axes(e.graph->sizes); i++)
             axes[i] = strcmp(size_axis_name(e.graph->sizes, i), "B") == 0 ? batch : steps;
-        PlanBudget b = {bytes, axes};
+        PlanBudget b = {.bytes = bytes, .axes = axes};
         PlanOptions o = {.fuse = true, .budget = &b};
         PlanPeak k;
         e.plan = plan_make(a, e.graph, &o, &why);
