@@ -123,18 +123,20 @@ static void write_op(EntryWriter *x, const Op *o) {
     switch ((OpKind)o->kind) {
     case OP_LOOP: write_loop(x, o); return;
     case OP_LAUNCH:
-        pack_array(x->t, 3);
+        pack_array(x->t, 4);
         pack_int(x->t, RW_OP_LAUNCH);
         pack_int(x->t, o->kernel);
         pack_array(x->t, o->args.n);
         for (uint32_t i = 0; i < o->args.n; i++) write_arg(x, &o->args.data[i]);
+        pack_bool(x->t, o->beside);
         return;
     case OP_COPY:
     case OP_SWAP:
-        pack_array(x->t, 3);
+        pack_array(x->t, 4);
         pack_int(x->t, o->kind == OP_COPY ? RW_OP_COPY : RW_OP_SWAP);
         write_arg(x, &o->args.data[0]);
         write_arg(x, &o->args.data[1]);
+        pack_bool(x->t, o->beside);
         return;
     }
 }

@@ -399,7 +399,7 @@ static void live_loop(Life *l, Op *o, uint32_t at, Touch *out) {
 static void live_ops(Life *l, Ops *ops, Touch *out) {
     for (uint32_t i = 0; i < ops->list.n; i++) {
         Op *o = &ops->list.data[i];
-        uint32_t at = l->next++;
+        uint32_t at = o->beside ? l->next - 1 : l->next++;
         if (o->kind == OP_LOOP) {
             live_loop(l, o, at, out);
             continue;
@@ -432,7 +432,7 @@ static void keep(Planner *pl, Value v, uint32_t end) {
     if (b->dies < end) b->dies = end;
 }
 
-static void lifetimes(Planner *pl) {
+void plan_lifetimes(Planner *pl) {
     Life l = {.pl = pl, .n = pl->p->bufs.n, .next = 1};
     Touch *top = NEWN(pl->arena, Touch, l.n + 1);
     live_ops(&l, &pl->p->ops, top);
@@ -508,6 +508,13 @@ static void outside_values(Planner *pl) {
                 buf_new(pl, g->states.data[i].value, ROLE_STATE, i, g->states.data[i].family);
 }
 
+static void group_ops(Planner *pl) {
+    const Sizes *s = pl->g->sizes;
+    int64_t *usual = NEWN(pl->arena, int64_t, size_axes(s) + 1);
+    plan_usual_axes(s, usual);
+    plan_beside(pl, pl->o->budget && pl->o->budget->axes ? pl->o->budget->axes : usual);
+}
+
 Plan *plan_graph(Arena *a, Graph *g, const PlanOptions *o, const char **why) {
     Arena *scratch = arena_new();
     g = graph_split_sums(graph_neighbours(g));
@@ -533,13 +540,14 @@ Plan *plan_graph(Arena *a, Graph *g, const PlanOptions *o, const char **why) {
         PlanBuf *b = &pl.p->bufs.data[h->buf];
         if (b->role == ROLE_TEMP) b->role = ROLE_OUTPUT, b->index = i;
     }
-    if (ok) lifetimes(&pl);
+    if (ok) plan_lifetimes(&pl);
     if (ok && o->fuse) {
         plan_reuse(&pl);
-        lifetimes(&pl);
+        plan_lifetimes(&pl);
     }
     pl.p->buf_of = NEWN(a, BufId, g->values.n + 1);
     for (uint32_t i = 0; i < g->values.n; i++) pl.p->buf_of[i] = pl.home[i].buf;
+    if (ok && o->fuse) group_ops(&pl);
     arena_free(scratch);
     *why = pl.why;
     return ok ? pl.p : NULL;

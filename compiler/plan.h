@@ -33,7 +33,7 @@ typedef struct PlanBuf {
     Size dims[MAX_RANK];
     uint32_t index; /* ROLE_INPUT PARAM STATE: of the graph's tables; ROLE_OUTPUT: of its outputs */
     uint32_t born,
-        dies;   /* numbers of ops, depth first, a loop before its bodies; outputs and what comes
+        dies; /* numbers of ops, depth first, a loop before its bodies, one number for ops beside each other; outputs and what comes
                             from outside live for the whole run; what a loop reads from outside lives
                             until its end, carry slots and what they are exchanged with all through it */
     bool carry; /* a slot of a layer loop: its pointer changes by OP_SWAP */
@@ -115,6 +115,8 @@ typedef struct Ops {
 } Ops;
 struct Op {
     uint8_t kind;
+    bool
+        beside; /* a launch or copy that waits for nothing of the group of ops before it that it ends */
     uint32_t kernel; /* OP_LAUNCH */
     VEC(PlanArg)
     args; /* OP_LAUNCH: one an argument of the kernel; OP_COPY, OP_SWAP: dst, src.
@@ -133,13 +135,13 @@ struct Op {
 typedef struct PlanPeak {
     int64_t outside; /* parameters, states and inputs, all through the run                    */
     int64_t tensors; /* everything else, placed as the runtime places it: results, what is kept */
-    Size formula;    /* of the tensors that live at once where these are most; 0: too large for one */
+    Size formula; /* of the tensors that live at once where these are most; 0: too large for one */
 } PlanPeak;
 
 /* What a plan with lengths says of its memory. */
 typedef struct PlanMemory {
-    PlanPeak whole, peak;  /* were nothing recomputed; as planned */
-    RecomputeList again;   /* what is recomputed */
+    PlanPeak whole, peak; /* were nothing recomputed; as planned */
+    RecomputeList again;  /* what is recomputed */
 } PlanMemory;
 
 typedef struct Plan {
@@ -148,7 +150,7 @@ typedef struct Plan {
     VEC(PlanBuf) bufs;
     VEC(Kernel) kernels;
     Ops ops;
-    BufId *buf_of; /* by Value; UINT32_MAX: none (lives in a kernel, or aliases) */
+    BufId *buf_of;      /* by Value; UINT32_MAX: none (lives in a kernel, or aliases) */
     PlanMemory *memory; /* NULL: no lengths were given */
 } Plan;
 
@@ -162,9 +164,9 @@ typedef struct PlanBudget {
 } PlanBudget;
 
 typedef struct PlanOptions {
-    uint8_t weights, saved; /* Dtype of matrices; of saved activations and operands of products
+    uint8_t weights, saved;   /* Dtype of matrices; of saved activations and operands of products
                                (--dtype; plan_store.c has the rules) */
-    bool fuse;              /* false: every node a kernel of its own (for tests) */
+    bool fuse;                /* false: every node a kernel of its own (for tests) */
     const PlanBudget *budget; /* NULL: no lengths are known */
     void (*explain)(void *user, const char *line); /* other decisions, or NULL */
     void *explain_user;

@@ -60,6 +60,12 @@ uint8_t product_operands(Planner *pl, const Kernel *k);
 
 /* Results written over operands that end there (plan_reuse.c): lifetimes are to be set again. */
 void plan_reuse(Planner *pl);
+/* Ops that need not wait for each other, marked and moved together (plan_beside.c); axes: the lengths at which
+ * it may cost only little memory. */
+void plan_beside(Planner *pl, const int64_t *axes);
+const char *plan_verify_beside(Plan *p); /* NULL, or what is wrong */
+/* When every buffer is needed, where born and dies are 0. (plan.c) */
+void plan_lifetimes(Planner *pl);
 /* Long sums of few results in two steps (plan_split.c). In place. */
 Graph *graph_split_sums(Graph *g);
 /* Is this node a matrix product worth a schedule of its own? (plan_contract.c) */

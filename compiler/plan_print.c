@@ -1,5 +1,5 @@
 /* --emit=plan: kernels, buffers and launches as text; and the rules of a plan checked. */
-#include "plan.h"
+#include "plan_impl.h"
 
 #include <string.h>
 
@@ -91,6 +91,7 @@ static void print_ops(Plan *p, const Ops *ops, uint32_t indent, Text *t) {
             text_add(t, "}\n");
             continue;
         }
+        if (o->beside) text_add(t, "beside ");
         text_add(t, o->kind == OP_LAUNCH ? p->kernels.data[o->kernel].name
                     : o->kind == OP_COPY ? "copy"
                                          : "swap");
@@ -208,5 +209,6 @@ const char *plan_verify(Plan *p) {
         const char *e = verify_kernel(p, &p->kernels.data[i]);
         if (e) return arena_printf(p->arena, "kernel %s: %s", p->kernels.data[i].name, e);
     }
-    return verify_ops(p, &p->ops, 0, &w);
+    const char *why = verify_ops(p, &p->ops, 0, &w);
+    return why ? why : plan_verify_beside(p);
 }

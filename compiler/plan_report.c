@@ -1,9 +1,9 @@
 /* --report: launches of a plan and what they move, outside its layers and in each kind of layer. */
 #include "work.h"
 
-/* Of one list of ops, run once. */
+/* Of one list of ops, run once. A round: launches and copies beside each other. */
 typedef struct Segment {
-    int64_t launches[KERNEL_KINDS], copies;
+    int64_t launches[KERNEL_KINDS], copies, rounds;
     Size read[2], written[2]; /* bytes: by products, by the others */
 } Segment;
 
@@ -27,6 +27,7 @@ static void add_op(Report *r, Segment *s, const Op *o, int64_t times) {
     Work w;
     bool product = false;
     if (o->kind == OP_SWAP) return;
+    s->rounds += o->beside ? 0 : times;
     if (o->kind == OP_COPY) {
         w = copy_work(r->p, o);
         s->copies += times;
@@ -74,7 +75,7 @@ static void print_segment(Report *r, const Ops *ops, bool top) {
         text_printf(r->out, "%s %lld %s", mark, (long long)s.launches[k], kind_word[k]);
         mark = ",";
     }
-    text_printf(r->out, "; %lld copies\n", (long long)s.copies);
+    text_printf(r->out, "; %lld copies; %lld rounds\n", (long long)s.copies, (long long)s.rounds);
     static const char *const who[2] = {"products", "the others"};
     for (int i = 0; i < 2; i++)
         text_printf(r->out, "      bytes of %-10s  read %s; written %s\n", who[i],

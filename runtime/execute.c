@@ -46,9 +46,11 @@ static void copy(const job *j, lane *l, const op *o, unsigned k) {
     if (to != from) copy_part(to, from, (size_t)(bytes < most ? bytes : most), k, j->s->n_lanes);
 }
 
-static void launch(const job *j, lane *l, const op *o, unsigned k) {
+/* What has less to do than there are threads is done by others than what it is beside of. */
+static void launch(const job *j, lane *l, const op *o, unsigned k, uint32_t ordinal) {
     const kernel *x = &j->x->e->kernels[o->kernel];
     int64_t grid = j->x->grid[o->kernel];
+    if (grid < (int64_t)j->s->n_lanes) k = (k + ordinal) % j->s->n_lanes;
     int64_t begin = part_begin(grid, k, j->s->n_lanes),
             end = part_begin(grid, k + 1, j->s->n_lanes);
     if (begin == end) return;
@@ -56,15 +58,16 @@ static void launch(const job *j, lane *l, const op *o, unsigned k) {
     x->fn(l->args, j->x->numbers[o->kernel], l->levels, l->scratch, begin, end);
 }
 
-/* Every thread meets the others; what the op took is noted when that was asked for. */
-static void meet(const job *j, lane *l, uint32_t line) {
+/* Every thread meets the others, if what comes next has to wait for them; what the op took is noted when that was
+ * asked for. */
+static void meet(const job *j, lane *l, uint32_t line, bool waits) {
     if (l->spent == NULL) {
-        threads_barrier(j->s->c->threads);
+        if (waits) threads_barrier(j->s->c->threads);
         return;
     }
     uint64_t done = profile_now();
-    threads_barrier(j->s->c->threads);
-    uint64_t met = profile_now();
+    if (waits) threads_barrier(j->s->c->threads);
+    uint64_t met = waits ? profile_now() : done;
     spent *x = &l->spent[line];
     x->launches++;
     x->busy_ns += done - l->mark;
@@ -84,10 +87,12 @@ static void loop(const job *j, lane *l, const op *o, unsigned k) {
 }
 
 static void run_ops(const job *j, lane *l, const ops *list, unsigned k) {
+    uint32_t ordinal = 0;
     for (uint32_t i = 0; i < list->n; i++) {
         const op *o = &list->list[i];
+        ordinal = o->beside ? ordinal + 1 : 0;
         switch (o->kind) {
-        case RW_OP_LAUNCH: launch(j, l, o, k); break;
+        case RW_OP_LAUNCH: launch(j, l, o, k, ordinal); break;
         case RW_OP_COPY: copy(j, l, o, k); break;
         case RW_OP_LOOP: loop(j, l, o, k); continue;
         default: { /* exchanged in every thread's table alike */
@@ -97,7 +102,8 @@ static void run_ops(const job *j, lane *l, const ops *list, unsigned k) {
             continue;
         }
         }
-        meet(j, l, o->kind == RW_OP_LAUNCH ? o->kernel : j->x->e->n_kernels);
+        meet(j, l, o->kind == RW_OP_LAUNCH ? o->kernel : j->x->e->n_kernels,
+             i + 1 == list->n || !list->list[i + 1].beside);
     }
 }
 

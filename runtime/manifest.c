@@ -409,17 +409,19 @@ static void read_launch(reader *r, op *o) {
 static void read_op(reader *r, op *o) {
     size_t n = unpack_array(&r->u);
     o->kind = (uint8_t)unpack_below(&r->u, RW_OPS);
-    if (n != (o->kind == RW_OP_LOOP ? 6u : 3u)) unpack_fail(&r->u, "an op has another length");
+    if (n != (o->kind == RW_OP_LOOP ? 6u : 4u)) unpack_fail(&r->u, "an op has another length");
     if (o->kind == RW_OP_LOOP) {
         read_loop(r, o);
         return;
     }
     if (o->kind == RW_OP_LAUNCH) {
         read_launch(r, o);
+        o->beside = unpack_bool(&r->u);
         return;
     }
     o->args = TAKE(r, arg, 2);
     for (; o->n_args < 2 && unpack_good(&r->u); o->n_args++) read_arg(r, &o->args[o->n_args]);
+    o->beside = unpack_bool(&r->u);
     if (o->kind != RW_OP_SWAP || !unpack_good(&r->u)) return;
     const buffer *b = r->e->buffers;
     for (int i = 0; i < 2; i++)
@@ -431,7 +433,13 @@ static void read_op(reader *r, op *o) {
 static void read_ops(reader *r, ops *to) {
     size_t n = unpack_array(&r->u);
     to->list = TAKE(r, op, n);
-    for (; to->n < n && unpack_good(&r->u); to->n++) read_op(r, &to->list[to->n]);
+    for (; to->n < n && unpack_good(&r->u); to->n++) {
+        op *o = &to->list[to->n];
+        read_op(r, o);
+        uint8_t before = to->n ? o[-1].kind : RW_OP_LOOP;
+        if (o->beside && (o->kind == RW_OP_SWAP || before == RW_OP_LOOP || before == RW_OP_SWAP))
+            unpack_fail(&r->u, "an op is beside nothing");
+    }
 }
 
 /* An output is written over the parameter or state of the optimizer that it leads on, and no other. */

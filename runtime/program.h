@@ -114,7 +114,8 @@ typedef struct kernel {
     uint32_t n_sizes, n_args;
     uint32_t *sizes;
     bool *writes;
-    uint32_t block, local, levels; /* GPUs: threads of a workgroup, its local memory, loops it is told of */
+    uint32_t block, local,
+        levels; /* GPUs: threads of a workgroup, its local memory, loops it is told of */
 } kernel;
 
 typedef struct arg {
@@ -132,6 +133,8 @@ typedef struct ops {
 struct op {
     uint8_t kind, level;
     bool reverse;
+    bool
+        beside; /* waits for nothing of the ops before it, back to the last that is not beside another */
     uint32_t kernel;
     uint32_t n_args, count, n_classes;
     arg *args;

@@ -63,6 +63,7 @@ foreach(name expr graph passes stream grad grad_random interp interp_time report
     c_test(compiler test_${name} rwkvc_compiler)
 endforeach()
 c_test(compiler test_store rwkvc_dsl)
+c_test(compiler test_beside rwkvc_dsl)
 c_test(dsl test_parse rwkvc_dsl)
 c_test(compiler test_again rwkvc_dsl SOURCES tests/random/generate.c tests/random/compose.c
     tests/random/compose_more.c)
