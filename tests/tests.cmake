@@ -48,6 +48,15 @@ endif()
 
 # ---- rooms -----------------------------------------------------------------------------------
 
+# What runs plans for tests, on the emulator too where there is one.
+add_library(execute_testing STATIC tests/codegen/execute.c tests/codegen/threads.c tests/codegen/emulated.c)
+target_compile_options(execute_testing PRIVATE ${warnings})
+target_link_libraries(execute_testing PUBLIC rwkvc_codegen ${CMAKE_DL_LIBS})
+if(TARGET emu_core)
+    target_compile_definitions(execute_testing PRIVATE RWKVC_EMULATOR)
+    target_link_libraries(execute_testing PUBLIC emu_core)
+endif()
+
 foreach(name file tensor npy weights damage rng convert data vocab sample)
     c_test(runtime ${name} rwkvrt)
 endforeach()
@@ -71,15 +80,13 @@ add_executable(speed_contract EXCLUDE_FROM_ALL tests/speed/contract.c) # figures
 target_link_libraries(speed_contract PRIVATE rwkvc_codegen ${CMAKE_DL_LIBS})
 target_include_directories(speed_contract PRIVATE "${CMAKE_SOURCE_DIR}" "${CMAKE_SOURCE_DIR}/tests/codegen")
 target_compile_options(speed_contract PRIVATE ${warnings})
-c_test(codegen test_kernels rwkvc_dsl rwkvc_codegen ${CMAKE_DL_LIBS}
-    SOURCES tests/codegen/execute.c tests/codegen/threads.c tests/random/generate.c)
+c_test(codegen test_kernels rwkvc_dsl execute_testing SOURCES tests/random/generate.c)
 set_target_properties(test_codegen_kernels PROPERTIES ENABLE_EXPORTS ON) # kernels call back
 foreach(name threads64 threads32 threads32w) # code for GPUs, with coroutines for threads
     a_test(codegen/${name} "" $<TARGET_FILE:test_codegen_kernels> -a -t ${name})
 endforeach()
 py_test(codegen/gpu_files "")
-c_test(codegen test_budget rwkvc_dsl rwkvc_codegen ${CMAKE_DL_LIBS}
-    SOURCES tests/codegen/execute.c tests/codegen/threads.c)
+c_test(codegen test_budget rwkvc_dsl execute_testing)
 set_target_properties(test_codegen_budget PROPERTIES ENABLE_EXPORTS ON)
 c_test(codegen test_mma rwkvc_codegen)
 target_include_directories(test_codegen_mma SYSTEM PRIVATE ${LLVM_INCLUDE_DIRS})
@@ -131,8 +138,8 @@ set(n_compiled 40)
 if(RWKVC_SANITIZE)
     set(n_compiled 5)
 endif()
-c_test(random compiled rwkvc_dsl rwkvc_codegen ${CMAKE_DL_LIBS}
-    SOURCES tests/codegen/execute.c tests/codegen/threads.c tests/random/generate.c tests/random/compose.c tests/random/compose_more.c
+c_test(random compiled rwkvc_dsl execute_testing
+    SOURCES tests/random/generate.c tests/random/compose.c tests/random/compose_more.c
     ARGS x86-64-v3 0 ${n_compiled})
 set_target_properties(test_random_compiled PROPERTIES ENABLE_EXPORTS ON)
 set(first 0)

@@ -40,6 +40,8 @@ Emu *emu_create(const EmuOptions *options);
 void emu_destroy(Emu *emu);
 const char *emu_processor(const Emu *emu);
 unsigned emu_wave_size(const Emu *emu);
+/* EmuOptions.seed of the launches to come. */
+void emu_set_seed(Emu *emu, uint64_t seed);
 /* What the last call that failed had to say; lives until the next call. */
 const char *emu_said(const Emu *emu);
 

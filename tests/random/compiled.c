@@ -117,8 +117,8 @@ int main(int argc, char **argv) {
     const TargetInfo *t = argc > 1 ? target_find(argv[1]) : NULL;
     if (!t) return fprintf(stderr, "compiled TARGET [-b] [FIRST [COUNT]]\n"), 2;
     if (bf16) argc--, argv++;
-    bool coroutines = t->family == FAMILY_THREADS;
-    if (!coroutines && !machine_has(t->name)) {
+    bool elsewhere = t->family != FAMILY_X86; /* coroutines, or the emulator */
+    if (!elsewhere && !machine_has(t->name)) {
         printf("SKIP: this machine is %s and cannot run code for %s\n", target_find("native")->name,
                t->name);
         return 77;
