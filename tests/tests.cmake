@@ -103,6 +103,19 @@ if(TARGET emu_core)
     c_test(emulator test_hip emu_testing ${CMAKE_DL_LIBS} ARGS $<TARGET_FILE:emu>)
 endif()
 
+# Code for AMD's GPUs, on the emulator: the list of codegen/test_kernels, and random programs. Under more orders of
+# waves: ctest -C more -L emulator-more.
+function(more_test name)
+    add_test(NAME ${name} CONFIGURATIONS more COMMAND ${ARGN} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
+    set_tests_properties(${name} PROPERTIES TIMEOUT 1200 LABELS emulator-more ENVIRONMENT "${test_environment}")
+endfunction()
+if(TARGET emu_core AND NOT RWKVC_SANITIZE)
+    foreach(target gfx942 gfx1100)
+        a_test(codegen/${target} "" $<TARGET_FILE:test_codegen_kernels> -a -t ${target})
+        more_test(codegen/${target}_more $<TARGET_FILE:test_codegen_kernels> -a -t ${target} -S 3)
+    endforeach()
+endif()
+
 # ---- commands --------------------------------------------------------------------------------
 
 foreach(name usage files eval compiled stages)
@@ -154,6 +167,14 @@ endforeach()
 foreach(target threads64 threads32) # as GPUs do it
     a_test(random/compiled_${target} "" $<TARGET_FILE:test_random_compiled> ${target} 200 ${n_compiled})
 endforeach()
+if(TARGET emu_core)
+    foreach(target gfx942 gfx1100)
+        a_test(random/compiled_${target} sanitize $<TARGET_FILE:test_random_compiled> ${target} 240 5)
+        a_test(random/compiled_${target}_bf16 "" $<TARGET_FILE:test_random_compiled> ${target} -b 245 5)
+        more_test(random/compiled_${target}_more $<TARGET_FILE:test_random_compiled> ${target} -S3 200 40)
+        more_test(random/compiled_${target}_bf16_more $<TARGET_FILE:test_random_compiled> ${target} -b -S3 240 40)
+    endforeach()
+endif()
 foreach(part 1 2 3 4)
     math(EXPR first "(${part} - 1)*${n_composed}")
     a_test(random/composed_${part} sanitize $<TARGET_FILE:test_random_run> -c ${first} ${n_composed})
