@@ -1,7 +1,7 @@
 /* Random programs compiled and run, against the float64 interpreter.
  *
- * compiled TARGET [-b] [-SORDERS] [FIRST [COUNT]]: seeds FIRST .. FIRST+COUNT-1: loss, gradients and updates, of some the
- * results, and of models that stream all their entries; sequences of 1, 17 and 50, 1 to 3 samples.
+ * compiled TARGET [-b] [-SORDERS] [FIRST [COUNT]]: seeds FIRST .. FIRST+COUNT-1: loss, gradients and updates, of
+ * some the results, and of models that stream all their entries; sequences of 1, 17 and 50, 1 to 3 samples.
  * -b: weights and saved activations in bf16; -S: on an emulated GPU under so many orders of its waves.
  *
  * How far float32 may be away differs from program to program: some divide small differences. So the
