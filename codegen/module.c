@@ -39,6 +39,7 @@ static void initialise(TargetFamily f) {
         LLVMInitializeAMDGPUTarget();
         LLVMInitializeAMDGPUTargetMC();
         LLVMInitializeAMDGPUAsmPrinter();
+        LLVMInitializeAMDGPUAsmParser(); /* the prelude has a line of assembly */
         break;
     case FAMILY_NVIDIA:
         LLVMInitializeNVPTXTargetInfo();

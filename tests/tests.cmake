@@ -48,6 +48,15 @@ endif()
 
 # ---- rooms -----------------------------------------------------------------------------------
 
+# What runs plans for tests, on the emulator too where there is one.
+add_library(execute_testing STATIC tests/codegen/execute.c tests/codegen/threads.c tests/codegen/emulated.c)
+target_compile_options(execute_testing PRIVATE ${warnings})
+target_link_libraries(execute_testing PUBLIC rwkvc_codegen ${CMAKE_DL_LIBS})
+if(TARGET emu_core)
+    target_compile_definitions(execute_testing PRIVATE RWKVC_EMULATOR)
+    target_link_libraries(execute_testing PUBLIC emu_core)
+endif()
+
 foreach(name file tensor npy weights damage rng convert data vocab sample)
     c_test(runtime ${name} rwkvrt)
 endforeach()
@@ -72,15 +81,13 @@ add_executable(speed_contract EXCLUDE_FROM_ALL tests/speed/contract.c) # figures
 target_link_libraries(speed_contract PRIVATE rwkvc_codegen ${CMAKE_DL_LIBS})
 target_include_directories(speed_contract PRIVATE "${CMAKE_SOURCE_DIR}" "${CMAKE_SOURCE_DIR}/tests/codegen")
 target_compile_options(speed_contract PRIVATE ${warnings})
-c_test(codegen test_kernels rwkvc_dsl rwkvc_codegen ${CMAKE_DL_LIBS}
-    SOURCES tests/codegen/execute.c tests/codegen/threads.c tests/random/generate.c)
+c_test(codegen test_kernels rwkvc_dsl execute_testing SOURCES tests/random/generate.c)
 set_target_properties(test_codegen_kernels PROPERTIES ENABLE_EXPORTS ON) # kernels call back
 foreach(name threads64 threads32 threads32w) # code for GPUs, with coroutines for threads
     a_test(codegen/${name} "" $<TARGET_FILE:test_codegen_kernels> -a -t ${name})
 endforeach()
 py_test(codegen/gpu_files "")
-c_test(codegen test_budget rwkvc_dsl rwkvc_codegen ${CMAKE_DL_LIBS}
-    SOURCES tests/codegen/execute.c tests/codegen/threads.c)
+c_test(codegen test_budget rwkvc_dsl execute_testing)
 set_target_properties(test_codegen_budget PROPERTIES ENABLE_EXPORTS ON)
 c_test(codegen test_mma rwkvc_codegen)
 target_include_directories(test_codegen_mma SYSTEM PRIVATE ${LLVM_INCLUDE_DIRS})
@@ -91,7 +98,23 @@ if(TARGET emu_core)
     foreach(name valu salu memory cross matrix checks compiled kernels)
         c_test(emulator test_${name} emu_testing)
     endforeach()
+    add_executable(emulator_known tests/emulator/known.c)
+    target_link_libraries(emulator_known PRIVATE emu_testing)
+    target_compile_options(emulator_known PRIVATE ${warnings})
     c_test(emulator test_hip emu_testing ${CMAKE_DL_LIBS} ARGS $<TARGET_FILE:emu>)
+endif()
+
+# Code for AMD's GPUs, on the emulator: the list of codegen/test_kernels, and random programs. Under more orders of
+# waves: ctest -C more -L emulator-more.
+function(more_test name)
+    add_test(NAME ${name} CONFIGURATIONS more COMMAND ${ARGN} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
+    set_tests_properties(${name} PROPERTIES TIMEOUT 1200 LABELS emulator-more ENVIRONMENT "${test_environment}")
+endfunction()
+if(TARGET emu_core AND NOT RWKVC_SANITIZE)
+    foreach(target gfx942 gfx1100)
+        a_test(codegen/${target} "" $<TARGET_FILE:test_codegen_kernels> -a -t ${target})
+        more_test(codegen/${target}_more $<TARGET_FILE:test_codegen_kernels> -a -t ${target} -S 3)
+    endforeach()
 endif()
 
 # ---- commands --------------------------------------------------------------------------------
@@ -132,8 +155,8 @@ set(n_compiled 40)
 if(RWKVC_SANITIZE)
     set(n_compiled 5)
 endif()
-c_test(random compiled rwkvc_dsl rwkvc_codegen ${CMAKE_DL_LIBS}
-    SOURCES tests/codegen/execute.c tests/codegen/threads.c tests/random/generate.c tests/random/compose.c tests/random/compose_more.c
+c_test(random compiled rwkvc_dsl execute_testing
+    SOURCES tests/random/generate.c tests/random/compose.c tests/random/compose_more.c
     ARGS x86-64-v3 0 ${n_compiled})
 set_target_properties(test_random_compiled PROPERTIES ENABLE_EXPORTS ON)
 set(first 0)
@@ -145,6 +168,14 @@ endforeach()
 foreach(target threads64 threads32) # as GPUs do it
     a_test(random/compiled_${target} "" $<TARGET_FILE:test_random_compiled> ${target} 200 ${n_compiled})
 endforeach()
+if(TARGET emu_core)
+    foreach(target gfx942 gfx1100)
+        a_test(random/compiled_${target} sanitize $<TARGET_FILE:test_random_compiled> ${target} 240 5)
+        a_test(random/compiled_${target}_bf16 "" $<TARGET_FILE:test_random_compiled> ${target} -b 245 5)
+        more_test(random/compiled_${target}_more $<TARGET_FILE:test_random_compiled> ${target} -S3 200 40)
+        more_test(random/compiled_${target}_bf16_more $<TARGET_FILE:test_random_compiled> ${target} -b -S3 240 40)
+    endforeach()
+endif()
 foreach(part 1 2 3 4)
     math(EXPR first "(${part} - 1)*${n_composed}")
     a_test(random/composed_${part} sanitize $<TARGET_FILE:test_random_run> -c ${first} ${n_composed})

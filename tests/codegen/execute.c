@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "execute.h"
 
+#include "emulated.h"
 #include "threads.h"
 
 #include <dlfcn.h>
@@ -52,6 +53,7 @@ typedef struct Machine {
     uint64_t rng;
     const char *error;
     double *seconds;
+    Emulated *emu; /* AMD: where the buffers are too */
 } Machine;
 
 static double uniform(Machine *m) {
@@ -63,8 +65,11 @@ static size_t dtype_bytes(uint8_t d) { return d == DT_BF16 || d == DT_F16 ? 2 : 
 
 /* ---- memory ------------------------------------------------------------------------------------ */
 
+/* What may be read of a buffer. */
+static size_t with_rest(size_t bytes) { return (bytes + 63) / 64 * 64 + 64; }
+
 static char *guarded(size_t bytes) {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE), n = (bytes + 63) / 64 * 64 + 64;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), n = with_rest(bytes);
     size_t whole = (n + page - 1) / page * page;
     char *p = mmap(NULL, whole + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED) return NULL;
@@ -136,7 +141,8 @@ static bool make_buffers(Machine *m) {
             items *= (size_t)m->bufs[i].dims[d];
         }
         m->bufs[i].bytes = items * dtype_bytes(b->dtype);
-        m->bufs[i].p = guarded(m->bufs[i].bytes);
+        m->bufs[i].p = m->emu ? emulated_alloc(m->emu, with_rest(m->bufs[i].bytes))
+                              : guarded(m->bufs[i].bytes);
         if (!m->bufs[i].p) return false;
         m->ptr[i] = m->bufs[i].p;
     }
@@ -144,14 +150,15 @@ static bool make_buffers(Machine *m) {
 }
 
 static void free_guarded(char *p, size_t bytes) {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE), n = (bytes + 63) / 64 * 64 + 64;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), n = with_rest(bytes);
     size_t whole = (n + page - 1) / page * page;
     if (p) munmap(p + n - whole, whole + page);
 }
 
 static void free_buffers(Machine *m) {
-    for (uint32_t i = 0; m->bufs && i < m->p->bufs.n; i++)
+    for (uint32_t i = 0; m->bufs && i < m->p->bufs.n && !m->emu; i++)
         free_guarded(m->bufs[i].p, m->bufs[i].bytes);
+    emulated_close(m->emu);
 }
 
 /* ---- data ---------------------------------------------------------------------------------------- */
@@ -217,6 +224,11 @@ static const char *bind_one(Machine *m, Value v, Value of, bool param) {
         x.ints = ints;
     else
         x.real = items;
+    if (m->emu && b != UINT32_MAX) {
+        void *copy = arena_alloc(m->a, m->bufs[b].bytes + 1);
+        memcpy(copy, m->bufs[b].p, m->bufs[b].bytes);
+        emulated_put(m->emu, m->bufs[b].p, copy, m->bufs[b].bytes);
+    }
     m->bound[m->n_bound++] = (Bound){of, x, n};
     return interp_bind(m->in, of, &x);
 }
@@ -249,8 +261,8 @@ static char *address(Machine *m, const PlanArg *a, size_t *bytes) {
 }
 
 /* codegen.h has the order of arguments. A launch is cut at odd places, to see that it may be. */
-static void launch_threads(Machine *m, const Op *o, void *const *args, const int64_t *sizes,
-                           int64_t grid, size_t scratch) {
+static void launch_gpu(Machine *m, const Op *o, void *const *args, const int64_t *sizes,
+                       int64_t grid, size_t scratch) {
     const KernelCode *c = &m->codes[o->kernel];
     uint64_t in[512];
     uint32_t n = 0;
@@ -259,18 +271,23 @@ static void launch_threads(Machine *m, const Op *o, void *const *args, const int
     for (uint32_t i = 0; i < 2 * c->levels; i++) in[n++] = (uint64_t)m->levels[i];
     in[n++] = (uint64_t)(uintptr_t)&m->levels[2 * MAX_LEVELS];
     size_t each = (scratch + 63) / 64 * 64;
-    int64_t most = each ? 3 : 1000;
-    char *room = each ? guarded(each * 3) : NULL;
+    int64_t most = m->emu && !m->x->pieces ? 1 << 20 : each ? 3 : 1000;
+    if (most > grid) most = grid;
+    size_t bytes = each * (size_t)most;
+    char *room = !each ? NULL : m->emu ? emulated_alloc(m->emu, bytes) : guarded(bytes);
     in[n++] = (uint64_t)(uintptr_t)room;
     ThreadsKernel fn;
     memcpy(&fn, &m->fns[o->kernel], sizeof fn);
     for (int64_t at = 0; at < grid && !m->error; at += most) {
         in[n] = (uint64_t)at;
         uint32_t groups = (uint32_t)(grid - at < most ? grid - at : most);
-        const char *wrong = threads_launch(fn, in, groups, c->block, m->x->target->wave, m->rng);
+        const char *wrong =
+            m->emu ? emulated_launch(m->emu, c->symbol, groups, c->block, in, n + 1)
+                   : threads_launch(fn, in, groups, c->block, m->x->target->wave, m->rng);
         if (wrong) m->error = arena_printf(m->a, "%s: %s", c->symbol, wrong);
     }
-    free_guarded(room, each * 3);
+    if (room && m->emu) emulated_free(m->emu, room);
+    if (!m->emu) free_guarded(room, bytes);
 }
 
 /* What a kernel may find where nothing was written: no numbers, on the stack below it and in registers. */
@@ -299,14 +316,14 @@ static void launch(Machine *m, const Op *o) {
         size_eval(m->g->sizes, c->sizes.data[i], m->axes, &sizes[i]);
     size_eval(m->g->sizes, c->grid, m->axes, &grid);
     size_eval(m->g->sizes, c->scratch, m->axes, &scratch);
+    if (m->x->verbose) fprintf(stderr, "%s %lld\n", c->symbol, (long long)grid);
+    if (m->x->target->family != FAMILY_X86) {
+        launch_gpu(m, o, args, sizes, grid, (size_t)scratch);
+        return;
+    }
     if ((size_t)scratch > m->scratch_bytes) {
         m->scratch_bytes = (size_t)scratch;
         m->scratch = guarded(m->scratch_bytes);
-    }
-    if (m->x->verbose) fprintf(stderr, "%s %lld\n", c->symbol, (long long)grid);
-    if (m->x->target->family == FAMILY_THREADS) {
-        launch_threads(m, o, args, sizes, grid, (size_t)scratch);
-        return;
     }
     char *room = m->scratch ? m->scratch + (m->scratch_bytes + 63) / 64 * 64 -
                                   ((size_t)scratch + 63) / 64 * 64
@@ -339,7 +356,7 @@ static void run_loop(Machine *m, const Op *o) {
 }
 
 static void run_ops(Machine *m, const Ops *ops) {
-    for (uint32_t i = 0; i < ops->list.n; i++) {
+    for (uint32_t i = 0; i < ops->list.n && !m->error; i++) {
         const Op *o = &ops->list.data[i];
         if (o->kind == OP_LAUNCH) launch(m, o);
         if (o->kind == OP_LOOP) run_loop(m, o);
@@ -350,8 +367,11 @@ static void run_ops(Machine *m, const Ops *ops) {
         }
         if (o->kind == OP_COPY) {
             size_t n;
-            char *dst = address(m, &o->args.data[0], &n);
-            memcpy(dst, address(m, &o->args.data[1], NULL), n);
+            char *dst = address(m, &o->args.data[0], &n), *src = address(m, &o->args.data[1], NULL);
+            if (m->emu)
+                emulated_copy(m->emu, dst, src, n);
+            else
+                memcpy(dst, src, n);
         }
     }
 }
@@ -441,6 +461,11 @@ static const char *compare_one(Machine *m, uint32_t k, double *worst, uint64_t *
 }
 
 static const char *load(Machine *m, const void *object, size_t n, void **handle) {
+    if (m->x->target->family == FAMILY_AMD) {
+        const char *e = emulated_open(m->a, m->x->target, object, n, &m->emu);
+        if (!e) emulated_share(m->emu, m->levels, sizeof m->levels);
+        return e;
+    }
     char path[] = "/tmp/rwkvc-test-XXXXXX", command[200], so[64];
     int fd = mkstemp(path);
     if (fd < 0 || write(fd, object, n) != (ssize_t)n) return "cannot write the object";
@@ -501,22 +526,31 @@ static const char *run_all(Machine *m, double *worst, uint64_t *hash) {
     return e;
 }
 
-/* Cut into pieces, the same bits. */
-static const char *run_pieces(Machine *m, uint64_t whole) {
-    Execute x = *m->x;
+static const char *run_again(Machine *m, uint64_t whole) {
     double worst = 0;
     uint64_t hash = 0;
-    x.pieces = true;
-    x.outputs = x.drowned = NULL;
-    x.repeat = 0;
-    m->x = &x;
     unsigned csr = _mm_getcsr();
     _mm_setcsr(csr | 0x8040);
     run_ops(m, &m->p->ops);
     _mm_setcsr(csr);
-    const char *e = NULL;
+    const char *e = m->error;
     for (uint32_t i = 0; !e && i < m->g->outputs.n; i++) e = compare_one(m, i, &worst, &hash);
     return e ? e : hash == whole ? NULL : "other bits when launches are cut into pieces";
+}
+
+/* Cut into pieces, and on emulated GPUs in other orders of waves and groups, the same bits. */
+static const char *run_pieces(Machine *m, uint64_t whole) {
+    Execute x = *m->x;
+    x.pieces = true;
+    x.outputs = x.drowned = NULL;
+    x.repeat = 0;
+    m->x = &x;
+    const char *e = NULL;
+    for (uint32_t k = 0; !e && k < (m->emu && x.orders ? x.orders : 1); k++) {
+        if (m->emu) emulated_seed(m->emu, x.seed + 1 + k);
+        e = run_again(m, whole);
+    }
+    return e;
 }
 
 const char *execute_graph(Arena *a, Graph *g, const Execute *x, double *worst, uint64_t *hash) {

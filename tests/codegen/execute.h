@@ -16,6 +16,7 @@ typedef struct Execute {
     double drown; /* how much noise, relative to the largest number, makes a comparison idle */
     uint32_t *outputs, *drowned; /* counts all outputs and those that are idle, or NULL */
     bool pieces;                 /* cut every launch into pieces of odd lengths */
+    uint32_t orders;             /* AMD: how many other orders of waves and groups to try, 0: one */
     uint32_t repeat;             /* launches once more each, for times */
     bool per_item; /* the bar is relative to each number, and the interpreter rounds to float32 */
     bool only_compile;

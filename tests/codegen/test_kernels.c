@@ -4,7 +4,8 @@
  * test_kernels -m FILE ENTRY [-t TARGET] [-D N=V] [-B n] [-T n] [-u] [-b DTYPE] [-p] [-v] [-o OBJECT]
  * test_kernels -g FILE              a graph's text
  * test_kernels -r FIRST COUNT       random programs
- * test_kernels -a -t TARGET         all of the list for one target, matrix products too */
+ * test_kernels -a -t TARGET [-S n]  all of the list for one target, matrix products too; -S: on an emulated GPU
+ *                                   under so many orders of its waves */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -304,6 +305,8 @@ static void parse(Args *o, int n, char **v) {
             o->x.pieces = true;
         else if (!strcmp(s, "-s"))
             o->x.small_params = true;
+        else if (!strcmp(s, "-S"))
+            o->x.orders = (uint32_t)atol(v[++i]);
         else if (!strcmp(s, "-v"))
             o->x.verbose = true;
         else if (!strcmp(s, "-o"))

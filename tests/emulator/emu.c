@@ -65,4 +65,5 @@ void emu_destroy(Emu *emu) {
 
 const char *emu_processor(const Emu *emu) { return emu->processor->name; }
 unsigned emu_wave_size(const Emu *emu) { return emu->processor->lanes; }
+void emu_set_seed(Emu *emu, uint64_t seed) { emu->options.seed = seed; }
 const char *emu_said(const Emu *emu) { return emu->said; }

@@ -40,6 +40,8 @@ Emu *emu_create(const EmuOptions *options);
 void emu_destroy(Emu *emu);
 const char *emu_processor(const Emu *emu);
 unsigned emu_wave_size(const Emu *emu);
+/* EmuOptions.seed of the launches to come. */
+void emu_set_seed(Emu *emu, uint64_t seed);
 /* What the last call that failed had to say; lives until the next call. */
 const char *emu_said(const Emu *emu);
 
@@ -67,6 +69,9 @@ void emu_fill(Emu *emu, void *to, uint32_t value, unsigned width, size_t count);
 EmuStatus emu_image_load(Emu *emu, const void *data, size_t bytes, EmuImage **out);
 void emu_image_free(EmuImage *image);
 EmuStatus emu_image_kernel(EmuImage *image, const char *name, EmuKernel **out);
+/* What of an image's code is not emulated: lines of kernel and instruction, each name of an instruction once; to
+ * be freed. "": everything is. NULL: no memory. */
+char *emu_image_unknown(EmuImage *image);
 EmuStatus emu_image_symbol(EmuImage *image, const char *name, void **at, size_t *bytes);
 
 typedef struct EmuArgument {

@@ -26,11 +26,11 @@ static void outside(Wave *w, const Inst *in, int lane, uint64_t at, unsigned byt
         verb(in), bytes, (unsigned long long)at, (unsigned long long)offset, b->bytes);
 }
 
+/* Loads and stores may begin anywhere: drivers switch that on. */
 static bool is_aligned(Wave *w, const Inst *in, int lane, uint64_t at, unsigned bytes) {
-    unsigned need = in->op->flags & F_ATOMIC ? bytes : bytes < 4 ? bytes : 4;
-    if ((at & (need - 1u)) == 0) return true;
+    if (!(in->op->flags & F_ATOMIC) || (at & (bytes - 1u)) == 0) return true;
     wave_fault(w, in, lane, "%s of %u bytes at 0x%llx, which is no multiple of %u", verb(in), bytes,
-               (unsigned long long)at, need);
+               (unsigned long long)at, bytes);
     return false;
 }
 
@@ -88,17 +88,14 @@ static bool stopped_by_reads(Wave *w, const Inst *in) {
 
 /* ---- global ---------------------------------------------------------------------------------- */
 
-/* All lanes in the buffer that this instruction met last, and aligned: the way of almost all. */
+/* All lanes in the buffer that this instruction met last: the way of almost all. */
 static bool one_buffer(Wave *w, const Inst *in, const uint64_t *at, Access *a) {
     const Buffer *b = w->group->worker->cache[in->index];
     if (b == NULL || b->bytes < a->bytes || a->lanes != w->full) return false;
     if (b->is_read_only || (in->op->flags & F_ATOMIC) != 0) return false;
-    uint64_t base = (uint64_t)(uintptr_t)b->base, most = b->bytes - a->bytes, outside = 0, low = 0;
-    for (size_t i = 0; i < w->n; i++) {
-        outside |= at[i] - base > most;
-        low |= at[i];
-    }
-    if (outside || (low & ((a->bytes < 4 ? a->bytes : 4) - 1u)) != 0) return false;
+    uint64_t base = (uint64_t)(uintptr_t)b->base, most = b->bytes - a->bytes, outside = 0;
+    for (size_t i = 0; i < w->n; i++) outside |= at[i] - base > most;
+    if (outside) return false;
     for (size_t i = 0; i < w->n; i++) a->data[i] = b->base + (at[i] - base);
     for (size_t i = 0; i < w->n; i++)
         a->known[i] = b->known == NULL ? NULL : b->known + (at[i] - base);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* ---- what ran -------------------------------------------------------------------------------- */
+
 static void add_instruction(EmuCounts *c, const Inst *in, uint64_t n) {
     c->instructions += n;
     if (in->op == NULL) return;
@@ -60,4 +62,48 @@ char *emu_report(const Emu *emu, const EmuImage *only) {
             if (m->kernels[i].total.launches > 0)
                 used += (size_t)line(text + used, room - used, &m->kernels[i]);
     return text;
+}
+
+/* ---- what would not run ---------------------------------------------------------------------- */
+
+typedef struct Lines {
+    char *text;
+    size_t n, cap;
+} Lines;
+
+static bool append(Lines *l, const char *kernel, const char *text) {
+    size_t more = strlen(kernel) + strlen(text) + 4;
+    if (l->n + more > l->cap) {
+        size_t cap = 2 * l->cap + more + 256;
+        char *to = realloc(l->text, cap);
+        if (to == NULL) return false;
+        l->text = to;
+        l->cap = cap;
+    }
+    l->n += (size_t)sprintf(l->text + l->n, "%s: %s\n", kernel, text);
+    return true;
+}
+
+/* Is there a line with an instruction of this name? Padding behind the last instruction is none. */
+static bool is_listed(const Lines *l, const char *text) {
+    char name[64];
+    size_t n = strcspn(text, " ");
+    snprintf(name, sizeof name, ": %.*s", n < 56 ? (int)n : 56, text);
+    return l->n > 0 && strstr(l->text, name) != NULL;
+}
+
+char *emu_image_unknown(EmuImage *image) {
+    Lines l = {calloc(1, 1), 0, 0};
+    bool good = l.text != NULL;
+    for (size_t k = 0; k < image->n_kernels && good; k++) {
+        Function f;
+        good = function_decode(image->emu, &image->kernels[k], &f);
+        for (size_t i = 0; i + 1 < f.n && good; i++)
+            if (f.inst[i].exec == exec_unknown && !is_listed(&l, f.inst[i].text))
+                good = append(&l, image->kernels[k].name, f.inst[i].text);
+        if (good) function_release(&f);
+    }
+    if (good) return l.text;
+    free(l.text);
+    return NULL;
 }

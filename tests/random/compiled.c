@@ -1,8 +1,8 @@
 /* Random programs compiled and run, against the float64 interpreter.
  *
- * compiled TARGET [-b] [FIRST [COUNT]]: seeds FIRST .. FIRST+COUNT-1: loss, gradients and updates, of some the
- * results, and of models that stream all their entries; sequences of 1, 17 and 50, 1 to 3 samples.
- * -b: weights and saved activations in bf16.
+ * compiled TARGET [-b] [-SORDERS] [FIRST [COUNT]]: seeds FIRST .. FIRST+COUNT-1: loss, gradients and updates, of
+ * some the results, and of models that stream all their entries; sequences of 1, 17 and 50, 1 to 3 samples.
+ * -b: weights and saved activations in bf16; -S: on an emulated GPU under so many orders of its waves.
  *
  * How far float32 may be away differs from program to program: some divide small differences. So the
  * interpreter is run three times more with every number rounded to float32, twice with the last bits of
@@ -31,6 +31,7 @@ typedef struct Count {
     uint32_t outputs, drowned;
     const TargetInfo *target;
     int kind;
+    uint32_t orders;
     double worst;
 } Count;
 
@@ -38,7 +39,7 @@ static const char *one_entry(Arena *a, Program *p, const char *entry, uint64_t s
     static const int64_t lengths[] = {1, 17, 50};
     Graph *g = program_graph(p, entry, diag_new(a, 0));
     if (!g) return "no graph";
-    Execute x = {.target = c->target, .seed = seed + 1};
+    Execute x = {.target = c->target, .seed = seed + 1, .orders = c->orders};
     x.bar = kinds[c->kind].bar;
     x.noise = kinds[c->kind].noise;
     x.nudge = kinds[c->kind].nudge;
@@ -113,12 +114,16 @@ static bool machine_has(const char *name) {
 }
 
 int main(int argc, char **argv) {
-    bool bf16 = argc > 2 && strcmp(argv[2], "-b") == 0;
+    bool bf16 = false;
+    uint32_t orders = 0;
+    for (; argc > 2 && argv[2][0] == '-'; argc--, argv[2] = argv[1], argv++) {
+        bf16 |= strcmp(argv[2], "-b") == 0;
+        if (strncmp(argv[2], "-S", 2) == 0) orders = (uint32_t)strtoul(argv[2] + 2, NULL, 10);
+    }
     const TargetInfo *t = argc > 1 ? target_find(argv[1]) : NULL;
-    if (!t) return fprintf(stderr, "compiled TARGET [-b] [FIRST [COUNT]]\n"), 2;
-    if (bf16) argc--, argv++;
-    bool coroutines = t->family == FAMILY_THREADS;
-    if (!coroutines && !machine_has(t->name)) {
+    if (!t) return fprintf(stderr, "compiled TARGET [-b] [-SORDERS] [FIRST [COUNT]]\n"), 2;
+    bool elsewhere = t->family != FAMILY_X86; /* coroutines, or the emulator */
+    if (!elsewhere && !machine_has(t->name)) {
         printf("SKIP: this machine is %s and cannot run code for %s\n", target_find("native")->name,
                t->name);
         return 77;
@@ -129,7 +134,7 @@ int main(int argc, char **argv) {
     }
     uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 10) : 0,
              count = argc > 3 ? strtoull(argv[3], NULL, 10) : 40;
-    Count c = {.target = t, .kind = bf16};
+    Count c = {.target = t, .kind = bf16, .orders = orders};
     for (uint64_t s = first; s < first + count && c.wrong < 20; s++) one(s, &c);
     printf(
         "%ld random programs for %s, %s: %ld wrong, %ld not compiled; nearest to the bar %.2f; %u of %u outputs "
