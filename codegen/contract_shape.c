@@ -35,6 +35,13 @@ static bool factor_of(Emit *e, ExprId read, ShapeFactor *f) {
     Size stride = number(e, 1);
     for (uint32_t i = v->rank; i-- > e->args[f->arg].drop;) {
         Affine a;
+        ExprId whole;
+        if (i > e->args[f->arg].drop && read_joins_axes(e->g, read, i - 1, &whole)) {
+            if (!add_atom(e, f, whole, stride)) return false;
+            stride = times(e, times(e, stride, v->dims[i]), v->dims[i - 1]);
+            i--;
+            continue;
+        }
         if (!expr_affine(e->g, expr_arg(e->g, read, i), &a)) return false;
         f->base = size_add(e->g->sizes, f->base, times(e, a.konst, stride));
         for (uint32_t j = 0; j < a.n; j++)

@@ -419,9 +419,12 @@ static Val divide(Emit *e, At *at, V a, V b) {
  * overflows which the result does not. */
 static bool whole_exponent(Emit *e, ExprId x, int64_t *n) {
     const Expr *p = graph_expr(e->g, x);
-    if (p->op == X_INT) *n = p->i;
-    else if (p->op == X_NUM && p->num == floor(p->num) && fabs(p->num) <= 4) *n = (int64_t)p->num;
-    else return false;
+    if (p->op == X_INT)
+        *n = p->i;
+    else if (p->op == X_NUM && p->num == floor(p->num) && fabs(p->num) <= 4)
+        *n = (int64_t)p->num;
+    else
+        return false;
     return *n >= -4 && *n <= 4;
 }
 

@@ -24,9 +24,7 @@ static bool split_waves(Tile *t, uint32_t waves, uint32_t least) {
     return best != UINT32_MAX;
 }
 
-static bool is_bf16(const GpuContract *c) {
-    return c->s.rows.dtype == DT_BF16 || c->s.cols.dtype == DT_BF16;
-}
+static bool is_bf16(const GpuContract *c) { return c->e->k->contract.operands == DT_BF16; }
 
 /* By matrix instructions, if the target has some for such numbers. */
 static bool choose_unit(GpuContract *c) {
@@ -195,10 +193,25 @@ static void stages(GpuContract *c) {
     c->cols.to = LLVMBuildGEP2(e->b, e->f32, c->pieces, &second, 1, "");
 }
 
+/* A sum that lies in memory as no product does: a point of the result at a time. */
+static const char *by_points(Emit *e) {
+    Kernel *k = NEW(e->arena, Kernel);
+    *k = *e->k;
+    const ValueInfo *out = graph_value(e->g, graph_node(e->g, k->members.data[0].node)->out);
+    k->n_par = out->rank;
+    k->members.data = arena_copy(e->arena, k->members.data, k->members.n * sizeof *k->members.data);
+    for (uint8_t i = 0; i < out->rank; i++) {
+        k->par[i] = out->dims[i];
+        for (uint32_t m = 0; m < k->members.n; m++) k->members.data[m].par[i] = i;
+    }
+    e->k = k;
+    return row_emit(e);
+}
+
 const char *gpu_contract(Emit *e) {
     GpuContract *c = NEW(e->arena, GpuContract);
     c->e = e;
-    if (!shape_of(e, &c->s)) return emit_declined;
+    if (!shape_of(e, &c->s)) return by_points(e);
     choose_tile(c);
     Sizes *s = e->g->sizes;
     Size grid =

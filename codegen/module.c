@@ -225,7 +225,8 @@ static const char *schedule(Emit *e) {
     case K_SCAN: return scan_emit(e);
     case K_SCATTER: return e->gpu ? gpu_scatter(e) : scatter_emit(e);
     case K_CONTRACT: {
-        const char *wrong = e->gpu ? gpu_contract(e) : contract_emit(e);
+        if (e->gpu) return gpu_contract(e);
+        const char *wrong = contract_emit(e);
         return wrong == emit_declined ? row_emit(e) : wrong;
     }
     default: return row_emit(e);
