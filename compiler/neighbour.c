@@ -5,7 +5,8 @@
  *     kk[t,h,n] = k[t,h,n]/norm[t,h]      o[t,h,n] = (y[t,h,n] - mean[t,h])*g[t,h,n]
  *
  * Matrix products stay outside, unless they are so small that a row makes them (plan_contract.c). Sums over
- * what the grid takes apart stay outside: they would take the grid away.
+ * what the grid takes apart stay outside: they would take the grid away. What all points of the grid read alike
+ * is made by each of them, where that is a few operations and there are a few points, and less is kept so.
  *
  * Requires a simplified, distributed graph; replays made (replay.c). Maintains every value up to rounding. In
  * place; cost: nodes of a block times recurrences in it. */
@@ -14,7 +15,7 @@
 #include "plan_impl.h"
 #include "pull.h"
 
-enum { MOST_NODES = 40, MOST_ROUNDS = 8, GRID = 4 };
+enum { MOST_NODES = 40, MOST_ROUNDS = 8, GRID = 4, MOST_TIMES = 4, FEW_STEPS = 32 };
 
 /* How the body reads an equation from before it. */
 typedef struct Fit {
@@ -22,6 +23,7 @@ typedef struct Fit {
     uint32_t at[GRID];     /* axis that is class k of the grid, or PULL_NONE */
     int64_t cut[MAX_RANK]; /* read at j*c + j' */
     uint32_t reads;        /* nodes of the body that read it */
+    uint32_t lacks;        /* classes of the grid it has no axis of */
     bool any, ok;
 } Fit;
 
@@ -123,9 +125,8 @@ static bool fits_body(Near *x, const Node *n) {
             (!size_is_num(p->g->sizes, v->dims[q], &items) || items % x->fit.cut[q]))
             return false;
     }
-    for (uint32_t k = 0; k < x->n_cls; k++)
-        if (x->fit.at[k] == PULL_NONE) return false;
-    return v->dims[x->fit.axis] == p->r->length && v->rank < MAX_RANK - 2;
+    for (uint32_t k = 0; k < x->n_cls; k++) x->fit.lacks += x->fit.at[k] == PULL_NONE;
+    return v->dims[x->fit.axis] == p->r->length && v->rank + x->fit.lacks < MAX_RANK - 2;
 }
 
 /* Does nothing that runs before the recurrence read it? */
@@ -181,6 +182,76 @@ static bool worth_moving(Near *x, const Node *n) {
     return x->fit.ok;
 }
 
+/* ---- before: made by every point of the grid alike --------------------------------------------------------- */
+
+static uint32_t class_axis(const Near *x, Value v, uint32_t k) {
+    for (uint32_t a = 0; a < graph_value(x->p->g, v)->rank; a++)
+        if (scan_axes_class(x->axes, v, a) == x->cls[k]) return a;
+    return PULL_NONE;
+}
+
+static Size class_size(const Near *x, uint32_t k) {
+    Value v = x->p->r->carry.n ? x->p->r->classes.data[0].args[0] : 0;
+    uint32_t a = v ? class_axis(x, v, k) : PULL_NONE;
+    return a == PULL_NONE ? 0 : graph_value(x->p->g, v)->dims[a];
+}
+
+/* How often it would be made; 0: no small number. */
+static int64_t times(const Near *x) {
+    int64_t n = 1, one;
+    for (uint32_t k = 0; k < x->n_cls; k++) {
+        if (x->fit.at[k] != PULL_NONE) continue;
+        Size s = class_size(x, k);
+        if (!s || !size_is_num(x->p->g->sizes, s, &one) || one > MOST_TIMES) return 0;
+        n *= one;
+    }
+    return n <= MOST_TIMES ? n : 0;
+}
+
+static bool is_dear(Graph *g, ExprId e, void *user) {
+    (void)user;
+    const Expr *x = graph_expr(g, e);
+    return x->op == X_RANDOM || (x->op == X_FN && x->type == T_REAL && x->fn != F_add &&
+                                 x->fn != F_sub && x->fn != F_mul && x->fn != F_neg);
+}
+
+static void count_step(Walk *w, ExprId e, void *user) {
+    (void)w;
+    (void)e;
+    ++*(uint32_t *)user;
+}
+
+/* Of an equation that fits: may every point of the grid make it? */
+static bool may_repeat(Near *x, const bool *gone, const Node *n) {
+    Pull *p = x->p;
+    uint32_t steps = 0;
+    walk_expr(&p->walk, n->expr, count_step, &steps);
+    return x->fit.lacks && n->red == RED_NONE && times(x) && steps <= FEW_STEPS &&
+           x->fit.reads == p->uses[n->out] && graph_value(p->g, n->out)->store == ST_DEFAULT &&
+           !walk_any(&p->walk, n->expr, is_dear, NULL) && free_till_then(x, gone, n->out);
+}
+
+/* What would be kept less, and more, if all that may were made by the steps. */
+typedef struct Trade {
+    Near *x;
+    bool *seen; /* by Value: counted */
+    Size less, more;
+} Trade;
+
+static void add_to(const Trade *t, Size *sum, Value v) {
+    Size s = value_size(t->x->p->g, v);
+    *sum = s && *sum ? size_add(t->x->p->g->sizes, *sum, s) : 0;
+}
+
+static void note_kept(Walk *w, ExprId e, void *user) {
+    Trade *t = user;
+    const Expr *x = graph_expr(w->g, e);
+    if (x->op != X_READ || t->seen[x->value]) return;
+    t->seen[x->value] = true;
+    const Node *n = graph_node(w->g, graph_value(w->g, x->value)->node);
+    if (n->kind != N_PARAM && n->kind != N_INPUT) add_to(t, &t->more, x->value);
+}
+
 /* ---- before: moving ------------------------------------------------------------------------------------- */
 
 static ExprId seen_inside(Edit *ed, ExprId e, const ExprId *args) {
@@ -200,6 +271,8 @@ static uint32_t place_axes(Near *x, const Node *n, Size *dims) {
     Graph *g = x->p->g;
     const ValueInfo *v = graph_value(g, n->out);
     uint32_t at = 0;
+    for (uint32_t k = 0; k < x->n_cls; k++)
+        if (x->fit.at[k] == PULL_NONE) dims[at++] = class_size(x, k);
     for (uint32_t k = 0; k < v->rank; k++) {
         if (k == x->fit.axis) continue;
         x->to[k] = at;
@@ -219,6 +292,7 @@ static uint32_t place_axes(Near *x, const Node *n, Size *dims) {
 typedef struct Reread {
     Near *x;
     Value made;
+    Value by; /* the reader */
 } Reread;
 
 static ExprId read_inside(Edit *ed, ExprId e, const ExprId *args) {
@@ -229,6 +303,8 @@ static ExprId read_inside(Edit *ed, ExprId e, const ExprId *args) {
     if (old.op != X_READ || old.value != x->v) return 0;
     ExprId subs[MAX_RANK];
     uint32_t at = 0;
+    for (uint32_t k = 0; k < x->n_cls; k++)
+        if (x->fit.at[k] == PULL_NONE) subs[at++] = expr_idx(g, class_axis(x, r->by, k));
     for (uint32_t q = 0; q < old.n_args; q++) {
         int64_t c;
         if (q == x->fit.axis) continue;
@@ -280,10 +356,12 @@ static bool move_before(Near *x, NodeId id) {
     Value made = graph_eq(g, &body, dims, rank, (Red)n.red, n.extra, n.n_extra, e, p->r->level + 1u,
                           old.name, n.loc);
     graph_value(g, made)->store = old.store;
-    Reread r = {x, made};
+    Reread r = {x, made, 0};
     Edit again = edit_new(g, p->scratch, read_inside, &r);
     for (uint32_t i = 0; i < c->body.nodes.n; i++) {
         NodeId m = c->body.nodes.data[i];
+        r.by = graph_node(g, m)->out;
+        edit_fresh(&again);
         ExprId m_expr = edit_expr(&again, graph_node(g, m)->expr);
         graph_node(g, m)->expr = m_expr;
         *PUSH(g->arena, &body.nodes) = m;
@@ -314,6 +392,38 @@ static void rebuild(Pull *p, const bool *gone, const Nodes *views) {
     *p->b = out;
 }
 
+/* The body's steps make what all points of the grid read alike, if less is kept then. */
+static bool gather_repeated(Near *x) {
+    Pull *p = x->p;
+    Graph *g = p->g;
+    bool *gone = NEWN(p->scratch, bool, p->b->nodes.n + 1);
+    Trade t = {.x = x, .seen = NEWN(p->scratch, bool, g->values.n + 1)};
+    t.less = t.more = size_num(g->sizes, 1);
+    const Block *body = &p->r->classes.data[0].body;
+    for (uint32_t i = 0; i < body->nodes.n; i++)
+        walk_expr(&p->walk, graph_node(g, body->nodes.data[i])->expr, note_kept, &t);
+    t.more = size_num(g->sizes, 1);
+    Nodes take = {0};
+    for (uint32_t i = p->at - 1; i-- > 0;) {
+        const Node *n = graph_node(g, p->b->nodes.data[i]);
+        if (n->kind != N_EQ || n->out >= p->n_values || !fits_body(x, n) || !may_repeat(x, gone, n))
+            continue;
+        gone[i] = true;
+        add_to(&t, &t.less, n->out);
+        walk_expr(&p->walk, n->expr, note_kept, &t);
+        *PUSH(p->scratch, &take) = p->b->nodes.data[i];
+    }
+    Size gain = t.less && t.more ? size_sub(g->sizes, t.less, t.more) : 0;
+    if (!take.n || !gain || !size_positive(g->sizes, gain)) return false;
+    for (uint32_t i = 0; i < take.n; i++) {
+        if (!look_again(x) || !fits_body(x, graph_node(g, take.data[i]))) return i > 0;
+        move_before(x, take.data[i]);
+    }
+    (void)look_again(x);
+    rebuild(p, gone, &(Nodes){0});
+    return true;
+}
+
 static bool gather_before(Near *x) {
     Pull *p = x->p;
     bool *gone = NEWN(p->scratch, bool, p->b->nodes.n + 1), any = false;
@@ -322,13 +432,15 @@ static bool gather_before(Near *x) {
         NodeId id = p->b->nodes.data[i];
         const Node *n = graph_node(p->g, id);
         if (n->kind != N_EQ || n->out >= p->n_values || is_product(p->g, id)) continue;
-        if (!fits_body(x, n) || !worth_moving(x, n) || !free_till_then(x, gone, n->out)) continue;
+        if (!fits_body(x, n) || x->fit.lacks || !worth_moving(x, n) ||
+            !free_till_then(x, gone, n->out))
+            continue;
         gone[i] = any = true;
         if (move_before(x, id)) *PUSH(p->scratch, &views) = id;
         if (!look_again(x)) break;
     }
     if (any) rebuild(p, gone, &views);
-    return any;
+    return any || gather_repeated(x);
 }
 
 /* ---- behind --------------------------------------------------------------------------------------------- */

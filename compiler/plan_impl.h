@@ -45,6 +45,8 @@ Graph *graph_pull(Graph *g);
 /* Pointwise equations and sums around a recurrence that stay within a point of its grid, in its body
  * (neighbour.c). */
 Graph *graph_neighbours(Graph *g);
+/* Values seen in another shape are read where they are kept, if they are (share.c). */
+Graph *graph_share(Graph *g);
 /* Recurrences run again where their states are needed, instead of kept for all steps (replay.c). */
 Graph *graph_replay(Graph *g);
 

@@ -7,6 +7,7 @@
 #include "edit.h"
 #include "plan.h"
 
+enum { MOST_TRIES = 32 };
 enum { ALIGN = 64 }; /* of every buffer, with as much to read behind it */
 static const int64_t MOST = INT64_C(1) << 60;
 
@@ -14,6 +15,7 @@ typedef struct Item {
     const PlanBuf *b;
     uint32_t number;
     int64_t bytes, room, at;
+    int64_t crowd; /* most room that is taken at once with it, its own included */
 } Item;
 
 typedef struct Peak {
@@ -72,25 +74,14 @@ static bool find_items(Peak *k, Arena *scratch, int64_t *outside) {
 
 /* ---- places ------------------------------------------------------------------------------------------ */
 
-/* Larger first; ties by number. */
-static int by_room(const void *a, const void *b) {
-    const Item *x = a, *y = b;
-    if (x->room != y->room) return x->room > y->room ? -1 : 1;
-    return x->number < y->number ? -1 : 1;
-}
-
-/* Those that live longest first. */
-static int by_life(const void *a, const void *b) {
+/* Those of the worst moments first, of one moment those that live longest, then the largest. */
+static int by_crowd(const void *a, const void *b) {
     const Item *x = a, *y = b;
     uint32_t lx = x->b->dies - x->b->born, ly = y->b->dies - y->b->born;
+    if (x->crowd != y->crowd) return x->crowd > y->crowd ? -1 : 1;
     if (lx != ly) return lx > ly ? -1 : 1;
-    return by_room(a, b);
-}
-
-static int by_birth(const void *a, const void *b) {
-    const Item *x = a, *y = b;
-    if (x->b->born != y->b->born) return x->b->born < y->b->born ? -1 : 1;
-    return by_room(a, b);
+    if (x->room != y->room) return x->room > y->room ? -1 : 1;
+    return x->number < y->number ? -1 : 1;
 }
 
 static bool together(const PlanBuf *a, const PlanBuf *b) {
@@ -123,14 +114,45 @@ static bool place_all(Peak *k, Item **placed, int64_t *total) {
     return true;
 }
 
-static bool place(Peak *k, Arena *scratch, int64_t *least) {
-    static int (*const order[])(const void *, const void *) = {by_room, by_life, by_birth};
+static bool lives_at(const Item *x, uint32_t op) { return x->b->born <= op && op <= x->b->dies; }
+
+/* What is taken at once is most when something is born. Sets every crowd and the greatest of all. */
+static bool find_crowds(Peak *k, int64_t *most) {
+    *most = 0;
+    for (uint32_t i = 0; i < k->n; i++) {
+        uint32_t now = k->items[i].b->born;
+        int64_t taken = 0;
+        for (uint32_t j = 0; j < k->n; j++) {
+            if (lives_at(&k->items[j], now)) taken += k->items[j].room;
+            if (taken > MOST) return false;
+        }
+        for (uint32_t j = 0; j < k->n; j++)
+            if (lives_at(&k->items[j], now) && k->items[j].crowd < taken) k->items[j].crowd = taken;
+        *most = taken > *most ? taken : *most;
+    }
+    return true;
+}
+
+/* The first of those that end highest goes to the front. */
+static void raise_top(Peak *k, int64_t total) {
+    uint32_t top = 0;
+    while (k->items[top].at + k->items[top].room != total) top++;
+    Item x = k->items[top];
+    memmove(k->items + 1, k->items, top * sizeof *k->items);
+    k->items[0] = x;
+}
+
+static bool place(Peak *k, Arena *scratch, int64_t *best) {
     Item **placed = NEWN(scratch, Item *, k->n + 1);
-    for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
+    int64_t least;
+    *best = 0;
+    if (!find_crowds(k, &least)) return false;
+    qsort(k->items, k->n, sizeof *k->items, by_crowd);
+    for (int i = 0; i < MOST_TRIES && k->n && (i == 0 || *best > least); i++) {
         int64_t total;
-        qsort(k->items, k->n, sizeof *k->items, order[i]);
         if (!place_all(k, placed, &total)) return false;
-        if (!i || total < *least) *least = total;
+        if (i == 0 || total < *best) *best = total;
+        raise_top(k, total);
     }
     return true;
 }
@@ -140,7 +162,7 @@ static bool place(Peak *k, Arena *scratch, int64_t *least) {
 static int64_t live_at(const Peak *k, uint32_t op) {
     int64_t live = 0;
     for (uint32_t i = 0; i < k->n; i++)
-        if (k->items[i].b->born <= op && op <= k->items[i].b->dies) live += k->items[i].bytes;
+        if (lives_at(&k->items[i], op)) live += k->items[i].bytes;
     return live;
 }
 
@@ -158,8 +180,7 @@ static Size peak_formula(const Peak *k) {
     Sizes *s = k->p->g->sizes;
     Size sum = size_num(s, 0);
     for (uint32_t i = 0; i < k->n && sum; i++)
-        if (k->items[i].b->born <= op && op <= k->items[i].b->dies)
-            sum = size_add(s, sum, bytes_formula(k->p, k->items[i].b));
+        if (lives_at(&k->items[i], op)) sum = size_add(s, sum, bytes_formula(k->p, k->items[i].b));
     return sum;
 }
 

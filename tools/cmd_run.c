@@ -335,6 +335,7 @@ static int put_all(Run *r) {
         rw_tensor t = r->arrays[i].t;
         t.name = r->o.in.data[i].name;
         s = rw_put(r->c.session, t.name, &t, &m);
+        rw_array_free(&r->arrays[i]); /* the session has a copy */
     }
     for (size_t i = 0; i < r->o.axis.n && s == RW_OK; i++) {
         int64_t n = 0;

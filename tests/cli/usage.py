@@ -126,6 +126,13 @@ def memory_budgets(b):
 
 
 @case
+def a_photograph_in_two_gigabytes(b):
+    """2992x2000 pixels: tensors, parameters and the picture leave 60 MB for the rest of the command."""
+    b.expect(["rwkvc", os.path.join(MODELS, "retinex.rwkv"), "--entry=forward", "--emit=memory",
+              "--memory-budget=1940M@B=1,Y=2000,X=2992"], 0, "recomputed in backward loops: nothing", "")
+
+
+@case
 def files_that_cannot_be_read(b):
     os.mkdir(b.path("folder.rwkv"))
     b.expect(["rwkvc", "none.rwkv"], 3, "", "none.rwkv: No such file or directory")

@@ -1,6 +1,6 @@
 /* The passes of the planner: a graph, and the same with readers pulled into recurrences (pull.c,
- * neighbour.c), with recurrences run again (replay.c), and with values of layers recomputed (recompute.c), have the
- * same outputs.
+ * neighbour.c), with values read where they are kept (share.c), with recurrences run again (replay.c), and with
+ * values of layers recomputed (recompute.c), have the same outputs.
  * Every entry of every model at small sizes, and random programs.
  *
  * test_again [FIRST COUNT]: random programs of these seeds only. */
@@ -204,7 +204,9 @@ static uint32_t check_graph(Arena *a, Graph *g, const char *what, const int64_t 
         h = graph_pull(h);
         compare(&r, g, h, BAR, "pull, replay and pull");
         choices = check_recompute(&r, h);
-        compare(&r, g, graph_neighbours(graph_clone(h, h->entry)), BAR, "neighbours");
+        h = graph_share(graph_clone(h, h->entry));
+        compare(&r, g, h, BAR, "share");
+        compare(&r, g, graph_neighbours(h), BAR, "neighbours");
     }
     interp_free(r.in);
     return choices;
