@@ -8,7 +8,8 @@
  *                    so that a mirror does where there is no exchange
  *
  * AMD: the first flag is the version of code objects. A barrier alone orders no memory; tagged fences wait for
- * local memory only. */
+ * local memory only. v_permlanex16 would be the exchange with 16 threads away on gfx11, but LLVM 19 moves it
+ * behind branches that part the threads. */
 #include "gpu.h"
 
 static const char amd[] =
@@ -36,6 +37,9 @@ static const char amd[] =
     ", i32 15, i32 15, i1 true)\n  ret i32 %y\n}\n"
     DPP(1, 177) DPP(2, 78) DPP(4, 321) DPP(8, 320)
 #undef DPP
+        "define internal i32 @rwkvc.other16(i32 %x) alwaysinline convergent nounwind {\n"
+        "  %y = call i32 @llvm.amdgcn.ds.swizzle(i32 %x, i32 16415)\n  ret i32 %y\n}\n"
+        "declare i32 @llvm.amdgcn.ds.swizzle(i32, i32)\n"
         "declare i32 @llvm.amdgcn.workitem.id.x()\ndeclare i32 @llvm.amdgcn.workgroup.id.x()\n"
         "declare void @llvm.amdgcn.s.barrier()\n"
         "declare i32 @llvm.amdgcn.update.dpp.i32(i32, i32, i32, i32, i32, i1)\n"
@@ -43,19 +47,10 @@ static const char amd[] =
         "!1 = !{!\"amdgpu-as\", !\"local\"}\n!2 = !{i32 0, i32 1024}\n";
 
 static const char amd64[] =
-    "define internal i32 @rwkvc.other16(i32 %x) alwaysinline convergent nounwind {\n"
-    "  %y = call i32 @llvm.amdgcn.ds.swizzle(i32 %x, i32 16415)\n  ret i32 %y\n}\n"
     "define internal i32 @rwkvc.other32(i32 %x) alwaysinline convergent nounwind {\n"
     "  %t = call i32 @llvm.amdgcn.workitem.id.x()\n  %o = xor i32 %t, 32\n  %a = shl i32 %o, 2\n"
     "  %y = call i32 @llvm.amdgcn.ds.bpermute(i32 %a, i32 %x)\n  ret i32 %y\n}\n"
-    "declare i32 @llvm.amdgcn.ds.swizzle(i32, i32)\n"
     "declare i32 @llvm.amdgcn.ds.bpermute(i32, i32)\n";
-
-static const char amd32[] =
-    "define internal i32 @rwkvc.other16(i32 %x) alwaysinline convergent nounwind {\n"
-    "  %y = call i32 @llvm.amdgcn.permlanex16.i32(i32 %x, i32 %x, i32 1985229328, i32 -19088744, "
-    "i1 false, i1 false)\n  ret i32 %y\n}\n"
-    "declare i32 @llvm.amdgcn.permlanex16.i32(i32, i32, i32, i32, i1, i1)\n";
 
 static const char nvidia[] =
     "define internal void @rwkvc.keep.order() alwaysinline nounwind {\n  ret void\n}\n"
@@ -112,7 +107,7 @@ static const char threads[] =
 
 const char *gpu_prelude(Arena *a, const TargetInfo *t) {
     switch ((TargetFamily)t->family) {
-    case FAMILY_AMD: return arena_printf(a, "%s%s", t->wave == 64 ? amd64 : amd32, amd);
+    case FAMILY_AMD: return arena_printf(a, "%s%s", t->wave == 64 ? amd64 : "", amd);
     case FAMILY_NVIDIA: return nvidia;
     case FAMILY_THREADS: return threads;
     default: return NULL;
