@@ -2,7 +2,8 @@
  *
  * Results are the points of the nest's axes that are not reduced. A share of threads computes each: the axis
  * in the lanes, when it is reduced, is dealt to them; their parts add up in a tree. Values of a single point
- * are computed by every thread for itself. */
+ * are computed by every thread for itself. Where such a nest also overwrites what it reads (a result in the place
+ * of an operand), all threads share the sum, or all have read before one of them stores. */
 #include "contract.h"
 #include "gpu.h"
 
@@ -23,6 +24,7 @@ typedef struct Inner {
     Val at[MAX_AXES];         /* by axis of the nest */
     Running acc[MOST_MEMBERS];
     Val made[MOST_MEMBERS];
+    bool meets, meets_global; /* all threads, before one of them stores */
 } Inner;
 
 static V number(Emit *e, uint64_t n) { return LLVMConstInt(e->i32, n, false); }
@@ -150,6 +152,7 @@ static void finish(Inner *x) {
     }
     if (!n) return;
     if (!e->gpu->point) gpu_totals(e, all, n, x->box.share);
+    if (x->meets) gpu_barrier(e, x->meets_global);
     V only = storer(x, true);
     n = 0;
     for (uint32_t i = 0; i < x->n->members.n; i++) {
@@ -197,6 +200,7 @@ static void body(Inner *x) {
         const NestMember *m = &n->members.data[i];
         if (m->reduces) continue;
         if (!asked) only = storer(x, false);
+        if (!asked && x->meets) gpu_barrier(e, x->meets_global);
         asked = true;
         At at = place_of(x, m);
         bind(e, graph_node(e->g, m->node)->out, (Val){0});
@@ -231,10 +235,13 @@ static void reduced_loops(Inner *x, uint32_t a) {
 typedef struct Touch {
     Inner *x;
     bool clash, note;
+    uint8_t *how; /* by scope, or NULL */
 } Touch;
 
 static void touch(Touch *t, uint32_t scope, uint8_t how) {
-    if (t->note)
+    if (t->how)
+        t->how[scope] |= how;
+    else if (t->note)
         gpu_note(t->x->e, scope, how);
     else
         t->clash = t->clash || gpu_clashes(t->x->e, scope, how);
@@ -252,19 +259,40 @@ static void visit_read(Graph *g, ExprId id, void *user) {
         touch(t, e->args[a - 1].scope, TOUCH_READ);
 }
 
-static void touch_all(Inner *x, bool note) {
-    Emit *e = x->e;
-    Touch t = {x, false, note};
-    for (uint32_t i = 0; i < x->n->members.n; i++) {
-        const NestMember *m = &x->n->members.data[i];
+static void touch_each(Touch *t) {
+    Emit *e = t->x->e;
+    for (uint32_t i = 0; i < t->x->n->members.n; i++) {
+        const NestMember *m = &t->x->n->members.data[i];
         const Node *n = graph_node(e->g, m->node);
         const PlanMember *p = &e->k->members.data[m->of];
-        expr_walk(e->g, n->expr, visit_read, &t);
-        if (m->keep) touch(&t, e->locals.data[e->local_of[n->out] - 1].scope, TOUCH_WRITE);
-        if (p->arg != LOCAL) touch(&t, e->args[p->arg].scope, TOUCH_WRITE);
-        if (p->also != LOCAL) touch(&t, e->args[p->also].scope, TOUCH_WRITE);
+        expr_walk(e->g, n->expr, visit_read, t);
+        if (m->keep) touch(t, e->locals.data[e->local_of[n->out] - 1].scope, TOUCH_WRITE);
+        if (p->arg != LOCAL) touch(t, e->args[p->arg].scope, TOUCH_WRITE);
+        if (p->also != LOCAL) touch(t, e->args[p->also].scope, TOUCH_WRITE);
     }
-    if (!note) gpu_meet_if(e, t.clash);
+}
+
+static void touch_all(Inner *x, bool note) {
+    Touch t = {x, false, note, NULL};
+    touch_each(&t);
+    if (!note) gpu_meet_if(x->e, t.clash);
+}
+
+/* Does the nest write memory that it reads? */
+static bool overwrites(Inner *x, bool *global) {
+    Emit *e = x->e;
+    Touch t = {.x = x};
+    uint32_t n = e->n_fixed_scopes + e->locals.n;
+    t.how = NEWN(e->arena, uint8_t, n + 1);
+    touch_each(&t);
+    bool any = false;
+    for (uint32_t s = 0; s < n; s++) {
+        if (t.how[s] != (TOUCH_READ | TOUCH_WRITE) || gpu_place_of(e, s) == GPU_IN_REGISTERS)
+            continue;
+        any = true;
+        *global = *global || gpu_place_of(e, s) == GPU_IN_GLOBAL;
+    }
+    return any;
 }
 
 /* The axis in the lanes last: neighbours are neighbouring threads. */
@@ -278,9 +306,15 @@ static void set_box(Inner *x) {
             x->result[b->n] = (uint8_t)a;
             b->size[b->n++] = n->size[a];
         }
-    if (n->lane < 0 || n->reduced[n->lane]) return;
-    x->result[b->n] = (uint8_t)n->lane;
-    b->size[b->n++] = n->size[n->lane];
+    if (n->lane >= 0 && !n->reduced[n->lane]) {
+        x->result[b->n] = (uint8_t)n->lane;
+        b->size[b->n++] = n->size[n->lane];
+    }
+    const Gpu *g = x->e->gpu;
+    bool solo = !g->point && !g->slice && box_is_one(x->e, b->size, b->n);
+    if (!solo || b->share == g->block || !overwrites(x, &x->meets_global)) return;
+    x->meets = b->share == 1;
+    if (!x->meets) b->share = g->block;
 }
 
 void gpu_nest(Work *w, const Nest *n) {

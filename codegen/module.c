@@ -131,6 +131,24 @@ static void set_types(Emit *e, LLVMContextRef c) {
     e->ptr = LLVMPointerTypeInContext(c, 0);
 }
 
+/* Where the runtime may put what the argument writes: over the old value of a parameter or a state. */
+static BufId written_over(const Plan *p, const PlanArg *a) {
+    const PlanBuf *b = &p->bufs.data[a->buf];
+    if (b->role != ROLE_OUTPUT) return a->buf;
+    BufId over = plan_output_place(p, &p->g->outputs.data[b->index]);
+    return over == UINT32_MAX ? a->buf : over;
+}
+
+/* Threads of a workgroup must know what their neighbours overwrite (gpu_nest.c). */
+static void share_scopes(Emit *e, const Op *o) {
+    for (uint32_t i = 0; i < e->k->arg_values.n; i++) {
+        if (!e->args[i].writes) continue;
+        BufId over = written_over(e->p, &o->args.data[i]);
+        for (uint32_t j = 0; j < e->k->arg_values.n; j++)
+            if (j != i && o->args.data[j].buf == over) e->args[i].scope = e->args[j].scope;
+    }
+}
+
 /* Arguments that share a buffer, one of them written, may overlap. */
 static bool set_args(Emit *e, uint32_t kernel) {
     Kernel *k = e->k;
@@ -149,6 +167,7 @@ static bool set_args(Emit *e, uint32_t kernel) {
         for (uint32_t j = 0; j < i; j++)
             if (o->args.data[j].buf == o->args.data[i].buf) a->scope = e->args[j].scope;
     }
+    if (e->cg->t->family != FAMILY_X86) share_scopes(e, o);
     e->n_scopes = e->n_fixed_scopes = k->arg_values.n;
     return true;
 }

@@ -360,6 +360,7 @@ static void ask_for_out(Ahead *a) {
 static void ask_ahead(Work *w, uint32_t first, uint32_t last, bool backward) {
     Emit *e = w->e;
     if (w->grid_lane) return; /* neighbours in the grid are neighbours in memory */
+    if (e->gpu) return;       /* other waves run while one waits */
     V now = w->step, by = emit_const(e, STEPS_AHEAD);
     Ahead a = {.w = w};
     a.step = backward ? LLVMBuildSub(e->b, now, by, "") : LLVMBuildAdd(e->b, now, by, "");
