@@ -246,6 +246,8 @@ static rw_status check_states(const rw_session *s, const lane_entry *x, rw_messa
 rw_status rw_call(rw_session *s, const char *name, rw_message *m) {
     lane_entry *x = session_entry(s, name);
     s->last = NULL;
+    if (s->p->library == NULL && s->p->module == NULL)
+        return rw_fail(m, RW_BAD_ARG, "%s was only read, not loaded", s->p->path);
     if (x == NULL)
         return rw_fail(m, RW_NO_SUCH,
                        rw_find_entry(s->p, name) != NULL

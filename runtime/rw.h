@@ -86,7 +86,8 @@ rw_status rw_program_load(rw_context *c, const char *path, rw_program **out, rw_
 /* The same from bytes in memory, which may go afterwards; name stands in messages. */
 rw_status rw_program_load_memory(rw_context *c, const char *name, const void *image, size_t bytes,
                                  rw_program **out, rw_message *m);
-/* Reads and checks without loading code, on any machine: for listings. No session can use it. */
+/* Reads and checks without loading code, on any machine: for listings, and for sessions that hold
+ * parameters and call nothing. */
 rw_status rw_program_read(rw_context *c, const char *path, rw_program **out, rw_message *m);
 void rw_program_destroy(rw_program *p);
 

@@ -437,8 +437,6 @@ static rw_status create(rw_program *p, const rw_session_options *o, bool takes, 
 rw_status rw_session_create(rw_program *p, const rw_session_options *o, rw_session **out,
                             rw_message *m) {
     *out = NULL;
-    if (p->library == NULL && p->module == NULL)
-        return rw_fail(m, RW_BAD_ARG, "%s was only read, not loaded", p->path);
     return create(p, o, true, out, m);
 }
 
