@@ -256,7 +256,7 @@ rw_status rw_call(rw_session *s, const char *name, rw_message *m) {
                        name);
     rw_status r = check_given(s, x->e, m);
     if (r == RW_OK) r = entry_axes(s, x, m);
-    if (r == RW_OK && s->gpu != NULL) r = gpu_begin(s, m);
+    if (r == RW_OK && s->gpu != NULL) r = device_begin(s, m);
     if (r == RW_OK && x->reads_states && s->is_fresh)
         r = begin_states(s, x, m);
     else if (r == RW_OK)
@@ -266,7 +266,7 @@ rw_status rw_call(rw_session *s, const char *name, rw_message *m) {
     bind_states(s, x);
     r = params_refresh(s, x, m);
     if (r == RW_OK) r = session_run(s, x, m);
-    if (r == RW_OK && s->gpu != NULL) r = gpu_end(s, m);
+    if (r == RW_OK && s->gpu != NULL) r = device_end(s, m);
     profile_call_end(s, x);
     if (r != RW_OK) {
         s->last = NULL;

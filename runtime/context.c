@@ -11,7 +11,7 @@ rw_status rw_context_create(const rw_context_options *o, rw_context **out, rw_me
     if (o == NULL) o = &none;
     int index = 0;
     bool is_cpu = o->device == NULL || strcmp(o->device, "cpu") == 0;
-    const gpu_api *api = is_cpu ? NULL : gpu_kind(o->device, &index);
+    const gpu_api *api = is_cpu ? NULL : driver_kind(o->device, &index);
     if (!is_cpu && api == NULL)
         return rw_fail(m, RW_NO_DEVICE,
                        "there is no device '%s'; this runtime knows cpu, hip:0 hip:1 ... (AMD's "
@@ -23,7 +23,7 @@ rw_status rw_context_create(const rw_context_options *o, rw_context **out, rw_me
     *c = (rw_context){.alloc = *alloc};
     unsigned n = o->threads > 0 ? o->threads : is_cpu ? threads_default() : 1;
     rw_status s = threads_create(&c->alloc, n, o->spin_us, &c->threads, m);
-    if (s == RW_OK && !is_cpu) s = gpu_open(&c->alloc, api, index, o->library, &c->gpu, m);
+    if (s == RW_OK && !is_cpu) s = driver_open(&c->alloc, api, index, o->library, &c->gpu, m);
     if (s != RW_OK) {
         rw_context_destroy(c);
         return s;
@@ -34,7 +34,7 @@ rw_status rw_context_create(const rw_context_options *o, rw_context **out, rw_me
 
 void rw_context_destroy(rw_context *c) {
     if (c == NULL) return;
-    gpu_close(c->gpu);
+    driver_close(c->gpu);
     threads_destroy(c->threads);
     rw_alloc alloc = c->alloc;
     alloc.fn(alloc.user, c, sizeof *c, 0);

@@ -221,7 +221,7 @@ static rw_status replay(gpu *g, void *queue, void *graph, rw_message *m) {
 
 static void graph_drop(gpu *g, void *graph) { (void)of(g)->cuGraphExecDestroy(graph); }
 
-const gpu_api gpu_cuda = {
+const gpu_api driver_cuda = {
     .kind = "cuda",
     .variable = "RWKVC_CUDA_LIBRARY",
     .libraries = libraries,

@@ -69,15 +69,15 @@ struct gpu_part {
     size_t n_mirrors, cap_mirrors;
 };
 
-/* gpu_session.c: memory for a session whose sizes are planned; then tables for its calls. */
-rw_status gpu_take(rw_session *s, rw_message *m);
-void gpu_give(rw_session *s);
+/* device_session.c: memory for a session whose sizes are planned; then tables for its calls. */
+rw_status device_take(rw_session *s, rw_message *m);
+void device_give(rw_session *s);
 /* Bytes of scratch for launches of a kernel with so many tiles, each needing `each`. */
-size_t gpu_scratch(const gpu *g, int64_t each, int64_t tiles);
-/* gpu_run.c: inputs and the seed to the device; the ops of x; then what was asked for, till it is done. */
-rw_status gpu_begin(rw_session *s, rw_message *m);
-rw_status gpu_run(rw_session *s, lane_entry *x, rw_message *m);
-rw_status gpu_end(rw_session *s, rw_message *m);
-rw_status gpu_profile_begin(rw_session *s, rw_message *m);
+size_t device_scratch(const gpu *g, int64_t each, int64_t tiles);
+/* device_run.c: inputs and the seed to the device; the ops of x; then what was asked for, till it is done. */
+rw_status device_begin(rw_session *s, rw_message *m);
+rw_status device_run(rw_session *s, lane_entry *x, rw_message *m);
+rw_status device_end(rw_session *s, rw_message *m);
+rw_status device_profile_begin(rw_session *s, rw_message *m);
 
 #endif

@@ -186,7 +186,7 @@ rw_status session_run(rw_session *s, lane_entry *x, rw_message *m) {
     rw_status r = RW_OK;
     s->n_moves = 0;
     if (s->gpu != NULL)
-        r = gpu_run(s, x, m);
+        r = device_run(s, x, m);
     else
         threads_run(s->c->threads, work, &j);
     for (uint32_t i = 0; i < x->e->n_outputs && r == RW_OK; i++) {

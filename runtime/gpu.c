@@ -8,10 +8,10 @@
 
 #include "memory.h"
 
-static const gpu_api *const kinds[] = {&gpu_hip, &gpu_cuda};
+static const gpu_api *const kinds[] = {&driver_hip, &driver_cuda};
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
-const gpu_api *gpu_kind(const char *device, int *index) {
+const gpu_api *driver_kind(const char *device, int *index) {
     for (size_t i = 0; i < KINDS; i++) {
         size_t n = strlen(kinds[i]->kind);
         if (strncmp(device, kinds[i]->kind, n) != 0) continue;
@@ -90,8 +90,8 @@ static gpu *make(const rw_alloc *alloc, const gpu_api *api) {
     return g;
 }
 
-rw_status gpu_open(const rw_alloc *alloc, const gpu_api *api, int index, const char *library,
-                   gpu **out, rw_message *m) {
+rw_status driver_open(const rw_alloc *alloc, const gpu_api *api, int index, const char *library,
+                      gpu **out, rw_message *m) {
     int devices;
     *out = NULL;
     gpu *g = make(alloc, api);
@@ -111,11 +111,11 @@ rw_status gpu_open(const rw_alloc *alloc, const gpu_api *api, int index, const c
     if (s == RW_OK)
         *out = g;
     else
-        gpu_close(g);
+        driver_close(g);
     return s;
 }
 
-void gpu_close(gpu *g) {
+void driver_close(gpu *g) {
     if (g == NULL) return;
     if (g->library != NULL) {
         g->api->close(g);
@@ -126,7 +126,7 @@ void gpu_close(gpu *g) {
 }
 
 /* "sm_86" runs what is for sm_80 and newer ones up to its own; AMD's code is for one processor. */
-bool gpu_runs(const gpu *g, const char *target) {
+bool driver_runs(const gpu *g, const char *target) {
     unsigned has, wants;
     if (sscanf(g->arch, "sm_%u", &has) == 1)
         return sscanf(target, "sm_%u", &wants) == 1 && wants <= has;
@@ -148,7 +148,7 @@ rw_status rw_devices(const char *kind, const char *library, rw_device *out, size
                      rw_message *m) {
     int index, devices;
     *n = 0;
-    const gpu_api *api = gpu_kind(kind, &index);
+    const gpu_api *api = driver_kind(kind, &index);
     if (api == NULL) return rw_fail(m, RW_NO_DEVICE, "there is no kind of devices '%s'", kind);
     rw_status s = RW_OK;
     for (int i = 0, last = 1; i < last && s == RW_OK; i++) {
@@ -163,7 +163,7 @@ rw_status rw_devices(const char *kind, const char *library, rw_device *out, size
             if (s == RW_OK && (size_t)i < cap) describe(g, &out[i]);
             if (s == RW_OK) *n = (size_t)i + 1;
         }
-        gpu_close(g);
+        driver_close(g);
     }
     return s;
 }

@@ -83,15 +83,15 @@ struct gpu {
     bool has_graphs;
 };
 
-extern const gpu_api gpu_hip, gpu_cuda;
+extern const gpu_api driver_hip, driver_cuda;
 
 /* The driver of "hip:0", its index in *index (0 if there is none in the name); NULL: no such kind. */
-const gpu_api *gpu_kind(const char *device, int *index);
+const gpu_api *driver_kind(const char *device, int *index);
 /* Opens a device. library: a path, or NULL. RW_NO_DEVICE, RW_DRIVER, RW_NO_MEMORY. */
-rw_status gpu_open(const rw_alloc *alloc, const gpu_api *api, int index, const char *library,
-                   gpu **out, rw_message *m);
-void gpu_close(gpu *g); /* g may be NULL */
+rw_status driver_open(const rw_alloc *alloc, const gpu_api *api, int index, const char *library,
+                      gpu **out, rw_message *m);
+void driver_close(gpu *g); /* g may be NULL */
 /* Whether code for `target` ("gfx942", "sm_80") runs on it. */
-bool gpu_runs(const gpu *g, const char *target);
+bool driver_runs(const gpu *g, const char *target);
 
 #endif

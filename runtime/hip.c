@@ -208,7 +208,7 @@ static rw_status replay(gpu *g, void *queue, void *graph, rw_message *m) {
 
 static void graph_drop(gpu *g, void *graph) { (void)of(g)->hipGraphExecDestroy(graph); }
 
-const gpu_api gpu_hip = {
+const gpu_api driver_hip = {
     .kind = "hip",
     .variable = "RWKVC_HIP_LIBRARY",
     .libraries = libraries,

@@ -41,7 +41,7 @@ rw_status rw_profile_begin(rw_session *s, const char *name, rw_message *m) {
                          (s->p->n_sizes + 1u) * sizeof(int64_t),
                      &s->profile.block))
         return rw_fail(m, RW_NO_MEMORY, "no memory for a profile of entry %s", name);
-    rw_status r = s->gpu != NULL ? gpu_profile_begin(s, m) : RW_OK;
+    rw_status r = s->gpu != NULL ? device_profile_begin(s, m) : RW_OK;
     if (r != RW_OK) return r;
     s->profile.x = x;
     s->profile.is_on = true;

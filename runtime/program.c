@@ -114,14 +114,14 @@ static rw_status check_kind(const rw_program *p, const code *c, rw_message *m) {
                        "%s: it holds code for %s, a GPU: run it with --device %s:0, or compile the "
                        "text for this machine (-o FILE.so)",
                        p->path, has, c->kind == CODE_PTX ? "cuda" : "hip");
-    const char *ending = g->api == &gpu_hip ? "hsaco" : "ptx";
-    if ((g->api == &gpu_hip) != (c->kind == CODE_AMD) ||
-        (g->api == &gpu_cuda) != (c->kind == CODE_PTX))
+    const char *ending = g->api == &driver_hip ? "hsaco" : "ptx";
+    if ((g->api == &driver_hip) != (c->kind == CODE_AMD) ||
+        (g->api == &driver_cuda) != (c->kind == CODE_PTX))
         return rw_fail(m, RW_WRONG_TARGET,
                        "%s: it holds code for %s, and %s is %s: compile the text for it (-o "
                        "FILE.%s)",
                        p->path, has, g->name, g->arch, ending);
-    if (gpu_runs(g, p->target)) return RW_OK;
+    if (driver_runs(g, p->target)) return RW_OK;
     return rw_fail(m, RW_WRONG_TARGET,
                    "%s: it holds code for %s, and %s is %s: compile it with --target=%s", p->path,
                    has, g->name, g->arch, c->kind == CODE_PTX ? "sm_80" : g->arch);
@@ -131,8 +131,8 @@ static rw_status load(rw_program *p, const uint8_t *data, size_t bytes, bool wit
                       rw_message *m) {
     const gpu *g = p->context->gpu;
     code c;
-    rw_status s = code_open(p, data, bytes,
-                            with_code && g != NULL && g->api == &gpu_hip ? g->arch : NULL, &c, m);
+    rw_status s = code_open(
+        p, data, bytes, with_code && g != NULL && g->api == &driver_hip ? g->arch : NULL, &c, m);
     if (s == RW_OK) s = manifest_read(p, c.manifest, c.manifest_bytes, m);
     if (s == RW_OK && with_code) s = check_kind(p, &c, m);
     if (s != RW_OK) return s;

@@ -259,7 +259,7 @@ static rw_status plan_arena(rw_session *s, lane_entry *x, rw_message *m) {
     if (x->arena > s->arena_bytes) s->arena_bytes = x->arena;
     for (uint32_t i = 0; i < e->n_kernels; i++) {
         size_t bytes = (size_t)s->value[e->kernels[i].scratch];
-        if (s->c->gpu != NULL) bytes = gpu_scratch(s->c->gpu, (int64_t)bytes, x->grid[i]);
+        if (s->c->gpu != NULL) bytes = device_scratch(s->c->gpu, (int64_t)bytes, x->grid[i]);
         s->scratch = bytes > s->scratch ? bytes : s->scratch;
     }
     return RW_OK;
@@ -352,7 +352,7 @@ static rw_status take_host(rw_session *s, rw_message *m) {
 }
 
 static rw_status take_blocks(rw_session *s, rw_message *m) {
-    rw_status r = s->c->gpu != NULL ? gpu_take(s, m) : take_host(s, m);
+    rw_status r = s->c->gpu != NULL ? device_take(s, m) : take_host(s, m);
     for (uint32_t i = 0; i < s->p->n_states && r == RW_OK; i++) {
         session_state *x = &s->states[i];
         x->now = x->is_used ? s->state_base + x->now_at : NULL;
@@ -459,7 +459,7 @@ size_t rw_session_bytes(const rw_session *s) {
 void rw_session_destroy(rw_session *s) {
     if (s == NULL) return;
     const rw_alloc *a = &s->c->alloc;
-    gpu_give(s);
+    device_give(s);
     memory_give(a, &s->param_block);
     memory_give(a, &s->state_block);
     memory_give(a, &s->slot_block);

@@ -9,7 +9,7 @@
 enum { GROUPS_A_UNIT = 16 };
 static const size_t scratch_least = (size_t)64 << 20;
 
-size_t gpu_scratch(const gpu *g, int64_t each, int64_t tiles) {
+size_t device_scratch(const gpu *g, int64_t each, int64_t tiles) {
     if (each <= 0) return 0;
     size_t one = ((size_t)each + 63) & ~(size_t)63, all;
     size_t most = one * GROUPS_A_UNIT * (size_t)(g->units > 0 ? g->units : 1);
@@ -103,7 +103,7 @@ static void argument_tables(rw_session *s) {
     for (size_t i = 0; i < most && !s->pool.is_out; i++) s->gpu->args[i] = &s->gpu->values[i];
 }
 
-rw_status gpu_take(rw_session *s, rw_message *m) {
+rw_status device_take(rw_session *s, rw_message *m) {
     gpu *g = s->c->gpu;
     s->gpu = POOL_NEW(&s->pool, gpu_part, 1);
     if (s->gpu == NULL)
@@ -122,7 +122,7 @@ rw_status gpu_take(rw_session *s, rw_message *m) {
     return r == RW_OK ? take_pinned(s, m) : r;
 }
 
-void gpu_give(rw_session *s) {
+void device_give(rw_session *s) {
     gpu_part *p = s->gpu;
     if (p == NULL) return;
     gpu *g = p->g;

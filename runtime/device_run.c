@@ -53,7 +53,7 @@ static rw_status copy(rw_session *s, const lane_entry *x, const lane *l, const o
 
 /* ---- profiles ------------------------------------------------------------------------------------ */
 
-rw_status gpu_profile_begin(rw_session *s, rw_message *m) {
+rw_status device_profile_begin(rw_session *s, rw_message *m) {
     gpu *g = s->gpu->g;
     rw_status r = g->api->enter(g, m);
     for (unsigned i = 0; i < MARKS && r == RW_OK; i++)
@@ -194,7 +194,7 @@ static void record(rw_session *s, lane_entry *x, graph *to) {
     memcpy(to->last, s->lanes[0].ptr, x->e->n_buffers * sizeof *to->last);
 }
 
-rw_status gpu_run(rw_session *s, lane_entry *x, rw_message *m) {
+rw_status device_run(rw_session *s, lane_entry *x, rw_message *m) {
     gpu *g = s->gpu->g;
     if (s->lanes[0].spent != NULL) return run_measured(s, x, m);
     graph *known = s->gpu->has_graphs ? find_graph(s, x) : NULL;
@@ -210,7 +210,7 @@ rw_status gpu_run(rw_session *s, lane_entry *x, rw_message *m) {
 
 /* ---- around -------------------------------------------------------------------------------------- */
 
-rw_status gpu_begin(rw_session *s, rw_message *m) {
+rw_status device_begin(rw_session *s, rw_message *m) {
     gpu_part *p = s->gpu;
     p->calls++;
     rw_status r = p->g->api->enter(p->g, m);
@@ -227,7 +227,7 @@ rw_status gpu_begin(rw_session *s, rw_message *m) {
     return p->g->api->up(p->g, p->queue, p->seed, p->seed_host, sizeof *p->seed_host, m);
 }
 
-rw_status gpu_end(rw_session *s, rw_message *m) {
+rw_status device_end(rw_session *s, rw_message *m) {
     rw_status r = s->gpu->g->api->wait(s->gpu->g, s->gpu->queue, m);
     s->gpu->stage_used = 0;
     return r;
