@@ -91,6 +91,8 @@ if(TARGET emu_core)
         c_test(emulator test_${name} emu_testing)
     endforeach()
     c_test(emulator test_hip emu_testing ${CMAKE_DL_LIBS} ARGS $<TARGET_FILE:emu>)
+    c_test(runtime device rwkvc_dsl rwkvc_codegen rwkvrt ARGS $<TARGET_FILE:emu>)
+    add_dependencies(test_runtime_device emu)
 endif()
 
 # ---- commands --------------------------------------------------------------------------------
