@@ -144,6 +144,22 @@ static void forward(on *g, on *c) {
         }
 }
 
+/* Entries that take turns: what is replayed leaves behind where its own results are. */
+static void mixed(on *g, on *c) {
+    for (int i = 0; i < 8; i++) {
+        (void)train(g->s, "grad", 0);
+        (void)train(c->s, "grad", 0);
+        CLOSE(g->s, c->s, RW_GRADIENT, 1e-5);
+        for (int k = 0; k < 2; k++) {
+            rw_session *s = k == 0 ? g->s : c->s;
+            GOOD(rw_states_start(s));
+            put(s, "token", tokens, B, 3);
+            GOOD(rw_call(s, "forward", &m));
+        }
+        CLOSE(g->s, c->s, RW_OUTPUT, 1e-5);
+    }
+}
+
 /* Token by token; in the middle one session becomes two, and the states go through a file. */
 static void steps(on *g, on *c) {
     rw_session *fork = session(g->p);
@@ -240,6 +256,7 @@ static void on_device(const char *device, const char *path, const char *so) {
     good = open_on(&c, NULL, so) && good;
     if (good) {
         forward(&g, &c);
+        mixed(&g, &c);
         steps(&g, &c);
         takes_nothing(&g);
         training(&g, &c);
