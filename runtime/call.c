@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "session.h"
+#include "device.h"
 
 /* ---- inputs -------------------------------------------------------------------------------------- */
 
@@ -119,7 +119,7 @@ rw_status rw_put(rw_session *s, const char *name, const rw_tensor *t, rw_message
                        shape);
     bool same = x->is_given && x->rank == t->rank &&
                 memcmp(x->shape, t->shape, (size_t)t->rank * sizeof *t->shape) == 0;
-    x->is_given = false;
+    x->is_given = x->is_sent = false;
     x->rank = (uint8_t)t->rank;
     memcpy(x->shape, t->shape, sizeof x->shape);
     if (!same) s->shapes++;
@@ -212,16 +212,18 @@ static rw_status begin_states(rw_session *s, lane_entry *x, rw_message *m) {
             s->states[i].dims[k] = s->value[t->dims[k]];
             bytes *= s->value[t->dims[k]] > 0 ? (size_t)s->value[t->dims[k]] : 0;
         }
-        memset(s->states[i].now, 0, bytes < s->states[i].capacity ? bytes : s->states[i].capacity);
+        size_t most = s->states[i].capacity;
+        rw_status r = device_zero(s, s->states[i].now, bytes < most ? bytes : most, m);
+        if (r != RW_OK) return r;
     }
     s->is_fresh = false;
     if (start == NULL) return RW_OK;
     rw_status r = entry_at(s, start, x->axes, m);
     if (r != RW_OK) return r;
     bind_states(s, start);
-    params_refresh(s, start);
-    session_run(s, start);
-    return entry_at(s, x, x->axes, m);
+    r = params_refresh(s, start, m);
+    if (r == RW_OK) r = session_run(s, start, m);
+    return r == RW_OK ? entry_at(s, x, x->axes, m) : r;
 }
 
 /* The states of the last call have the axes of this one. */
@@ -244,6 +246,8 @@ static rw_status check_states(const rw_session *s, const lane_entry *x, rw_messa
 rw_status rw_call(rw_session *s, const char *name, rw_message *m) {
     lane_entry *x = session_entry(s, name);
     s->last = NULL;
+    if (s->p->library == NULL && s->p->module == NULL)
+        return rw_fail(m, RW_BAD_ARG, "%s was only read, not loaded", s->p->path);
     if (x == NULL)
         return rw_fail(m, RW_NO_SUCH,
                        rw_find_entry(s->p, name) != NULL
@@ -252,6 +256,7 @@ rw_status rw_call(rw_session *s, const char *name, rw_message *m) {
                        name);
     rw_status r = check_given(s, x->e, m);
     if (r == RW_OK) r = entry_axes(s, x, m);
+    if (r == RW_OK && s->gpu != NULL) r = device_begin(s, m);
     if (r == RW_OK && x->reads_states && s->is_fresh)
         r = begin_states(s, x, m);
     else if (r == RW_OK)
@@ -259,9 +264,15 @@ rw_status rw_call(rw_session *s, const char *name, rw_message *m) {
     if (r != RW_OK) return r;
     profile_call_begin(s, x);
     bind_states(s, x);
-    params_refresh(s, x);
-    session_run(s, x);
+    r = params_refresh(s, x, m);
+    if (r == RW_OK) r = session_run(s, x, m);
+    if (r == RW_OK && s->gpu != NULL) r = device_end(s, m);
     profile_call_end(s, x);
+    if (r != RW_OK) {
+        s->last = NULL;
+        s->is_fresh = true;
+        return r;
+    }
     for (uint32_t i = 0; i < x->e->n_outputs; i++)
         if (x->e->outputs[i].kind == OUT_STATE) s->is_fresh = false;
     return RW_OK;

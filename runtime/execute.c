@@ -3,7 +3,7 @@
  * thread computes what never depends on time. */
 #include <string.h>
 
-#include "session.h"
+#include "device.h"
 
 typedef struct job {
     rw_session *s;
@@ -16,7 +16,7 @@ static int64_t part_begin(int64_t n, unsigned k, unsigned n_parts) {
     return each * k + (k < more ? k : more);
 }
 
-static void *address(const rw_session *s, const lane_entry *x, const lane *l, const arg *a) {
+uint8_t *session_address(const rw_session *s, const lane_entry *x, const lane *l, const arg *a) {
     const buffer *b = &x->e->buffers[a->buf];
     uint8_t *base = l->ptr[a->buf];
     if (base == NULL) { /* members of a parameter that lie apart */
@@ -41,8 +41,8 @@ static void copy_part(uint8_t *to, const uint8_t *from, size_t bytes, unsigned k
 static void copy(const job *j, lane *l, const op *o, unsigned k) {
     int64_t bytes = j->x->part[o->args[0].buf][o->args[0].n_level];
     int64_t most = j->x->part[o->args[1].buf][o->args[1].n_level];
-    uint8_t *to = address(j->s, j->x, l, &o->args[0]);
-    const uint8_t *from = address(j->s, j->x, l, &o->args[1]);
+    uint8_t *to = session_address(j->s, j->x, l, &o->args[0]);
+    const uint8_t *from = session_address(j->s, j->x, l, &o->args[1]);
     if (to != from) copy_part(to, from, (size_t)(bytes < most ? bytes : most), k, j->s->n_lanes);
 }
 
@@ -54,7 +54,8 @@ static void launch(const job *j, lane *l, const op *o, unsigned k, uint32_t ordi
     int64_t begin = part_begin(grid, k, j->s->n_lanes),
             end = part_begin(grid, k + 1, j->s->n_lanes);
     if (begin == end) return;
-    for (uint32_t i = 0; i < o->n_args; i++) l->args[i] = address(j->s, j->x, l, &o->args[i]);
+    for (uint32_t i = 0; i < o->n_args; i++)
+        l->args[i] = session_address(j->s, j->x, l, &o->args[i]);
     x->fn(l->args, j->x->numbers[o->kernel], l->levels, l->scratch, begin, end);
 }
 
@@ -125,17 +126,21 @@ static void move_all(void *user, unsigned k) {
 /* ---- what an entry leads on ----------------------------------------------------------------------- */
 
 /* `from` lacks the batch axis, which stands behind the leading ones: one start for all samples. */
-static void spread(const state *x, session_state *to, const buffer *b, const uint8_t *from) {
+static rw_status spread(rw_session *s, const state *x, session_state *to, const buffer *b,
+                        const uint8_t *from, rw_message *m) {
     size_t outer = x->n_members, batch = (size_t)to->dims[0];
     size_t each = 1, to_bytes = file_dtype_bytes(x->dtype), from_bytes = file_dtype_bytes(b->dtype);
+    rw_status r = RW_OK;
     for (uint32_t i = 1; i < x->rank; i++) each *= (size_t)to->dims[i];
     for (size_t o = 0; o < outer; o++)
-        for (size_t k = 0; k < batch; k++)
-            elements_convert(x->dtype, to->now + (o * batch + k) * each * to_bytes, b->dtype,
-                             from + o * each * from_bytes, each);
+        for (size_t k = 0; k < batch && r == RW_OK; k++)
+            r = device_convert(s, x->dtype, to->now + (o * batch + k) * each * to_bytes, b->dtype,
+                               from + o * each * from_bytes, each, m);
+    return r;
 }
 
-static void lead_state(rw_session *s, const lane_entry *x, const output *o, bool is_direct) {
+static rw_status lead_state(rw_session *s, const lane_entry *x, const output *o, bool is_direct,
+                            rw_message *m) {
     const state *st = &s->p->states[o->index];
     session_state *to = &s->states[o->index];
     const buffer *b = &x->e->buffers[o->buf];
@@ -144,22 +149,22 @@ static void lead_state(rw_session *s, const lane_entry *x, const output *o, bool
         uint8_t *old = to->now;
         to->now = to->next;
         to->next = old;
-        return;
+        return RW_OK;
     }
     size_t count = st->n_members;
     for (uint32_t i = 0; i < st->rank; i++) count *= (size_t)to->dims[i];
     const uint8_t *from = s->lanes[0].ptr[o->buf];
     size_t has = (size_t)x->part[o->buf][0] / file_dtype_bytes(b->dtype);
-    if (has < count && st->rank > 0)
-        spread(st, to, b, from);
-    else if (b->dtype == st->dtype && from != to->now)
-        s->moves[s->n_moves++] = (move){to->now, from, count * file_dtype_bytes(b->dtype)};
-    else if (from != to->now)
-        elements_convert(st->dtype, to->now, b->dtype, from, count);
+    if (has < count && st->rank > 0) return spread(s, st, to, b, from, m);
+    if (from == to->now) return RW_OK;
+    if (b->dtype != st->dtype)
+        return device_convert(s, st->dtype, to->now, b->dtype, from, count, m);
+    s->moves[s->n_moves++] = (move){to->now, from, count * file_dtype_bytes(b->dtype)};
+    return RW_OK;
 }
 
 /* The master; then, where the entry gives it in other types too, those, which are as new then. */
-static void lead_param(rw_session *s, const lane_entry *x, const output *o) {
+static rw_status lead_param(rw_session *s, const lane_entry *x, const output *o, rw_message *m) {
     session_param *p = &s->params[o->index];
     const buffer *b = &x->e->buffers[o->buf];
     store *to = &p->by_dtype[o->is_copy ? b->dtype : p->master];
@@ -167,22 +172,35 @@ static void lead_param(rw_session *s, const lane_entry *x, const output *o) {
     size_t count = s->p->params[o->index].count * s->p->params[o->index].n_members;
     if (!o->is_copy) p->version++;
     to->version = p->version;
-    if (from == to->base) return;
-    if (o->is_copy || b->dtype == p->master)
-        s->moves[s->n_moves++] = (move){to->base, from, count * file_dtype_bytes(b->dtype)};
-    else
-        elements_convert(p->master, to->base, b->dtype, from, count);
+    if (from == to->base) return RW_OK;
+    if (!o->is_copy && b->dtype != p->master)
+        return device_convert(s, p->master, to->base, b->dtype, from, count, m);
+    s->moves[s->n_moves++] = (move){to->base, from, count * file_dtype_bytes(b->dtype)};
+    return RW_OK;
 }
 
-void session_run(rw_session *s, lane_entry *x) {
+static rw_status run_moves(rw_session *s, job *j, rw_message *m) {
+    rw_status r = RW_OK;
+    if (s->n_moves > 0 && s->gpu == NULL) threads_run(s->c->threads, move_all, j);
+    for (uint32_t i = 0; s->gpu != NULL && i < s->n_moves && r == RW_OK; i++)
+        r = device_copy(s, s->moves[i].to, s->moves[i].from, s->moves[i].bytes, m);
+    return r;
+}
+
+rw_status session_run(rw_session *s, lane_entry *x, rw_message *m) {
     job j = {s, x};
+    rw_status r = RW_OK;
     s->n_moves = 0;
-    threads_run(s->c->threads, work, &j);
-    for (uint32_t i = 0; i < x->e->n_outputs; i++) {
+    if (s->gpu != NULL)
+        r = device_run(s, x, m);
+    else
+        threads_run(s->c->threads, work, &j);
+    for (uint32_t i = 0; i < x->e->n_outputs && r == RW_OK; i++) {
         const output *o = &x->e->outputs[i];
-        if (o->kind == OUT_STATE || o->kind == OUT_OPT) lead_state(s, x, o, x->is_direct[i]);
-        if (o->kind == OUT_PARAM) lead_param(s, x, o);
+        if (o->kind == OUT_STATE || o->kind == OUT_OPT) r = lead_state(s, x, o, x->is_direct[i], m);
+        if (o->kind == OUT_PARAM) r = lead_param(s, x, o, m);
     }
-    if (s->n_moves > 0) threads_run(s->c->threads, move_all, &j);
-    s->last = x;
+    if (r == RW_OK) r = run_moves(s, &j, m);
+    if (r == RW_OK) s->last = x;
+    return r;
 }

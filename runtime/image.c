@@ -56,7 +56,7 @@ static rw_status section_manifest(const char *path, const uint8_t *section, size
 }
 
 rw_status image_manifest(const char *path, const uint8_t *image, size_t bytes, const uint8_t **data,
-                         size_t *n, rw_message *m) {
+                         size_t *n, unsigned *machine, rw_message *m) {
     Elf64_Ehdr h;
     if (bytes < sizeof h) return rw_fail(m, RW_BAD_FILE, "%s: no ELF image", path);
     memcpy(&h, image, sizeof h);
@@ -65,10 +65,7 @@ rw_status image_manifest(const char *path, const uint8_t *image, size_t bytes, c
         return rw_fail(m, RW_BAD_FILE, "%s: no ELF image of 64 bits", path);
     if (h.e_type != ET_DYN)
         return rw_fail(m, RW_BAD_FILE, "%s: the ELF image is no shared object", path);
-    if (h.e_machine != EM_X86_64)
-        return rw_fail(m, RW_WRONG_TARGET,
-                       "%s: it was compiled for another kind of machine (ELF %u)", path,
-                       h.e_machine);
+    *machine = h.e_machine;
     if (h.e_shentsize != sizeof(Elf64_Shdr) || h.e_shstrndx >= h.e_shnum ||
         !inside(h.e_shoff, (uint64_t)h.e_shnum * sizeof(Elf64_Shdr), bytes) ||
         h.e_phentsize != sizeof(Elf64_Phdr) ||

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "device.h"
 #include "rng.h"
-#include "session.h"
 #include "weights_impl.h"
 
 /* ---- places ---------------------------------------------------------------------------------------- */
@@ -69,8 +69,8 @@ rw_status params_place(rw_session *s, const rw_session_options *o, rw_message *m
             v->member = POOL_NEW(&s->pool, uint8_t *, p->n_members + 1u);
             if (v->member == NULL)
                 return rw_fail(m, RW_NO_MEMORY, "no memory for a session of %s", s->p->path);
-            if (o->weights != NULL && used == 1 && !x->is_written && !v->is_whole &&
-                map_members(o, p, v, (uint8_t)d))
+            if (o->weights != NULL && s->c->gpu == NULL && used == 1 && !x->is_written &&
+                !v->is_whole && map_members(o, p, v, (uint8_t)d))
                 continue;
             v->bytes = p->count * p->n_members * file_dtype_bytes((uint8_t)d);
             if (!memory_place(&s->param_bytes, v->bytes, &v->at))
@@ -114,15 +114,32 @@ static void refresh_part(void *user, unsigned k) {
     }
 }
 
-void params_refresh(rw_session *s, const lane_entry *x) {
+static rw_status refresh_gpu(const refresh *r, rw_message *m) {
+    for (uint32_t i = 0; i < r->x->e->n_buffers; i++) {
+        const store *v = stale(r, i);
+        if (v == NULL) continue;
+        const buffer *b = &r->x->e->buffers[i];
+        const param *p = &r->s->p->params[b->index];
+        const session_param *x = &r->s->params[b->index];
+        rw_status s = device_convert(r->s, b->dtype, v->base, x->master,
+                                     x->by_dtype[x->master].base, p->count * p->n_members, m);
+        if (s != RW_OK) return s;
+    }
+    return RW_OK;
+}
+
+rw_status params_refresh(rw_session *s, const lane_entry *x, rw_message *m) {
     refresh r = {s, x};
     bool any = false;
     for (uint32_t i = 0; i < x->e->n_buffers; i++) any = any || stale(&r, i) != NULL;
-    if (any) threads_run(s->c->threads, refresh_part, &r);
-    for (uint32_t i = 0; any && i < x->e->n_buffers; i++) {
+    if (!any) return RW_OK;
+    rw_status status = s->gpu != NULL ? refresh_gpu(&r, m) : RW_OK;
+    if (s->gpu == NULL) threads_run(s->c->threads, refresh_part, &r);
+    for (uint32_t i = 0; i < x->e->n_buffers && status == RW_OK; i++) {
         store *v = stale(&r, i);
         if (v != NULL) v->version = s->params[x->e->buffers[i].index].version;
     }
+    return status;
 }
 
 static void changed(session_param *x) {
@@ -158,8 +175,8 @@ static rw_status first_value(rw_session *s, uint32_t i, uint32_t k, uint64_t see
         if (!isfinite(out[n]))
             return rw_fail(m, RW_BAD_FILE, "first value of '%s': element %zu is not finite",
                            p->members[k].name, n);
-    elements_convert(x->master, x->by_dtype[x->master].member[k], RW_FILE_F32, out, p->count);
-    return RW_OK;
+    return device_store_as(s, x->master, x->by_dtype[x->master].member[k], RW_FILE_F32, out,
+                           p->count, m);
 }
 
 /* Members that lie in a file of weights have their values and keep them. */
@@ -218,23 +235,7 @@ static rw_status set_member(rw_session *s, uint32_t i, uint32_t k, const rw_tens
         return rw_fail(m, RW_BAD_SHAPE,
                        "parameter '%s': its elements are %s, and real ones are wanted", t->name,
                        rw_dtype_name(t->dtype));
-    if (t->dtype == file_dtype(x->master)) {
-        memcpy(to, t->data, t->bytes);
-        return RW_OK;
-    }
-    float block[512];
-    size_t each = rw_dtype_bytes(t->dtype), to_each = file_dtype_bytes(x->master);
-    for (size_t at = 0; at < p->count; at += 512) {
-        size_t n = p->count - at < 512 ? p->count - at : 512;
-        rw_tensor part = {.dtype = t->dtype,
-                          .rank = 1,
-                          .shape = {(int64_t)n},
-                          .data = (const uint8_t *)t->data + at * each,
-                          .bytes = n * each};
-        rw_tensor_to_f32(&part, block);
-        rw_f32_to(file_dtype(x->master), block, to + at * to_each, n);
-    }
-    return RW_OK;
+    return device_store_tensor(s, x->master, to, t, false, m);
 }
 
 rw_status rw_param_set(rw_session *s, const rw_tensor *t, rw_message *m) {

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "session.h"
+#include "device.h"
 
 uint64_t profile_now(void) {
     struct timespec t;
@@ -41,6 +41,8 @@ rw_status rw_profile_begin(rw_session *s, const char *name, rw_message *m) {
                          (s->p->n_sizes + 1u) * sizeof(int64_t),
                      &s->profile.block))
         return rw_fail(m, RW_NO_MEMORY, "no memory for a profile of entry %s", name);
+    rw_status r = s->gpu != NULL ? device_profile_begin(s, m) : RW_OK;
+    if (r != RW_OK) return r;
     s->profile.x = x;
     s->profile.is_on = true;
     return RW_OK;

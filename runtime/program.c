@@ -12,7 +12,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "context.h"
 #include "file.h"
 
 /* ---- loading ----------------------------------------------------------------------------------- */
@@ -64,17 +63,82 @@ static rw_status find_kernels(rw_program *p, rw_message *m) {
     return RW_OK;
 }
 
+static rw_status load_host(rw_program *p, const code *c, rw_message *m) {
+    rw_status s = cpu_check(p, m);
+    if (s == RW_OK) s = map_code(p, c->image, c->bytes, m);
+    return s == RW_OK ? find_kernels(p, m) : s;
+}
+
+/* ---- for a GPU --------------------------------------------------------------------------------- */
+
+/* Numbers of threads are the driver's business only once they are possible ones. */
+static rw_status check_blocks(const rw_program *p, rw_message *m) {
+    for (uint32_t i = 0; i < p->n_entries; i++)
+        for (uint32_t k = 0; k < p->entries[i].n_kernels; k++)
+            if (p->entries[i].kernels[k].block == 0)
+                return rw_fail(m, RW_BAD_FILE, "%s: kernel '%s' has no threads", p->path,
+                               p->entries[i].kernels[k].symbol);
+    return RW_OK;
+}
+
+static rw_status load_gpu(rw_program *p, const code *c, rw_message *m) {
+    gpu *g = p->context->gpu;
+    rw_status s = check_blocks(p, m);
+    if (s == RW_OK) s = g->api->enter(g, m);
+    if (s != RW_OK) return s;
+    const uint8_t *image = c->image;
+    if (c->kind == CODE_AMD) { /* the driver may look at it as long as the module lives */
+        uint8_t *copy = pool_take(&p->pool, c->bytes + 4096, 1);
+        if (copy == NULL) return rw_fail(m, RW_NO_MEMORY, "%s: no memory for its code", p->path);
+        copy += (size_t)(-(uintptr_t)copy & 4095);
+        image = memcpy(copy, c->image, c->bytes);
+    }
+    s = g->api->load(g, image, &p->module, m);
+    for (uint32_t i = 0; i < p->n_entries && s == RW_OK; i++)
+        for (uint32_t k = 0; k < p->entries[i].n_kernels && s == RW_OK; k++) {
+            kernel *x = &p->entries[i].kernels[k];
+            s = g->api->find(g, p->module, x->symbol, &x->function, m);
+        }
+    return s;
+}
+
+/* ---- either ------------------------------------------------------------------------------------ */
+
+/* What the device can run and what the file holds are told apart by more than a refusal. */
+static rw_status check_kind(const rw_program *p, const code *c, rw_message *m) {
+    const gpu *g = p->context->gpu;
+    const char *has = c->targets != NULL ? c->targets : p->target;
+    if (g == NULL && c->kind == CODE_HOST) return RW_OK;
+    if (g == NULL)
+        return rw_fail(m, RW_WRONG_TARGET,
+                       "%s: it holds code for %s, a GPU: run it with --device %s:0, or compile the "
+                       "text for this machine (-o FILE.so)",
+                       p->path, has, c->kind == CODE_PTX ? "cuda" : "hip");
+    const char *ending = g->api == &driver_hip ? "hsaco" : "ptx";
+    if ((g->api == &driver_hip) != (c->kind == CODE_AMD) ||
+        (g->api == &driver_cuda) != (c->kind == CODE_PTX))
+        return rw_fail(m, RW_WRONG_TARGET,
+                       "%s: it holds code for %s, and %s is %s: compile the text for it (-o "
+                       "FILE.%s)",
+                       p->path, has, g->name, g->arch, ending);
+    if (driver_runs(g, p->target)) return RW_OK;
+    return rw_fail(m, RW_WRONG_TARGET,
+                   "%s: it holds code for %s, and %s is %s: compile it with --target=%s", p->path,
+                   has, g->name, g->arch, c->kind == CODE_PTX ? "sm_80" : g->arch);
+}
+
 static rw_status load(rw_program *p, const uint8_t *data, size_t bytes, bool with_code,
                       rw_message *m) {
-    size_t image, n;
-    const uint8_t *manifest;
-    rw_status s = image_check(p->path, data, bytes, &image, m);
-    if (s == RW_OK) s = image_manifest(p->path, data, image, &manifest, &n, m);
-    if (s == RW_OK) s = manifest_read(p, manifest, n, m);
-    if (s != RW_OK || !with_code) return s;
-    s = cpu_check(p, m);
-    if (s == RW_OK) s = map_code(p, data, image, m);
-    return s == RW_OK ? find_kernels(p, m) : s;
+    const gpu *g = p->context->gpu;
+    code c;
+    rw_status s = code_open(
+        p, data, bytes, with_code && g != NULL && g->api == &driver_hip ? g->arch : NULL, &c, m);
+    if (s == RW_OK) s = manifest_read(p, c.manifest, c.manifest_bytes, m);
+    if (s == RW_OK && with_code) s = check_kind(p, &c, m);
+    if (s != RW_OK) return s;
+    if (with_code) return g != NULL ? load_gpu(p, &c, m) : load_host(p, &c, m);
+    if (c.targets != NULL) p->target = c.targets;
+    return RW_OK;
 }
 
 static rw_status load_bytes(rw_context *c, const char *name, const uint8_t *data, size_t bytes,
@@ -132,6 +196,8 @@ rw_status rw_program_load_memory(rw_context *c, const char *name, const void *im
 
 void rw_program_destroy(rw_program *p) {
     if (p == NULL) return;
+    gpu *g = p->context->gpu;
+    if (p->module != NULL && g->api->enter(g, NULL) == RW_OK) g->api->unload(g, p->module);
     if (p->library != NULL) dlclose(p->library);
     if (p->fd >= 0) close(p->fd);
     pool last = p->pool; /* p itself lies in it */

@@ -3,8 +3,8 @@
 #ifndef RW_PROGRAM_H
 #define RW_PROGRAM_H
 
+#include "context.h"
 #include "format.h"
-#include "memory.h"
 
 typedef void kernel_fn(void *const *args, const int64_t *sizes, const int64_t *levels,
                        void *scratch, int64_t begin, int64_t end);
@@ -108,6 +108,7 @@ typedef struct buffer {
 typedef struct kernel {
     const char *symbol;
     kernel_fn *fn;    /* NULL when no code is loaded */
+    void *function;   /* the driver's, on a GPU */
     const char *name; /* for people; one symbol may stand for several kernels */
     uint32_t grid, scratch;
     uint32_t work[RW_FILE_WORKS]; /* of a launch; counts */
@@ -196,6 +197,7 @@ struct rw_program {
     const char **slots; /* names of inputs, each once */
     void *library;      /* of dlopen */
     int fd;             /* what the library was mapped from; open as long as it is, -1: none */
+    void *module;       /* the driver's, on a GPU */
 };
 
 /* manifest.c: fills everything up to `slots` from the bytes of a manifest. RW_BAD_FILE, RW_NO_MEMORY. */
@@ -204,9 +206,21 @@ rw_status manifest_read(rw_program *p, const void *data, size_t bytes, rw_messag
 /* image.c: the bytes of a file, its trailer checked; what is left is the image. */
 rw_status image_check(const char *path, const uint8_t *data, size_t bytes, size_t *image_bytes,
                       rw_message *m);
-/* Where the manifest lies in an ELF image. */
+/* Where the manifest lies in an ELF image, and what kind of machine the image is for. */
 rw_status image_manifest(const char *path, const uint8_t *image, size_t bytes, const uint8_t **data,
-                         size_t *n, rw_message *m);
+                         size_t *n, unsigned *machine, rw_message *m);
+
+/* code.c: a file's code for one device, and its manifest. */
+typedef enum code_kind { CODE_HOST, CODE_AMD, CODE_PTX } code_kind;
+typedef struct code {
+    code_kind kind;
+    const uint8_t *image, *manifest; /* in the bytes of the file, or in the program's pool */
+    size_t bytes, manifest_bytes;
+    const char *targets; /* "gfx942, gfx1100": all that a bundle holds; else NULL */
+} code;
+/* arch: of the device; NULL: the first there is, for listings. RW_BAD_FILE; RW_WRONG_TARGET: it has none. */
+rw_status code_open(rw_program *p, const uint8_t *data, size_t bytes, const char *arch, code *c,
+                    rw_message *m);
 
 /* cpu.c: RW_WRONG_TARGET when this machine lacks something the program needs. */
 rw_status cpu_check(const rw_program *p, rw_message *m);

@@ -28,7 +28,7 @@ extern "C" {
 #endif
 
 /* Grows when a program that was compiled with an older header may no longer work. */
-#define RW_ABI 1
+#define RW_ABI 2
 uint32_t rw_abi_version(void);
 
 typedef struct rw_context rw_context;
@@ -46,28 +46,48 @@ typedef struct rw_alloc {
 
 /* All zero is the default. */
 typedef struct rw_context_options {
-    const char *device;    /* "cpu" or NULL                                               */
-    unsigned threads;      /* at work in a call, the caller's included; 0 = one a CPU     */
-    const rw_alloc *alloc; /* NULL: the system's                                          */
-    unsigned spin_us;      /* how long a thread that waits stays awake; 0 = 50            */
+    const char
+        *device;      /* "cpu" or NULL; "hip:0" "hip:1" ... AMD's GPUs; "cuda:0" ... NVIDIA's    */
+    unsigned threads; /* at work in a call, the caller's included; 0 = one a CPU, on GPUs one  */
+    const rw_alloc *alloc; /* NULL: the system's                                             */
+    unsigned spin_us;      /* how long a thread that waits stays awake; 0 = 50                   */
+    /* The driver's library, for GPUs. NULL: what the environment's RWKVC_HIP_LIBRARY and
+     * RWKVC_CUDA_LIBRARY say, or else the system's. */
+    const char *library;
 } rw_context_options;
 
-/* RW_NO_DEVICE: a device this build does not know; RW_NO_MEMORY; RW_DRIVER: no threads. */
+/* RW_NO_DEVICE: no such device, or no driver for it; RW_NO_MEMORY; RW_DRIVER: no threads, or the driver
+ * failed. */
 rw_status rw_context_create(const rw_context_options *o, rw_context **out, rw_message *m);
 void rw_context_destroy(rw_context *c);
 unsigned rw_context_threads(const rw_context *c);
+const char *rw_context_device(const rw_context *c); /* "cpu", "hip:0" */
+
+typedef struct rw_device {
+    char name[16];       /* "hip:0"                                        */
+    char arch[64];       /* what code for it is compiled for: "gfx942"     */
+    char model[128];     /* as the driver calls it                         */
+    unsigned units;      /* compute units, multiprocessors                 */
+    size_t memory, free; /* bytes                                          */
+} rw_device;
+
+/* Devices of a kind, "hip" or "cuda": the first `cap` of them in out, how many there are in *n. `library`
+ * as above. RW_NO_DEVICE: no driver (none at all, or too old a one); RW_DRIVER; RW_NO_MEMORY. */
+rw_status rw_devices(const char *kind, const char *library, rw_device *out, size_t cap, size_t *n,
+                     rw_message *m);
 
 /* ---- programs --------------------------------------------------------------------------------- */
 
 /* Reads, checks and loads a file that rwkvc has made. Its hash is checked before any byte of it is
  * believed or mapped for execution; what is mapped is a private copy of the bytes that were checked.
  * RW_IO; RW_BAD_FILE: no such file, damaged, or of another version; RW_WRONG_TARGET: this machine
- * lacks what the code needs (the text says what). */
+ * lacks what the code needs, or the file has no code for the device (the text says what it has). */
 rw_status rw_program_load(rw_context *c, const char *path, rw_program **out, rw_message *m);
 /* The same from bytes in memory, which may go afterwards; name stands in messages. */
 rw_status rw_program_load_memory(rw_context *c, const char *name, const void *image, size_t bytes,
                                  rw_program **out, rw_message *m);
-/* Reads and checks without loading code, on any machine: for listings. No session can use it. */
+/* Reads and checks without loading code, on any machine: for listings, and for sessions that hold
+ * parameters and call nothing. */
 rw_status rw_program_read(rw_context *c, const char *path, rw_program **out, rw_message *m);
 void rw_program_destroy(rw_program *p);
 
@@ -168,7 +188,8 @@ typedef struct rw_session_options {
 /* Bytes a session would take, by these options (weights that would be mapped are counted too). */
 rw_status rw_program_bytes(const rw_program *p, const rw_session_options *o, size_t *bytes,
                            rw_message *m);
-/* RW_NO_SUCH: no such axis or entry, a parameter missing from weights; RW_BAD_SHAPE; RW_NO_MEMORY. */
+/* RW_NO_SUCH: no such axis or entry, a parameter missing from weights; RW_BAD_SHAPE; RW_NO_MEMORY; RW_DRIVER.
+ * On a GPU parameters are copied to its memory always. */
 rw_status rw_session_create(rw_program *p, const rw_session_options *o, rw_session **out,
                             rw_message *m);
 void rw_session_destroy(rw_session *s);
@@ -189,13 +210,16 @@ rw_status rw_set_axis(rw_session *s, const char *name, int64_t length, rw_messag
 
 /* Runs an entry: "step" "forward" "prefill" "grad" "train" "start". States and, with "train",
  * parameters and states of the optimizer are led on. Allocates nothing. The first call that reads
- * states after creation or rw_states_start begins a sequence.
- * RW_NO_SUCH; RW_BAD_ARG: an input was not given; RW_BAD_SHAPE: shapes that do not fit together. */
+ * states after creation or rw_states_start begins a sequence. On a GPU all is done when it returns.
+ * RW_NO_SUCH; RW_BAD_ARG: an input was not given; RW_BAD_SHAPE: shapes that do not fit together;
+ * RW_DRIVER: the states are no use any more. */
 rw_status rw_call(rw_session *s, const char *entry, rw_message *m);
 
 /* Tensors of a session in place: valid until the next call of any function with this session, but
  * those of parameters as long as it lives. Outputs and gradients are those of the last rw_call.
- * Parameters have the shape checkpoints have. Kinds: all but RW_INPUT. */
+ * Parameters have the shape checkpoints have. Kinds: all but RW_INPUT. On a GPU they are copies, in
+ * memory that is taken when a tensor is first asked for and kept as long as the session: RW_NO_MEMORY,
+ * RW_DRIVER. */
 size_t rw_session_count(const rw_session *s, rw_kind kind);
 rw_status rw_session_tensor(const rw_session *s, rw_kind kind, size_t i, rw_tensor *out);
 rw_status rw_session_find(const rw_session *s, rw_kind kind, const char *name, rw_tensor *out);
@@ -213,8 +237,9 @@ typedef struct rw_kernel_time {
     const char *symbol; /* the function; "" of the two others */
     uint64_t launches;
     double
-        seconds;  /* from the end of what ran before to the moment all threads were done with it */
-    double busy;  /* of that, the seconds its threads were at work, added up over the threads */
+        seconds; /* from the end of what ran before to the moment all threads were done with it */
+    double
+        busy; /* of that, the seconds its threads were at work, added up over the threads; on a GPU all */
     rw_work work; /* of all the launches, for the shapes of the last call; 0 of the two others */
 } rw_kernel_time;
 

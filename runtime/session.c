@@ -1,7 +1,7 @@
 /* Sessions: all memory is planned, then taken, when one is made. */
-#include "session.h"
-
 #include <string.h>
+
+#include "device.h"
 
 /* ---- what is wanted ------------------------------------------------------------------------------- */
 
@@ -103,7 +103,7 @@ static rw_status make_tables(rw_session *s, rw_message *m) {
         if (p->entries[i].n_buffers > most_buffers) most_buffers = p->entries[i].n_buffers;
         if (p->entries[i].max_args > most_args) most_args = p->entries[i].max_args;
     }
-    s->n_lanes = threads_count(s->c->threads);
+    s->n_lanes = s->c->gpu != NULL ? 1 : threads_count(s->c->threads);
     s->lanes = POOL_NEW(&s->pool, lane, s->n_lanes);
     for (unsigned k = 0; k < s->n_lanes && !s->pool.is_out; k++) {
         s->lanes[k].ptr = POOL_NEW(&s->pool, uint8_t *, most_buffers + 1u);
@@ -259,6 +259,7 @@ static rw_status plan_arena(rw_session *s, lane_entry *x, rw_message *m) {
     if (x->arena > s->arena_bytes) s->arena_bytes = x->arena;
     for (uint32_t i = 0; i < e->n_kernels; i++) {
         size_t bytes = (size_t)s->value[e->kernels[i].scratch];
+        if (s->c->gpu != NULL) bytes = device_scratch(s->c->gpu, (int64_t)bytes, x->grid[i]);
         s->scratch = bytes > s->scratch ? bytes : s->scratch;
     }
     return RW_OK;
@@ -296,7 +297,7 @@ static void place_buffers(rw_session *s, lane_entry *x) {
     for (uint32_t i = 0; i < x->e->n_buffers; i++) {
         const buffer *b = &x->e->buffers[i];
         if (b->role == RW_ROLE_TEMP || b->role == RW_ROLE_OUTPUT) {
-            x->base[i] = s->arena_block.data + (x->capacity[i] == SIZE_MAX ? 0 : x->at[i]);
+            x->base[i] = s->arena_base + (x->capacity[i] == SIZE_MAX ? 0 : x->at[i]);
         } else if (b->role == RW_ROLE_PARAM) {
             const store *v = &s->params[b->index].by_dtype[b->dtype];
             const param *p = &s->p->params[b->index];
@@ -305,7 +306,7 @@ static void place_buffers(rw_session *s, lane_entry *x) {
         } else if (b->role == RW_ROLE_STATE) {
             x->capacity[i] = s->states[b->index].capacity;
         } else {
-            x->base[i] = s->slots[x->e->inputs[b->index].slot].data;
+            x->base[i] = s->slots[x->e->inputs[b->index].slot].place;
             x->capacity[i] = s->slots[x->e->inputs[b->index].slot].capacity;
         }
     }
@@ -316,35 +317,55 @@ static void place_buffers(rw_session *s, lane_entry *x) {
         if (x->e->buffers[i].over != NOWHERE) x->capacity[i] = x->capacity[x->e->buffers[i].over];
 }
 
-static void fill_first(const state *t, session_state *x) {
-    size_t each = file_dtype_bytes(t->dtype);
+static rw_status fill_first(rw_session *s, const state *t, session_state *x, rw_message *m) {
     float first = (float)t->first;
-    for (size_t at = 0; at + each <= x->capacity; at += each)
-        rw_f32_to(file_dtype(t->dtype), &first, x->now + at, 1);
+    size_t done = file_dtype_bytes(t->dtype);
+    rw_status r = device_store_as(s, t->dtype, x->now, RW_FILE_F32, &first, 1, m);
+    for (; done < x->capacity && r == RW_OK; done *= 2)
+        r = device_copy(s, x->now + done, x->now,
+                        x->capacity - done < done ? x->capacity - done : done, m);
+    return r;
 }
 
-static bool take_blocks(rw_session *s) {
+static rw_status no_memory(const rw_session *s, rw_message *m) {
+    return rw_fail(m, RW_NO_MEMORY, "no memory for a session of %s: it takes %zu MiB", s->p->path,
+                   rw_session_bytes(s) >> 20);
+}
+
+static rw_status take_host(rw_session *s, rw_message *m) {
     const rw_alloc *a = &s->c->alloc;
     size_t scratch = (s->scratch + 4095) & ~(size_t)4095; /* threads share no page */
-    if (s->scratch > SIZE_MAX / 8 / s->n_lanes) return false;
-    if (!memory_take(a, s->param_bytes + 1, &s->param_block) ||
+    if (s->scratch > SIZE_MAX / 8 / s->n_lanes ||
+        !memory_take(a, s->param_bytes + 1, &s->param_block) ||
         !memory_take(a, s->state_bytes + 1, &s->state_block) ||
         !memory_take(a, s->slot_bytes + 1, &s->slot_block) ||
         !memory_take(a, s->arena_bytes + MEMORY_ALIGN, &s->arena_block) ||
         !memory_take(a, scratch * s->n_lanes + MEMORY_ALIGN, &s->scratch_block))
-        return false;
+        return no_memory(s, m);
     for (unsigned k = 0; k < s->n_lanes; k++)
         s->lanes[k].scratch = s->scratch_block.data + k * scratch;
-    for (uint32_t i = 0; i < s->p->n_states; i++) {
+    s->param_base = s->param_block.data;
+    s->state_base = s->state_block.data;
+    s->slot_base = s->slot_block.data;
+    s->arena_base = s->arena_block.data;
+    return RW_OK;
+}
+
+static rw_status take_blocks(rw_session *s, rw_message *m) {
+    rw_status r = s->c->gpu != NULL ? device_take(s, m) : take_host(s, m);
+    for (uint32_t i = 0; i < s->p->n_states && r == RW_OK; i++) {
         session_state *x = &s->states[i];
-        x->now = x->is_used ? s->state_block.data + x->now_at : NULL;
+        x->now = x->is_used ? s->state_base + x->now_at : NULL;
         if (x->is_used && s->p->states[i].optimizer && s->p->states[i].first != 0)
-            fill_first(&s->p->states[i], x);
-        x->next = x->has_next ? s->state_block.data + x->next_at : NULL;
+            r = fill_first(s, &s->p->states[i], x, m);
+        x->next = x->has_next ? s->state_base + x->next_at : NULL;
     }
-    for (uint32_t i = 0; i < s->p->n_slots; i++)
-        s->slots[i].data = s->slots[i].is_used ? s->slot_block.data + s->slots[i].at : NULL;
-    return true;
+    for (uint32_t i = 0; i < s->p->n_slots && r == RW_OK; i++) {
+        slot *x = &s->slots[i];
+        x->place = x->is_used ? s->slot_base + x->at : NULL;
+        x->data = s->gpu == NULL ? x->place : x->is_used ? s->gpu->slots_host + x->at : NULL;
+    }
+    return r;
 }
 
 static void place_params(rw_session *s) {
@@ -353,7 +374,7 @@ static void place_params(rw_session *s) {
             store *v = &s->params[i].by_dtype[d];
             const param *p = &s->p->params[i];
             if (!v->is_used || v->bytes == 0) continue;
-            v->base = s->param_block.data + v->at;
+            v->base = s->param_base + v->at;
             for (uint32_t k = 0; k < p->n_members; k++)
                 v->member[k] = v->base + k * p->count * file_dtype_bytes((uint8_t)d);
         }
@@ -377,9 +398,8 @@ static rw_status make(rw_session *s, const rw_session_options *o, bool takes, rw
     if (r == RW_OK) r = set_wanted(s, o, m);
     if (r == RW_OK) r = plan_memory(s, o, m);
     if (r != RW_OK || !takes) return r;
-    if (!take_blocks(s))
-        return rw_fail(m, RW_NO_MEMORY, "no memory for a session of %s: it takes %zu MiB",
-                       s->p->path, rw_session_bytes(s) >> 20);
+    r = take_blocks(s, m);
+    if (r != RW_OK) return r;
     place_params(s);
     for (uint32_t i = 0; i < s->p->n_entries; i++) {
         lane_entry *x = &s->entries[i];
@@ -417,7 +437,6 @@ static rw_status create(rw_program *p, const rw_session_options *o, bool takes, 
 rw_status rw_session_create(rw_program *p, const rw_session_options *o, rw_session **out,
                             rw_message *m) {
     *out = NULL;
-    if (p->library == NULL) return rw_fail(m, RW_BAD_ARG, "%s was only read, not loaded", p->path);
     return create(p, o, true, out, m);
 }
 
@@ -440,6 +459,7 @@ size_t rw_session_bytes(const rw_session *s) {
 void rw_session_destroy(rw_session *s) {
     if (s == NULL) return;
     const rw_alloc *a = &s->c->alloc;
+    device_give(s);
     memory_give(a, &s->param_block);
     memory_give(a, &s->state_block);
     memory_give(a, &s->slot_block);

@@ -6,6 +6,7 @@
 #include "program.h"
 
 typedef struct lane_entry lane_entry;
+typedef struct gpu_part gpu_part; /* device.h */
 
 /* A parameter in one element type. */
 typedef struct store {
@@ -35,8 +36,10 @@ typedef struct session_state {
 /* An input by name, for every entry that has one of it. */
 typedef struct slot {
     bool is_used, is_given;
+    bool is_sent; /* on a GPU: it has the numbers of `data` */
     uint8_t dtype, rank;
-    uint8_t *data;
+    uint8_t *data;  /* where they are put */
+    uint8_t *place; /* where kernels read them: there too, or on the GPU */
     size_t at, capacity;
     int64_t shape[RW_MAX_RANK];
     int64_t low, high; /* of an int input: its least and largest number */
@@ -110,8 +113,10 @@ struct rw_session {
     uint64_t seed; /* of random numbers */
     profile profile;
     bool is_fresh;  /* states are to start a sequence */
-    size_t scratch; /* bytes a thread */
+    size_t scratch; /* bytes a thread; on a GPU, of all that runs at once */
     memory_block param_block, state_block, slot_block, arena_block, scratch_block;
+    gpu_part *gpu; /* NULL: the five blocks, of the host, are the memory */
+    uint8_t *param_base, *state_base, *slot_base, *arena_base; /* where memory begins */
     size_t param_bytes, state_bytes, slot_bytes, arena_bytes;
 };
 
@@ -128,7 +133,9 @@ rw_status entry_axes(rw_session *s, lane_entry *x, rw_message *m);
 rw_status entry_at(rw_session *s, lane_entry *x, const int64_t *axes, rw_message *m);
 
 /* execute.c */
-void session_run(rw_session *s, lane_entry *x);
+rw_status session_run(rw_session *s, lane_entry *x, rw_message *m);
+/* Where an argument is now, by the table of a thread and the counters of its loops. */
+uint8_t *session_address(const rw_session *s, const lane_entry *x, const lane *l, const arg *a);
 
 lane_entry *session_entry(rw_session *s, const char *name);
 /* "start" for "forward", "teacher.start" for "teacher.grad", or NULL. */
@@ -144,7 +151,7 @@ void profile_free(rw_session *s);
 
 /* params.c */
 /* All variants of x's parameters are those of the masters. */
-void params_refresh(rw_session *s, const lane_entry *x);
+rw_status params_refresh(rw_session *s, const lane_entry *x, rw_message *m);
 rw_status params_place(rw_session *s, const rw_session_options *o, rw_message *m);
 rw_status params_first(rw_session *s, uint64_t seed, rw_message *m);
 

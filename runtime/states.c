@@ -1,7 +1,7 @@
 /* States of a session from files and from other sessions. */
 #include <string.h>
 
-#include "session.h"
+#include "device.h"
 
 rw_status rw_states_start(rw_session *s) {
     s->is_fresh = true;
@@ -33,22 +33,12 @@ static rw_status take_shape(rw_session *s, uint32_t i, const rw_tensor *t, rw_me
     return RW_OK;
 }
 
-static void take_member(rw_session *s, uint32_t i, uint32_t k, const rw_tensor *t) {
+static rw_status take_member(rw_session *s, uint32_t i, uint32_t k, const rw_tensor *t,
+                             rw_message *m) {
     const state *x = &s->p->states[i];
-    size_t each = rw_dtype_bytes(t->dtype), count = t->bytes / each,
-           to_each = file_dtype_bytes(x->dtype);
-    uint8_t *to = s->states[i].now + k * count * to_each;
-    double block[256];
-    for (size_t at = 0; at < count; at += 256) {
-        size_t n = count - at < 256 ? count - at : 256;
-        rw_tensor part = {.dtype = t->dtype,
-                          .rank = 1,
-                          .shape = {(int64_t)n},
-                          .data = (const uint8_t *)t->data + at * each,
-                          .bytes = n * each};
-        rw_tensor_to_f64(&part, block);
-        rw_f64_to(file_dtype(x->dtype), block, to + at * to_each, n);
-    }
+    size_t count = t->bytes / rw_dtype_bytes(t->dtype);
+    uint8_t *to = s->states[i].now + k * count * file_dtype_bytes(x->dtype);
+    return device_store_tensor(s, x->dtype, to, t, true, m);
 }
 
 static rw_status load_state(rw_session *s, uint32_t i, const rw_weights *w, rw_message *m) {
@@ -64,7 +54,8 @@ static rw_status load_state(rw_session *s, uint32_t i, const rw_weights *w, rw_m
             return rw_fail(m, RW_BAD_SHAPE,
                            "states '%s' and '%s' are for different numbers of samples", first->name,
                            t->name);
-        take_member(s, i, k, t);
+        r = take_member(s, i, k, t, m);
+        if (r != RW_OK) return r;
     }
     return RW_OK;
 }
@@ -98,7 +89,8 @@ rw_status rw_states_copy(rw_session *to, const rw_session *from, rw_message *m) 
             return rw_fail(m, RW_BAD_SHAPE, "state '%s': no room for it in the other session",
                            x->members[0]);
         }
-        memcpy(to->states[i].now, from->states[i].now, bytes);
+        rw_status r = device_copy(to, to->states[i].now, from->states[i].now, bytes, m);
+        if (r != RW_OK) return r;
         memcpy(to->states[i].dims, from->states[i].dims, sizeof to->states[i].dims);
     }
     to->is_fresh = false;

@@ -1,7 +1,7 @@
 /* Tensors of a session, looked at where they lie. */
 #include <string.h>
 
-#include "session.h"
+#include "device.h"
 
 static bool fill(rw_tensor *out, const char *name, rw_dtype dtype, int rank, const uint8_t *data) {
     out->name = name;
@@ -113,14 +113,23 @@ size_t rw_session_count(const rw_session *s, rw_kind kind) {
     return w.n;
 }
 
+/* The host's view of what the walk found. */
+static rw_status found(const rw_session *s, rw_kind kind, walk *w, rw_message *m) {
+    const uint8_t *data;
+    if (!walk_kind(s, kind, w)) return RW_NO_SUCH;
+    rw_status r = device_look(s, w->out->data, w->out->bytes, &data, m);
+    w->out->data = data;
+    return r;
+}
+
 rw_status rw_session_tensor(const rw_session *s, rw_kind kind, size_t i, rw_tensor *out) {
     walk w = {.want = i, .out = out};
-    return walk_kind(s, kind, &w) ? RW_OK : RW_NO_SUCH;
+    return found(s, kind, &w, NULL);
 }
 
 rw_status rw_session_find(const rw_session *s, rw_kind kind, const char *name, rw_tensor *out) {
     walk w = {.name = name, .out = out};
-    return walk_kind(s, kind, &w) ? RW_OK : RW_NO_SUCH;
+    return found(s, kind, &w, NULL);
 }
 
 /* ---- out of the session ---------------------------------------------------------------------------- */
@@ -149,8 +158,11 @@ rw_status rw_get(rw_session *s, const char *name, rw_dtype dtype, void *dst, siz
     rw_tensor t;
     if (s->last == NULL)
         return rw_fail(m, RW_NO_SUCH, "output '%s': nothing has been called", name);
-    if (rw_session_find(s, RW_OUTPUT, name, &t) != RW_OK)
+    walk w = {.name = name, .out = &t};
+    rw_status r = found(s, RW_OUTPUT, &w, m);
+    if (r == RW_NO_SUCH)
         return rw_fail(m, RW_NO_SUCH, "entry %s has no output '%s'", s->last->e->name, name);
+    if (r != RW_OK) return r;
     size_t each = rw_dtype_bytes(dtype), count = t.bytes / rw_dtype_bytes(t.dtype);
     if (each == 0 || bytes < count * each)
         return rw_fail(m, RW_BAD_SHAPE, "output '%s': %zu bytes of room, and it takes %zu", name,
@@ -179,8 +191,12 @@ rw_status rw_session_save(const rw_session *s, rw_kind kind, const char *path,
     size_t n = rw_session_count(s, kind);
     rw_tensor *t = POOL_NEW(&scratch, rw_tensor, n + 1);
     if (t == NULL) return rw_fail(m, RW_NO_MEMORY, "%s: no memory for %zu tensors", path, n);
-    for (size_t i = 0; i < n; i++) (void)rw_session_tensor(s, kind, i, &t[i]);
-    rw_status r = rw_weights_save(path, t, n, meta, m);
+    rw_status r = RW_OK;
+    for (size_t i = 0; i < n && r == RW_OK; i++) {
+        walk w = {.want = i, .out = &t[i]};
+        r = found(s, kind, &w, m);
+    }
+    if (r == RW_OK) r = rw_weights_save(path, t, n, meta, m);
     pool_free(&scratch);
     return r;
 }

@@ -25,7 +25,7 @@ MAY_USE = {
 FORMAT = {"runtime/format.h"}  # shared by codegen and runtime
 # The program rwkv: all that is linked into it (CMakeLists.txt has the same list).
 OF_RWKV = {
-    "rwkv.c", "bench.h", "bench_show.c", "cmd_bench.c", "cmd_convert.c", "cmd_dump.c", "cmd_generate.c", "cmd_info.c", "cmd_init.c",
+    "rwkv.c", "bench.h", "bench_show.c", "cmd_bench.c", "cmd_convert.c", "cmd_devices.c", "cmd_dump.c", "cmd_generate.c", "cmd_info.c", "cmd_init.c",
     "cmd_run.c", "cmd_train.c", "commands.h", "compiled.c", "compiled.h", "json.c", "json.h", "measure.c", "measure.h",
     "options.c", "options.h", "profile.c", "profile.h", "progress.c", "progress.h",
 }

@@ -102,6 +102,8 @@ if(TARGET emu_core)
     target_link_libraries(emulator_known PRIVATE emu_testing)
     target_compile_options(emulator_known PRIVATE ${warnings})
     c_test(emulator test_hip emu_testing ${CMAKE_DL_LIBS} ARGS $<TARGET_FILE:emu>)
+    c_test(runtime device rwkvc_dsl rwkvc_codegen rwkvrt ARGS $<TARGET_FILE:emu>)
+    add_dependencies(test_runtime_device emu)
 endif()
 
 # Code for AMD's GPUs, on the emulator: the list of codegen/test_kernels, and random programs. Under more orders of

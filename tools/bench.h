@@ -21,8 +21,8 @@ typedef struct Bench {
     rw_work work[KINDS];        /* of one call */
     int64_t below;              /* tokens are 0..below-1 */
     int32_t *tokens;
-    size_t steps; /* of training so far */
-    Measure *measure;
+    size_t steps;     /* of training so far */
+    Measure *measure; /* NULL: on a GPU */
     Series limit[LIMITS], rate[KINDS], peer_rate;
     Profile profiles[KINDS];
 } Bench;

@@ -15,7 +15,7 @@ static const char *const limit_name[LIMITS] = {"read memory", "multiply f32",
 /* The unit the products of this file are made with. */
 static Limit unit_of(const Bench *b) {
     bool half = rw_dtype_bytes(rw_program_weights(b->c.program)) == 2;
-    bool tiles = half && strstr(rw_program_target(b->c.program), "amx") &&
+    bool tiles = half && b->measure && strstr(rw_program_target(b->c.program), "amx") &&
                  measure_has(b->measure, LIMIT_AMX);
     return tiles ? LIMIT_AMX : LIMIT_FMA;
 }
@@ -38,6 +38,10 @@ static double share(const Bench *b, Limit limit, double rate, double each) {
 /* ---- lines ------------------------------------------------------------------------------------ */
 
 static void print_limits(const Bench *b) {
+    if (!b->measure) {
+        printf("device %s\n", rw_context_device(b->c.context));
+        return;
+    }
     printf("machine, %u thread%s\n", rw_context_threads(b->c.context),
            rw_context_threads(b->c.context) == 1 ? "" : "s");
     for (int i = 0; i < LIMITS; i++) {
@@ -62,9 +66,9 @@ static void print_rate(const Bench *b, Kind k) {
     double part = share(b, unit, s.median, products(b, k));
     if (!isnan(part))
         printf(" = %.0f %% of multiplying %s", 100 * part, unit == LIMIT_AMX ? "bf16" : "f32");
-    if (k == K_DECODE)
-        printf("; %.1f GB/s = %.0f %% of reading", given(b, k) * s.median / 1e9,
-               100 * share(b, LIMIT_READ, s.median, given(b, k)));
+    part = share(b, LIMIT_READ, s.median, given(b, k));
+    if (k == K_DECODE) printf("; %.1f GB/s", given(b, k) * s.median / 1e9);
+    if (k == K_DECODE && !isnan(part)) printf(" = %.0f %% of reading", 100 * part);
     putchar('\n');
 }
 

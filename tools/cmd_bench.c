@@ -30,22 +30,10 @@ static const char help[] =
     "  --json           one JSON object instead of lines\n" MACHINE_HELP "  --help\n"
     "\n"
     "GFLOP/s counts the matrix products that are computed, as the compiler counts them (a multiply\n"
-    "and an add are 2); GB/s of decoding the parameters and states that a token has to read.\n";
+    "and an add are 2); GB/s of decoding the parameters and states that a token has to read. What a\n"
+    "GPU can do is not measured.\n";
 
-enum {
-    DECODE = OPTION_LONG,
-    PREFILL,
-    TRAIN,
-    BATCH,
-    ROUNDS,
-    PARAMS,
-    PEER,
-    PROFILE,
-    JSON,
-    THREADS,
-    DEVICE,
-    HELP
-};
+enum { DECODE = OPTION_LONG, PREFILL, TRAIN, BATCH, ROUNDS, PARAMS, PEER, PROFILE, JSON, HELP };
 
 const char *const bench_entry[KINDS] = {"step", "prefill", "train"};
 
@@ -63,13 +51,12 @@ static int take_option(Bench *b, int c) {
                          : c == TRAIN   ? &b->size[K_TRAIN]
                          : c == BATCH   ? &b->batch
                                         : &b->rounds;
+    if (c >= MACHINE) return set_machine(&b->machine, command, c, optarg);
     switch (c) {
     case PARAMS: b->params = optarg; return EXIT_DONE;
     case PEER: b->peer = optarg; return EXIT_DONE;
     case PROFILE: b->profile = true; return EXIT_DONE;
     case JSON: b->json = true; return EXIT_DONE;
-    case THREADS: return set_threads(&b->machine, command, optarg);
-    case DEVICE: b->machine.device = optarg; return EXIT_DONE;
     case HELP: b->help = true; return EXIT_DONE;
     case 0: return EXIT_USAGE;
     case 1:
@@ -85,19 +72,13 @@ static int take_option(Bench *b, int c) {
 }
 
 static int read_options(Bench *b, int argc, char **argv) {
-    static const struct option longs[] = {{"decode", required_argument, NULL, DECODE},
-                                          {"prefill", required_argument, NULL, PREFILL},
-                                          {"train", required_argument, NULL, TRAIN},
-                                          {"batch", required_argument, NULL, BATCH},
-                                          {"rounds", required_argument, NULL, ROUNDS},
-                                          {"params", required_argument, NULL, PARAMS},
-                                          {"peer", required_argument, NULL, PEER},
-                                          {"profile", no_argument, NULL, PROFILE},
-                                          {"json", no_argument, NULL, JSON},
-                                          {"threads", required_argument, NULL, THREADS},
-                                          {"device", required_argument, NULL, DEVICE},
-                                          {"help", no_argument, NULL, HELP},
-                                          {0}};
+    static const struct option longs[] = {
+        {"decode", required_argument, NULL, DECODE}, {"prefill", required_argument, NULL, PREFILL},
+        {"train", required_argument, NULL, TRAIN},   {"batch", required_argument, NULL, BATCH},
+        {"rounds", required_argument, NULL, ROUNDS}, {"params", required_argument, NULL, PARAMS},
+        {"peer", required_argument, NULL, PEER},     {"profile", no_argument, NULL, PROFILE},
+        {"json", no_argument, NULL, JSON},           MACHINE_OPTIONS,
+        {"help", no_argument, NULL, HELP},           {0}};
     b->batch = 1;
     b->rounds = 7;
     Line line = {b->c.command, argc, argv, "", longs, false};
@@ -213,8 +194,10 @@ static int open_sessions(Bench *b) {
     if (code != EXIT_DONE) return code;
     size_t most = b->size[K_PREFILL] + (size_t)(b->batch * b->size[K_TRAIN]) + 1;
     b->tokens = malloc(most * sizeof *b->tokens);
-    b->measure = measure_new((int)rw_context_threads(b->c.context));
-    if (!b->tokens || !b->measure) return failed(b->c.command, EXIT_INTERNAL, "out of memory");
+    bool is_cpu = strcmp(rw_context_device(b->c.context), "cpu") == 0;
+    if (is_cpu) b->measure = measure_new((int)rw_context_threads(b->c.context));
+    if (!b->tokens || (is_cpu && !b->measure))
+        return failed(b->c.command, EXIT_INTERNAL, "out of memory");
     for (size_t i = 0; i < most; i++)
         b->tokens[i] = (int32_t)(i * 2654435761u % (uint64_t)(b->below > 0 ? b->below : 256));
     return EXIT_DONE;
@@ -272,7 +255,7 @@ static rw_status sample(Bench *b, Kind k, bool counts, rw_message *m) {
         took = seconds_now() - begin;
     } while (s == RW_OK && (k == K_DECODE ? tokens < (double)b->size[k] : took < 0.1));
     cpu = cpu_seconds() - cpu;
-    bool clean = cpu >= 0.93 * took * rw_context_threads(b->c.context);
+    bool clean = !b->measure || cpu >= 0.93 * took * rw_context_threads(b->c.context);
     if (s == RW_OK && counts) series_add(&b->rate[k], tokens / took, clean);
     return s;
 }
@@ -326,7 +309,7 @@ static int run_rounds(Bench *b) {
         }
         for (int i = 0; i < LIMITS; i++) {
             bool clean = false;
-            if (!measure_has(b->measure, (Limit)i)) continue;
+            if (!b->measure || !measure_has(b->measure, (Limit)i)) continue;
             double rate = measure_sample(b->measure, (Limit)i, &clean);
             if (round > 0) series_add(&b->limit[i], rate, clean);
         }

@@ -30,8 +30,7 @@ static const char help[] =
     "  --seed N             of the draws (default 0)\n"
     "  --state-in S         goes on from a state instead of the start of a sequence\n"
     "  --state-out S        writes the state behind the last token\n"
-    "  --stats              says on standard error how fast it was\n" MACHINE_HELP
-    "  --help\n";
+    "  --stats              says on standard error how fast it was\n" MACHINE_HELP "  --help\n";
 
 enum {
     PARAMS = OPTION_LONG,
@@ -47,8 +46,6 @@ enum {
     STATE_IN,
     STATE_OUT,
     STATS,
-    THREADS,
-    DEVICE,
     HELP
 };
 
@@ -90,8 +87,8 @@ static int take_text(Generate *g, int c) {
     *to = optarg;
     if (c != STATE_OUT || has_ending(optarg, ".safetensors") || has_ending(optarg, ".pth"))
         return EXIT_DONE;
-    return usage_error(g->c.command,
-                       "'%s': its ending says what is written: .safetensors or .pth", optarg);
+    return usage_error(g->c.command, "'%s': its ending says what is written: .safetensors or .pth",
+                       optarg);
 }
 
 static int take_number(Generate *g, int c) {
@@ -124,6 +121,7 @@ static int take_number(Generate *g, int c) {
 }
 
 static int take_option(Generate *g, int c) {
+    if (c >= MACHINE) return set_machine(&g->machine, g->c.command, c, optarg);
     switch (c) {
     case N:
     case TOP_K:
@@ -131,8 +129,6 @@ static int take_option(Generate *g, int c) {
     case TEMPERATURE:
     case TOP_P: return take_number(g, c);
     case STATS: g->stats = true; return EXIT_DONE;
-    case THREADS: return set_threads(&g->machine, g->c.command, optarg);
-    case DEVICE: g->machine.device = optarg; return EXIT_DONE;
     case HELP: g->help = true; return EXIT_DONE;
     case 0: return EXIT_USAGE;
     default: return take_text(g, c);
@@ -152,8 +148,7 @@ static const struct option longs[] = {{"params", required_argument, NULL, PARAMS
                                       {"state-in", required_argument, NULL, STATE_IN},
                                       {"state-out", required_argument, NULL, STATE_OUT},
                                       {"stats", no_argument, NULL, STATS},
-                                      {"threads", required_argument, NULL, THREADS},
-                                      {"device", required_argument, NULL, DEVICE},
+                                      MACHINE_OPTIONS,
                                       {"help", no_argument, NULL, HELP},
                                       {0}};
 
@@ -237,8 +232,8 @@ static int open_session(Generate *g) {
     const int64_t shape[2] = {1, g->n_tokens < PIECE ? (int64_t)g->n_tokens : PIECE};
     if (has_prefill && compiled_find(&g->c, RW_INPUT, "prefill", "token", &info))
         lengths_claim(&l, &info, shape, 2);
-    rw_session_options o = {.dims = l.dim, .n_dims = l.n, .entries = entries,
-                            .n_entries = has_prefill ? 2 : 1};
+    rw_session_options o = {
+        .dims = l.dim, .n_dims = l.n, .entries = entries, .n_entries = has_prefill ? 2 : 1};
     code = compiled_session(&g->c, &o);
     if (code != EXIT_DONE || !g->state_in) return code;
     rw_message m = {""};
@@ -253,8 +248,12 @@ static int open_session(Generate *g) {
 
 /* Feeds n tokens; one of them by step, more by prefill. */
 static rw_status feed(Generate *g, const int32_t *tokens, size_t n, rw_message *m) {
-    rw_tensor t = {.name = "token", .dtype = RW_I32, .rank = n > 1 ? 2 : 1, .data = tokens,
-                   .shape = {1, (int64_t)n}, .bytes = n * 4};
+    rw_tensor t = {.name = "token",
+                   .dtype = RW_I32,
+                   .rank = n > 1 ? 2 : 1,
+                   .data = tokens,
+                   .shape = {1, (int64_t)n},
+                   .bytes = n * 4};
     rw_status s = rw_put(g->c.session, "token", &t, m);
     return s == RW_OK ? rw_call(g->c.session, n > 1 ? "prefill" : "step", m) : s;
 }

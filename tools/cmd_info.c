@@ -19,7 +19,7 @@ static const char help[] =
     "  --json          one JSON object instead of lines\n"
     "  --help\n";
 
-/* Whether a file is of `rwkvc`: an object of this or another machine, or several in a bundle. */
+/* Whether a file is of `rwkvc`: an object of this or another machine, several in a bundle, or PTX. */
 static bool is_compiled(const char *path) {
     rw_file f;
     if (rw_file_map(path, &f, NULL) != RW_OK) return false;
@@ -27,7 +27,8 @@ static bool is_compiled(const char *path) {
                                         "\x7f"
                                         "ELF",
                                         4) == 0) ||
-                (f.bytes >= 24 && memcmp(f.data, "__CLANG_OFFLOAD_BUNDLE__", 24) == 0);
+                (f.bytes >= 24 && memcmp(f.data, "__CLANG_OFFLOAD_BUNDLE__", 24) == 0) ||
+                (f.bytes >= 8 && memcmp(f.data, "//!rwkvc", 8) == 0);
     rw_file_unmap(&f);
     return good;
 }

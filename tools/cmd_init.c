@@ -45,7 +45,7 @@ int cmd_init(const char *command, int argc, char **argv) {
     if (!has_ending(out, ".safetensors") && !has_ending(out, ".pth"))
         return usage_error(command, "'%s': its ending says what is written: .safetensors or .pth",
                            out);
-    int code = compiled_open(&c, NULL, false);
+    int code = compiled_open(&c, NULL, true);
     if (code == EXIT_DONE) code = compiled_init(&c, out, seed);
     compiled_close(&c);
     return finish_output(command, code);

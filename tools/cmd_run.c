@@ -44,8 +44,6 @@ enum {
     OPT_OUT,
     SEED,
     PROFILE,
-    THREADS,
-    DEVICE,
     HELP
 };
 
@@ -89,6 +87,7 @@ static int take_option(Run *r, int c) {
     RunOptions *o = &r->o;
     const char *command = r->c.command;
     bool good = true;
+    if (c >= MACHINE) return set_machine(&o->machine, command, c, optarg);
     switch (c) {
     case 'o':
     case PARAMS:
@@ -106,8 +105,6 @@ static int take_option(Run *r, int c) {
         if (parse_u64(optarg, &o->seed)) break;
         return usage_error(command, "--seed %s: a whole number from 0", optarg);
     case PROFILE: o->profile = true; break;
-    case THREADS: return set_threads(&o->machine, command, optarg);
-    case DEVICE: o->machine.device = optarg; break;
     case HELP: o->help = true; break;
     case 1:
         if (r->c.path && o->entry)
@@ -133,8 +130,7 @@ static int read_options(Run *r, int argc, char **argv) {
                                           {"opt-out", required_argument, NULL, OPT_OUT},
                                           {"seed", required_argument, NULL, SEED},
                                           {"profile", no_argument, NULL, PROFILE},
-                                          {"threads", required_argument, NULL, THREADS},
-                                          {"device", required_argument, NULL, DEVICE},
+                                          MACHINE_OPTIONS,
                                           {"help", no_argument, NULL, HELP},
                                           {0}};
     Line line = {r->c.command, argc, argv, "o:", longs, false};
@@ -408,7 +404,7 @@ static int run_init(Run *r) {
 }
 
 static int run(Run *r) {
-    int code = compiled_open(&r->c, &r->o.machine, false);
+    int code = compiled_open(&r->c, &r->o.machine, is_entry(r->o.entry, "init"));
     if (code == EXIT_DONE && is_entry(r->o.entry, "init")) return run_init(r);
     if (code == EXIT_DONE) code = compiled_need_entry(&r->c, r->o.entry);
     if (code == EXIT_DONE) code = check_given(r);

@@ -63,8 +63,6 @@ enum {
     KEEP,
     VAL_EVERY,
     LOG_EVERY,
-    THREADS,
-    DEVICE,
     HELP
 };
 
@@ -107,8 +105,7 @@ static const struct option longs[] = {{"data", required_argument, NULL, DATA},
                                       {"keep", required_argument, NULL, KEEP},
                                       {"val-every", required_argument, NULL, VAL_EVERY},
                                       {"log-every", required_argument, NULL, LOG_EVERY},
-                                      {"threads", required_argument, NULL, THREADS},
-                                      {"device", required_argument, NULL, DEVICE},
+                                      MACHINE_OPTIONS,
                                       {"help", no_argument, NULL, HELP},
                                       {0}};
 
@@ -178,6 +175,7 @@ static int take_order(Train *t) {
 }
 
 static int take_option(Train *t, int c) {
+    if (c >= MACHINE) return set_machine(&t->machine, t->c.command, c, optarg);
     switch (c) {
     case 'o':
     case 1:
@@ -190,8 +188,6 @@ static int take_option(Train *t, int c) {
     case WD: return take_real(t, c);
     case ORDER: return take_order(t);
     case RESUME: t->resume = true; return EXIT_DONE;
-    case THREADS: return set_threads(&t->machine, t->c.command, optarg);
-    case DEVICE: t->machine.device = optarg; return EXIT_DONE;
     case HELP: t->help = true; return EXIT_DONE;
     case 0: return EXIT_USAGE;
     default: return take_whole(t, c);

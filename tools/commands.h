@@ -17,6 +17,7 @@ int cmd_init(const char *command, int argc, char **argv);
 int cmd_run(const char *command, int argc, char **argv);
 int cmd_train(const char *command, int argc, char **argv);
 int cmd_generate(const char *command, int argc, char **argv);
+int cmd_devices(const char *command, int argc, char **argv);
 int cmd_bench(const char *command, int argc, char **argv);
 
 /* Of rwkvc. */

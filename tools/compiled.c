@@ -5,9 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-int set_threads(Machine *m, const char *command, const char *text) {
-    if (parse_u64(text, &m->threads) && m->threads >= 1 && m->threads <= 256) return EXIT_DONE;
-    return usage_error(command, "--threads %s: a number from 1 to 256", text);
+int set_machine(Machine *m, const char *command, int option, const char *text) {
+    switch (option) {
+    case MACHINE_DEVICE: m->device = text; return EXIT_DONE;
+    case MACHINE_HIP: m->hip_library = text; return EXIT_DONE;
+    case MACHINE_CUDA: m->cuda_library = text; return EXIT_DONE;
+    default:
+        if (parse_u64(text, &m->threads) && m->threads >= 1 && m->threads <= 256) return EXIT_DONE;
+        return usage_error(command, "--threads %s: a number from 1 to 256", text);
+    }
 }
 
 int compiled_failed(const Compiled *c, rw_status s, const rw_message *m) {
@@ -20,6 +26,8 @@ int compiled_open(Compiled *c, const Machine *machine, bool only_read) {
     if (machine) {
         o.device = machine->device;
         o.threads = (unsigned)machine->threads;
+        bool is_cuda = o.device && strncmp(o.device, "cuda", 4) == 0;
+        o.library = is_cuda ? machine->cuda_library : machine->hip_library;
     }
     rw_status s = rw_context_create(&o, &c->context, &m);
     if (s == RW_OK)

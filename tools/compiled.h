@@ -19,12 +19,29 @@ typedef struct Compiled {
 /* What many commands take. */
 typedef struct Machine {
     const char *device;
-    uint64_t threads; /* 0: one a processor */
+    const char *hip_library, *cuda_library; /* NULL: the system's */
+    uint64_t threads;                       /* 0: one a processor */
 } Machine;
 #define MACHINE_HELP                                                                               \
     "  --threads N          threads at work (default: one a processor)\n"                          \
-    "  --device D           cpu\n"
-int set_threads(Machine *m, const char *command, const char *text);
+    "  --device D           cpu (default); hip:0 hip:1 ... AMD's GPUs; cuda:0 ... NVIDIA's\n"      \
+    "  --hip-library PATH   the driver of hip devices, where it is not the system's\n"             \
+    "  --cuda-library PATH  the same of cuda devices\n"
+enum {
+    MACHINE = OPTION_LONG + 1000,
+    MACHINE_THREADS = MACHINE,
+    MACHINE_DEVICE,
+    MACHINE_HIP,
+    MACHINE_CUDA
+};
+#define MACHINE_OPTIONS                                                                            \
+    {"threads", required_argument, NULL, MACHINE_THREADS},                                         \
+        {"device", required_argument, NULL, MACHINE_DEVICE},                                       \
+        {"hip-library", required_argument, NULL, MACHINE_HIP}, {                                   \
+        "cuda-library", required_argument, NULL, MACHINE_CUDA                                      \
+    }
+/* An option from MACHINE on. */
+int set_machine(Machine *m, const char *command, int option, const char *text);
 
 /* Loads c->path. only_read: for listings, on a machine that may not be able to run it. */
 int compiled_open(Compiled *c, const Machine *m, bool only_read);

@@ -17,6 +17,7 @@ static const char help[] =
     "  rwkv generate FILE --params P --vocab V --prompt TEXT\n"
     "                             continues a text\n"
     "  rwkv bench FILE            how fast it is, beside what the machine can do\n"
+    "  rwkv devices               the GPUs there are, as --device names them\n"
     "  rwkv convert IN OUT        checkpoints among .safetensors, .pth and rwkv.cpp's .bin\n"
     "  rwkv --version\n"
     "\n"
@@ -33,6 +34,7 @@ static const struct {
 } commands[] = {{"info", "rwkv info", cmd_info},       {"init", "rwkv init", cmd_init},
                 {"run", "rwkv run", cmd_run},          {"train", "rwkv train", cmd_train},
                 {"bench", "rwkv bench", cmd_bench},    {"generate", "rwkv generate", cmd_generate},
+                {"devices", "rwkv devices", cmd_devices},
                 {"convert", "rwkv convert", cmd_convert}};
 
 int main(int argc, char **argv) {

@@ -1,0 +1,402 @@
+/* Sessions on GPUs, against the same on a processor: AMD's code runs on the emulator, whose library is the
+ * argument. What is called more than twice is replayed, so everything here is called more often. */
+#include <math.h>
+#include <stdatomic.h>
+
+#include "check.h"
+#include "compiled.h"
+
+static rw_message m;
+#define GOOD(call)                                                                                 \
+    do {                                                                                           \
+        m.text[0] = '\0';                                                                          \
+        rw_status good_ = (call);                                                                  \
+        CHECK(good_ == RW_OK, "%s: %s", rw_status_name(good_), m.text);                            \
+    } while (0)
+#define FAILS(status, part, call)                                                                  \
+    do {                                                                                           \
+        m.text[0] = '\0';                                                                          \
+        rw_status fails_ = (call);                                                                 \
+        CHECK(fails_ == (status) && strstr(m.text, part) != NULL, "%s: %s",                        \
+              rw_status_name(fails_), m.text);                                                     \
+    } while (0)
+
+enum { B = 2, T = 17, DEVICES = 2 };
+static const char *const device_name[DEVICES] = {"hip:0", "hip:1"};
+static const char *const arch[DEVICES] = {"gfx942", "gfx1100"};
+
+static const char *emulator;
+static int32_t tokens[B * 64];
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+static atomic_long taken, live; /* through the hook */
+
+static void *counted(void *user, void *old, size_t old_bytes, size_t new_bytes) {
+    (void)user;
+    (void)old_bytes;
+    live += new_bytes > 0 ? old == NULL : -(old != NULL);
+    taken += new_bytes > 0;
+    if (new_bytes > 0) return realloc(old, new_bytes);
+    free(old);
+    return NULL;
+}
+static const rw_alloc counting = {counted, NULL};
+
+/* ---- a model on a device ---------------------------------------------------------------------- */
+
+typedef struct on {
+    rw_context *c;
+    rw_program *p;
+    rw_session *s;
+} on;
+
+static rw_session *session(rw_program *p) {
+    rw_dim dims[] = {{"B", B}, {"T", T}};
+    rw_session *s = NULL;
+    rw_session_options o = {.dims = dims, .n_dims = 2};
+    GOOD(rw_session_create(p, &o, &s, &m));
+    if (s != NULL) GOOD(rw_params_init(s, 7, &m));
+    return s;
+}
+
+/* device: NULL: the processor. */
+static bool open_on(on *x, const char *device, const char *path) {
+    rw_context_options o = {
+        .device = device, .threads = 1, .library = emulator, .alloc = &counting};
+    *x = (on){0};
+    GOOD(rw_context_create(&o, &x->c, &m));
+    if (x->c == NULL) return false;
+    CHECK(strcmp(rw_context_device(x->c), device != NULL ? device : "cpu") == 0, "%s",
+          rw_context_device(x->c));
+    GOOD(rw_program_load(x->c, path, &x->p, &m));
+    if (x->p != NULL) x->s = session(x->p);
+    return x->s != NULL;
+}
+
+static void close_on(on *x) {
+    rw_session_destroy(x->s);
+    rw_program_destroy(x->p);
+    rw_context_destroy(x->c);
+}
+
+static void put(rw_session *s, const char *name, const int32_t *data, int64_t b, int64_t t) {
+    rw_tensor x = {
+        .name = name, .dtype = RW_I32, .rank = t > 0 ? 2 : 1, .shape = {b, t}, .data = data};
+    x.bytes = (size_t)(b * (t > 0 ? t : 1)) * sizeof *data;
+    GOOD(rw_put(s, name, &x, &m));
+}
+
+static float train(rw_session *s, const char *entry, int step) {
+    float loss = 0;
+    put(s, "token", tokens, B, T);
+    put(s, "target", tokens + 1, B, T);
+    if (step > 0) {
+        GOOD(rw_put_number(s, "lr", 1e-2, &m));
+        GOOD(rw_put_number(s, "decay", 0.1, &m));
+        GOOD(rw_put_number(s, "step", step, &m));
+    }
+    GOOD(rw_call(s, entry, &m));
+    GOOD(rw_get(s, "loss", RW_F32, &loss, sizeof loss, &m));
+    return loss;
+}
+
+/* ---- comparing -------------------------------------------------------------------------------- */
+
+/* Largest difference of a kind's tensors, relative to the largest number of each. */
+static double differ(const rw_session *a, const rw_session *b, rw_kind kind) {
+    size_t n = rw_session_count(b, kind);
+    double worst = 0;
+    CHECK(rw_session_count(a, kind) == n && n > 0, "%zu and %zu", rw_session_count(a, kind), n);
+    for (size_t i = 0; i < n; i++) {
+        rw_tensor x = {0}, y = {0};
+        GOOD(rw_session_tensor(a, kind, i, &x));
+        GOOD(rw_session_tensor(b, kind, i, &y));
+        CHECK(x.bytes == y.bytes && x.dtype == RW_F32 && y.dtype == RW_F32, "%s", y.name);
+        const float *p = x.data, *q = y.data;
+        double most = 1e-3, error = 0;
+        for (size_t k = 0; k < y.bytes / 4 && x.bytes == y.bytes; k++) {
+            most = fmax(most, fabs((double)q[k]));
+            error = fmax(error, isfinite(p[k]) ? fabs((double)p[k] - (double)q[k]) : 1e9);
+        }
+        worst = fmax(worst, error / most);
+    }
+    return worst;
+}
+#define CLOSE(a, b, kind, bar)                                                                     \
+    CHECK(differ(a, b, kind) < (bar), "they differ by %g", differ(a, b, kind))
+
+/* ---- cases ------------------------------------------------------------------------------------ */
+
+/* Lengths that take turns, each more often than a call is kept, and back again. */
+static void forward(on *g, on *c) {
+    static const int lengths[] = {1, 5, 17, 2, 3, 5, 16, 17, 5, 17, 5, 17};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
+        for (int round = 0; round < 3; round++) {
+            for (int k = 0; k < 2; k++) {
+                rw_session *s = k == 0 ? g->s : c->s;
+                GOOD(rw_states_start(s));
+                put(s, "token", tokens + round, B, lengths[i]);
+                GOOD(rw_call(s, "forward", &m));
+            }
+            CLOSE(g->s, c->s, RW_OUTPUT, 1e-5);
+            CLOSE(g->s, c->s, RW_STATE, 1e-5);
+        }
+}
+
+/* Entries that take turns: what is replayed leaves behind where its own results are. */
+static void mixed(on *g, on *c) {
+    for (int i = 0; i < 8; i++) {
+        (void)train(g->s, "grad", 0);
+        (void)train(c->s, "grad", 0);
+        CLOSE(g->s, c->s, RW_GRADIENT, 1e-5);
+        for (int k = 0; k < 2; k++) {
+            rw_session *s = k == 0 ? g->s : c->s;
+            GOOD(rw_states_start(s));
+            put(s, "token", tokens, B, 3);
+            GOOD(rw_call(s, "forward", &m));
+        }
+        CLOSE(g->s, c->s, RW_OUTPUT, 1e-5);
+    }
+}
+
+/* Token by token; in the middle one session becomes two, and the states go through a file. */
+static void steps(on *g, on *c) {
+    rw_session *fork = session(g->p);
+    const char *path = in_folder("states.safetensors");
+    GOOD(rw_states_start(g->s));
+    GOOD(rw_states_start(c->s));
+    for (int t = 0; t < 20; t++) {
+        if (t == 9) GOOD(rw_states_copy(fork, g->s, &m));
+        for (int k = 0; k < 2; k++) {
+            rw_session *s = k == 0 ? (t >= 9 && t < 14 ? fork : g->s) : c->s;
+            put(s, "token", tokens + t, B, 0);
+            GOOD(rw_call(s, "step", &m));
+        }
+        CLOSE(t >= 9 && t < 14 ? fork : g->s, c->s, RW_OUTPUT, 1e-5);
+        if (t != 13) continue;
+        rw_weights *w = NULL;
+        GOOD(rw_session_save(fork, RW_STATE, path, NULL, &m));
+        GOOD(rw_weights_open(path, &w, &m));
+        GOOD(rw_states_load(g->s, RW_STATE, w, &m));
+        rw_weights_close(w);
+    }
+    CLOSE(g->s, c->s, RW_STATE, 1e-5);
+    rw_session_destroy(fork);
+}
+
+static void training(on *g, on *c) {
+    (void)train(g->s, "grad", 0);
+    (void)train(c->s, "grad", 0);
+    CLOSE(g->s, c->s, RW_GRADIENT, 1e-5);
+    for (int step = 1; step <= 6; step++) {
+        float a = train(g->s, "train", step), b = train(c->s, "train", step);
+        CHECK(fabsf(a - b) < 1e-5f * (float)step, "step %d: %g and %g", step, (double)a, (double)b);
+    }
+    CLOSE(g->s, c->s, RW_PARAM, 1e-3);
+    CLOSE(g->s, c->s, RW_OPTIMIZER, 1e-3);
+}
+
+/* Parameters and states of the optimizer through files, into a session that goes on from there. */
+static void resume(on *g) {
+    rw_session *other = session(g->p);
+    static const rw_kind kinds[] = {RW_PARAM, RW_OPTIMIZER};
+    for (int i = 0; i < 2; i++) {
+        rw_weights *w = NULL;
+        const char *path = in_folder(i == 0 ? "p.safetensors" : "o.safetensors");
+        GOOD(rw_session_save(g->s, kinds[i], path, NULL, &m));
+        GOOD(rw_weights_open(path, &w, &m));
+        if (i == 0) GOOD(rw_params_load(other, w, false, &m));
+        if (i == 1) GOOD(rw_states_load(other, RW_OPTIMIZER, w, &m));
+        rw_weights_close(w);
+    }
+    for (int step = 7; step <= 9; step++) {
+        float a = train(g->s, "train", step), b = train(other, "train", step);
+        CHECK(a == b, "step %d: %g and %g, the same bits are wanted", step, (double)a, (double)b);
+    }
+    CHECK(differ(g->s, other, RW_PARAM) == 0, "parameters differ");
+    rw_session_destroy(other);
+}
+
+static void profile(on *g) {
+    double seconds = 0;
+    uint64_t launches = 0;
+    GOOD(rw_profile_begin(g->s, "forward", &m));
+    for (int i = 0; i < 3; i++) {
+        put(g->s, "token", tokens, B, T);
+        GOOD(rw_states_start(g->s));
+        GOOD(rw_call(g->s, "forward", &m));
+    }
+    rw_profile_end(g->s);
+    for (size_t i = 0; i + 1 < rw_profile_count(g->s); i++) {
+        rw_kernel_time line;
+        GOOD(rw_profile_line(g->s, i, &line));
+        launches += line.launches;
+        seconds += line.seconds;
+    }
+    CHECK(launches == 3 * rw_program_launches(g->p, "forward") && seconds > 0,
+          "%llu launches, %llu a call, %g s", (unsigned long long)launches,
+          (unsigned long long)rw_program_launches(g->p, "forward"), seconds);
+}
+
+static void takes_nothing(on *g) {
+    put(g->s, "token", tokens, B, 0);
+    GOOD(rw_states_start(g->s));
+    for (int i = 0; i < 6; i++) {
+        long before = taken;
+        put(g->s, "token", tokens + i, B, 0);
+        GOOD(rw_call(g->s, "step", &m));
+        CHECK(taken == before, "call %d took memory %ld times", i, taken - before);
+    }
+}
+
+static void on_device(const char *device, const char *path, const char *so) {
+    on g, c;
+    bool good = open_on(&g, device, path);
+    good = open_on(&c, NULL, so) && good;
+    if (good) {
+        forward(&g, &c);
+        mixed(&g, &c);
+        steps(&g, &c);
+        takes_nothing(&g);
+        training(&g, &c);
+        resume(&g);
+        profile(&g);
+    }
+    close_on(&g);
+    close_on(&c);
+    CHECK(live == 0, "%s: %ld blocks of memory are left", device, live);
+}
+
+/* Masters and copies: of bf16 the two devices' losses are near each other, and both learn. */
+static void short_weights(const char *device, const char *path, const char *so) {
+    on g, c;
+    bool good = open_on(&g, device, path);
+    good = open_on(&c, NULL, so) && good;
+    float first = 0, last = 0;
+    for (int step = 1; good && step <= 6; step++) {
+        float a = train(g.s, "train", step), b = train(c.s, "train", step);
+        CHECK(fabsf(a - b) < 3e-2f, "%s step %d: %g and %g", device, step, (double)a, (double)b);
+        first = step == 1 ? a : first;
+        last = a;
+    }
+    CHECK(last < first, "%s: from %g to %g", device, (double)first, (double)last);
+    if (good) CHECK(differ(g.s, c.s, RW_PARAM) < 0.2, "%g", differ(g.s, c.s, RW_PARAM));
+    close_on(&g);
+    close_on(&c);
+}
+
+/* ---- which code, which device --------------------------------------------------------------------- */
+
+static void mistakes(const char *one, const char *so, const char *ptx) {
+    rw_context *cpu = NULL, *gpu = NULL, *none = NULL;
+    rw_program *p = NULL;
+    rw_context_options o = {.device = "hip:1", .library = emulator};
+    GOOD(rw_context_create(NULL, &cpu, &m));
+    GOOD(rw_context_create(&o, &gpu, &m));
+    if (cpu == NULL || gpu == NULL) return;
+    FAILS(RW_WRONG_TARGET, "run it with --device hip:0", rw_program_load(cpu, one, &p, &m));
+    FAILS(RW_WRONG_TARGET, "run it with --device cuda:0", rw_program_load(cpu, ptx, &p, &m));
+    FAILS(RW_WRONG_TARGET, "hip:1 is gfx1100: compile it with --target=gfx1100",
+          rw_program_load(gpu, one, &p, &m));
+    FAILS(RW_WRONG_TARGET, "code for x86-64-v3, and hip:1 is gfx1100",
+          rw_program_load(gpu, so, &p, &m));
+    FAILS(RW_WRONG_TARGET, "-o FILE.hsaco", rw_program_load(gpu, ptx, &p, &m));
+    o.device = "hip:2";
+    FAILS(RW_NO_DEVICE, "sees 2, from hip:0 on", rw_context_create(&o, &none, &m));
+    o.device = "hip:x";
+    FAILS(RW_NO_DEVICE, "this runtime knows cpu, hip:0", rw_context_create(&o, &none, &m));
+    o.device = "hip:0";
+    o.library = "/nowhere/libamdhip64.so";
+    FAILS(RW_NO_DEVICE, "/nowhere/libamdhip64.so: this driver cannot be opened",
+          rw_context_create(&o, &none, &m));
+    CHECK(none == NULL && p == NULL, "something was made");
+    rw_context_destroy(cpu);
+    rw_context_destroy(gpu);
+}
+
+static void no_room(const char *path) {
+    on g = {0};
+    rw_context_options o = {.device = "hip:0", .library = emulator};
+    GOOD(rw_context_create(&o, &g.c, &m));
+    if (g.c == NULL) return;
+    GOOD(rw_program_load(g.c, path, &g.p, &m));
+    rw_dim dims[] = {{"B", 4096}, {"T", 65536}};
+    rw_session_options so = {.dims = dims, .n_dims = 2};
+    if (g.p != NULL)
+        FAILS(RW_NO_MEMORY, "8.0 GiB. Smaller batches", rw_session_create(g.p, &so, &g.s, &m));
+    if (g.p != NULL) FAILS(RW_NO_MEMORY, "--memory-budget", rw_session_create(g.p, &so, &g.s, &m));
+    close_on(&g);
+}
+
+static void lists(void) {
+    rw_device d[1];
+    size_t n = 0;
+    GOOD(rw_devices("hip", emulator, d, 1, &n, &m));
+    CHECK(n == 2 && strcmp(d[0].arch, "gfx942") == 0 && strcmp(d[0].name, "hip:0") == 0 &&
+              d[0].memory == (size_t)8 << 30 && d[0].units == 304,
+          "%zu devices, the first %s", n, d[0].arch);
+}
+
+/* Each kind of file, cut at many places and with bits changed: never loaded. */
+static void damaged(const char *path) {
+    on g = {0};
+    size_t n;
+    uint8_t *data = slurp(path, &n);
+    uint64_t seed = 5;
+    rw_context_options o = {.device = "hip:0", .library = emulator};
+    GOOD(rw_context_create(&o, &g.c, &m));
+    for (int i = 0; g.c != NULL && i < 150; i++) {
+        size_t cut = i < 40 ? (size_t)i * 3 : dice(&seed) % n;
+        rw_status s = rw_program_load_memory(g.c, "cut", data, cut, &g.p, &m);
+        CHECK(s == RW_BAD_FILE && g.p == NULL, "%s cut at %zu: %s", path, cut, m.text);
+        uint8_t *byte = &data[i < 100 ? (size_t)i * 2 : dice(&seed) % n], was = *byte;
+        *byte ^= (uint8_t)(1u << dice(&seed) % 8);
+        s = rw_program_load_memory(g.c, "changed", data, n, &g.p, &m);
+        CHECK(s == RW_BAD_FILE && g.p == NULL, "%s changed at %d: %s", path, (int)(byte - data),
+              m.text);
+        *byte = was;
+    }
+    free(data);
+    close_on(&g);
+}
+
+/* ---- all ------------------------------------------------------------------------------------------ */
+
+static bool compiled(const char *target, uint8_t dtype, const char *path) {
+    static const char *const names[] = {"init",    "start", "step",  "forward",
+                                        "prefill", "grad",  "train", NULL};
+    Arena *a = arena_new();
+    const char *wrong = compile_typed(a, tiny_text, names, target, dtype, path);
+    CHECK(wrong == NULL, "%s: %s", target, wrong);
+    arena_free(a);
+    return wrong == NULL;
+}
+
+int main(int argc, char **argv) {
+    if (argc != 2) return 2;
+    emulator = argv[1];
+    for (int i = 0; i < B * 64; i++) tokens[i] = i * 7 % TINY_V;
+    folder_make();
+    char so[300], ptx[300], file[DEVICES][300];
+    snprintf(so, sizeof so, "%s/a.so", folder);
+    snprintf(ptx, sizeof ptx, "%s/a.ptx", folder);
+    bool good = compiled("x86-64-v3", DT_F32, so) && compiled("sm_80", DT_F32, ptx);
+    for (int d = 0; d < DEVICES && good; d++) {
+        snprintf(file[d], sizeof file[d], "%s/%s.hsaco", folder, arch[d]);
+        good = compiled(arch[d], DT_F32, file[d]);
+        if (good) on_device(device_name[d], file[d], so);
+    }
+    if (good) {
+        mistakes(file[0], so, ptx);
+        no_room(file[0]);
+        lists();
+        damaged(file[0]);
+        damaged(ptx);
+    }
+    for (int d = 0; d < DEVICES && good; d++)
+        if (compiled(arch[d], DT_BF16, file[d]) && (d > 0 || compiled("x86-64-v3", DT_BF16, so)))
+            short_weights(device_name[d], file[d], so);
+    folder_remove();
+    return finish();
+}
