@@ -2,6 +2,7 @@
 
 mode "eval": the text is interpreted,         rwkvc eval MODEL.rwkv ENTRY -D ... flags
 mode "run":  the text is compiled once first, rwkvc MODEL.rwkv -o x.so -D ...; rwkv run x.so ENTRY flags
+             (x.hsaco, x.ptx for GPUs)
 """
 import hashlib
 import os
@@ -25,10 +26,11 @@ class Result:
 
 
 class Tool:
-    def __init__(self, rwkvc, folder, mode="eval", rwkv=None, target="native", dtype="f32", timeout=600):
-        """target and dtype: of mode "run"."""
+    def __init__(self, rwkvc, folder, mode="eval", rwkv=None, target="native", dtype="f32", device=(), timeout=600):
+        """target, dtype and device (options of `rwkv` that choose one): of mode "run"."""
         self.rwkvc, self.folder, self.mode, self.timeout = rwkvc, folder, mode, timeout
-        self.target, self.dtype = target, dtype
+        self.target, self.dtype, self.device = target, dtype, list(device)
+        self.ending = ".hsaco" if target.startswith("gfx") else ".ptx" if target.startswith("sm_") else ".so"
         self.rwkv = rwkv or os.path.join(os.path.dirname(rwkvc), "rwkv")
         self.count, self.lock, self.compiled = 0, threading.Lock(), {}
 
@@ -53,10 +55,10 @@ class Tool:
         key = hashlib.sha256(repr((text, define)).encode()).hexdigest()[:16]
         with self.lock:
             if key not in self.compiled:
-                self.compiled[key] = os.path.join(self.folder, key + ".so")
+                self.compiled[key] = os.path.join(self.folder, key + self.ending)
                 self.command([self.rwkvc, text, "-o", self.compiled[key], "-I", MODELS,
                               "--target=" + self.target, "--dtype=" + self.dtype] + define)
-        return [self.rwkv, "run", self.compiled[key], entry]
+        return [self.rwkv, "run", self.compiled[key], entry] + (self.device if entry != "init" else [])
 
     def file(self, tensors):
         """A path as it is, or the path of a new file with these tensors."""

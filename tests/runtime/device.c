@@ -60,8 +60,14 @@ static rw_session *session(rw_program *p) {
     return s;
 }
 
+static bool load_on(on *x, const char *path) {
+    GOOD(rw_program_load(x->c, path, &x->p, &m));
+    if (x->p != NULL) x->s = session(x->p);
+    return x->s != NULL;
+}
+
 /* device: NULL: the processor. */
-static bool open_on(on *x, const char *device, const char *path) {
+static bool context_on(on *x, const char *device) {
     rw_context_options o = {
         .device = device, .threads = 1, .library = emulator, .alloc = &counting};
     *x = (on){0};
@@ -69,9 +75,11 @@ static bool open_on(on *x, const char *device, const char *path) {
     if (x->c == NULL) return false;
     CHECK(strcmp(rw_context_device(x->c), device != NULL ? device : "cpu") == 0, "%s",
           rw_context_device(x->c));
-    GOOD(rw_program_load(x->c, path, &x->p, &m));
-    if (x->p != NULL) x->s = session(x->p);
-    return x->s != NULL;
+    return true;
+}
+
+static bool open_on(on *x, const char *device, const char *path) {
+    return context_on(x, device) && load_on(x, path);
 }
 
 static void close_on(on *x) {
@@ -268,6 +276,19 @@ static void on_device(const char *device, const char *path, const char *so) {
     CHECK(live == 0, "%s: %ld blocks of memory are left", device, live);
 }
 
+/* Two devices of one thread, in turn. */
+static void in_turn(const char *const *path) {
+    on x[DEVICES];
+    bool good = true;
+    for (int d = 0; d < DEVICES; d++) good = context_on(&x[d], device_name[d]) && good;
+    for (int d = 0; good && d < DEVICES; d++) good = load_on(&x[d], path[d]);
+    for (int i = 0; good && i < 4; i++) {
+        for (int d = 0; d < DEVICES; d++) (void)train(x[d].s, "train", i + 1);
+        CLOSE(x[0].s, x[1].s, RW_PARAM, 1e-3);
+    }
+    for (int d = 0; d < DEVICES; d++) close_on(&x[d]);
+}
+
 /* Masters and copies: of bf16 the two devices' losses are near each other, and both learn. */
 static void short_weights(const char *device, const char *path, const char *so) {
     on g, c;
@@ -388,6 +409,7 @@ int main(int argc, char **argv) {
         if (good) on_device(device_name[d], file[d], so);
     }
     if (good) {
+        in_turn((const char *const[]){file[0], file[1]});
         mistakes(file[0], so, ptx);
         no_room(file[0]);
         lists();
