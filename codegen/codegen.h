@@ -45,6 +45,9 @@ typedef struct TargetInfo { /* rows of targets.def */
     uint32_t wave;       /* threads of a wave */
     uint32_t local_room; /* bytes of local memory a workgroup may have */
     uint32_t registers;  /* 32-bit registers a thread may have */
+    /* What decides how many waves run at once: a compute unit has `units` parts with registers for each lane
+     * and room for so many waves, and local memory for all of them. */
+    uint32_t units, unit_registers, granule, unit_waves, unit_local;
 } TargetInfo;
 const TargetInfo *
 target_find(const char *name); /* NULL if unknown; "native" by the machine's CPUID */

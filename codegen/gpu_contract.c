@@ -80,8 +80,13 @@ static void split_point(GpuContract *c, const ShapeAxes *a, V p) {
     }
 }
 
+void tile_point(GpuContract *c, V m, V n) {
+    split_point(c, &c->s.m, m);
+    split_point(c, &c->s.n, n);
+}
+
 /* Rows fastest: neighbours share the columns' piece. */
-static void place(GpuContract *c) {
+void tile_place(GpuContract *c) {
     Emit *e = c->e;
     V nm = tiles(e, c->M, c->t.rows), nn = tiles(e, c->N, c->t.cols), at = gpu_tile(e);
     V q = LLVMBuildUDiv(e->b, at, nm, "");
@@ -107,7 +112,7 @@ static void bind_members(GpuContract *c) {
     for (uint32_t i = 0; i < c->s.rank; i++) e->idx_size[i] = c->s.size[i];
 }
 
-static void members_at(GpuContract *c, V sum) {
+void tile_members(GpuContract *c, V sum) {
     Emit *e = c->e;
     At at = {.width = 1};
     for (uint32_t i = 0; i < c->s.rank; i++) at.idx[i] = val_int(c->idx[i]);
@@ -135,10 +140,9 @@ static void finish(GpuContract *c) {
       s = LLVMBuildURem(e->b, i, n32(e, c->t.cols), "");
     V m = LLVMBuildAdd(e->b, first, r, ""), n = LLVMBuildAdd(e->b, c->n0, s, "");
     If in = if_begin(e, LLVMBuildAnd(e->b, below(e, m, c->M), below(e, n, c->N), ""));
-    split_point(c, &c->s.m, m);
-    split_point(c, &c->s.n, n);
+    tile_point(c, m, n);
     V at = LLVMBuildAdd(e->b, LLVMBuildMul(e->b, r, n32(e, c->t.cols + 4), ""), s, "");
-    members_at(
+    tile_members(
         c, LLVMBuildLoad2(e->b, e->f32, LLVMBuildGEP2(e->b, e->f32, c->pieces, &at, 1, ""), ""));
     if_end(e, &in);
     loop_end(e, &l);
@@ -212,20 +216,28 @@ const char *gpu_contract(Emit *e) {
     GpuContract *c = NEW(e->arena, GpuContract);
     c->e = e;
     if (!shape_of(e, &c->s)) return by_points(e);
-    choose_tile(c);
+    bool few = few_rows(c);
+    if (few)
+        c->t = few_tile(c);
+    else
+        choose_tile(c);
     Sizes *s = e->g->sizes;
     Size grid =
         size_mul(s, tiles_of(e, c->s.m.total, c->t.rows), tiles_of(e, c->s.n.total, c->t.cols));
     e->code->grid = size_mul(s, c->s.batch.total, grid);
     if (!e->code->grid) return "a matrix product is too large";
     e->code->scratch = size_num(s, 0);
-    e->gpu->block = BLOCK;
+    e->gpu->block = few ? FEW_BLOCK : BLOCK;
     e->gpu->dense = true;
     c->M = narrow(e, emit_size(e, c->s.m.total));
     c->N = narrow(e, emit_size(e, c->s.n.total));
     c->K = narrow(e, emit_size(e, c->s.k.total));
     bind_members(c);
-    place(c);
+    tile_place(c);
+    if (few) {
+        few_emit(c);
+        return e->error;
+    }
     stages(c);
     sums(c);
     finish(c);

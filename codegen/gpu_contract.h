@@ -3,7 +3,8 @@
  *   gpu_contract.c   the schedule: tiles, the loop over terms, what follows the sum
  *   gpu_stage.c      a piece of a factor: memory to registers, registers to local memory
  *   gpu_product.c    products of two pieces in local memory; sums back to local memory, row by row
- *   gpu_mma.c        the same by matrix instructions (mma.def) */
+ *   gpu_mma.c        the same by matrix instructions (mma.def)
+ *   gpu_few.c        results of few rows: nothing but the time it takes to read the columns' factor matters */
 #ifndef RWKVC_GPU_CONTRACT_H
 #define RWKVC_GPU_CONTRACT_H
 
@@ -78,12 +79,27 @@ static inline V below(Emit *e, V a, V b) { return LLVMBuildICmp(e->b, LLVMIntULT
 static inline V choose(Emit *e, V c, V a, V b) { return LLVMBuildSelect(e->b, c, a, b, ""); }
 static inline V add32(Emit *e, V a, uint64_t n) { return LLVMBuildAdd(e->b, a, n32(e, n), ""); }
 
+/* gpu_contract.c */
+void tile_place(GpuContract *c);           /* the tile at hand */
+void tile_point(GpuContract *c, V m, V n); /* i32: the point at hand */
+void tile_members(GpuContract *c, V sum);  /* what follows its sum, and stores */
+/* gpu_few.c */
+enum { FEW_BLOCK = 512 };
+bool few_rows(const GpuContract *c); /* the rows are no more than the samples of a batch */
+Tile few_tile(const GpuContract *c);
+void few_emit(GpuContract *c);
 /* gpu_stage.c */
 void stage_plan(GpuContract *c, Stage *s);                /* how it is loaded */
 uint32_t stage_bytes(const Stage *s);                     /* of local memory */
 void stage_begin(GpuContract *c, Stage *s, V first, V n); /* points first .. of n */
 void stage_load(GpuContract *c, Stage *s, V k0);          /* terms from k0 on */
 void stage_store(GpuContract *c, Stage *s);
+
+/* A factor straight from memory: `run` terms from k on of the point that lies at `at`, in a vector; 0 behind
+ * the last term. */
+void stage_direct(GpuContract *c, Stage *s, uint32_t run);
+V stage_offset(GpuContract *c, const Stage *s, V point); /* i64 */
+V stage_fetch(GpuContract *c, const Stage *s, V at, V k, uint32_t run);
 
 /* gpu_product.c, gpu_mma.c: the sums of a tile, in variables; out: rows pass*t.pass .. of them to local memory,
  * t.cols + 4 numbers from row to row. */
@@ -93,6 +109,18 @@ void product_out(GpuContract *c, V pass, V to);
 void mma_begin(GpuContract *c);
 void mma_add(GpuContract *c);
 void mma_out(GpuContract *c, V pass, V to);
+/* One square from numbers in registers: a lane has `run` terms from k + term on of a factor's point, and of
+ * the one `second` further on, if that is not 0, for `repeat` instructions. axis: 'i' rows, 'j' columns. */
+enum { MMA_REPEAT = 8 };
+typedef struct MmaLane {
+    V point, term; /* i32 */
+    uint32_t second, run;
+} MmaLane;
+MmaLane mma_lane(Emit *e, const MmaUnit *u, char axis);
+uint32_t mma_repeat(const MmaUnit *u);
+LLVMTypeRef mma_sum_type(Emit *e, const MmaUnit *u);
+V mma_square(Emit *e, const MmaUnit *u, const V *rows, const V *cols, V sum); /* the new sum */
+void mma_square_out(Emit *e, const MmaUnit *u, V col, V sum, uint32_t line, V to);
 /* The instruction for squares of a part of rows x cols; NULL: the target has none. */
 const MmaUnit *mma_find(const TargetInfo *t, uint8_t number, uint32_t rows, uint32_t cols);
 const MmaUnit *mma_unit(uint32_t i); /* row i of the table; NULL behind the last */

@@ -98,6 +98,13 @@ typedef struct Part {
     V row, col;            /* i32: first of the wave in the tile */
 } Part;
 
+uint32_t mma_repeat(const MmaUnit *u) {
+    MmaLayout a;
+    mma_layout(u->a, &a);
+    uint32_t held = 1u << bits_of(a.elem, a.n_elem, 'k'), full = u->number == DT_BF16 ? 8 : 4;
+    return held < full ? full / held : 1;
+}
+
 static Part part_of(GpuContract *c) {
     Emit *e = c->e;
     const MmaUnit *u = c->t.unit;
@@ -108,7 +115,7 @@ static Part part_of(GpuContract *c) {
     mma_layout(u->b, &p.b);
     mma_layout(u->d, &p.d);
     p.held = 1u << bits_of(p.a.elem, p.a.n_elem, 'k');
-    p.repeat = u->number == DT_BF16 && p.held < 8 ? 8 / p.held : 1;
+    p.repeat = u->number == DT_BF16 ? mma_repeat(u) : 1;
     V wave = LLVMBuildUDiv(e->b, e->gpu->thread, n32(e, e->gpu->t->wave), "");
     V i = LLVMBuildUDiv(e->b, wave, n32(e, c->t.wave_cols), ""),
       j = LLVMBuildURem(e->b, wave, n32(e, c->t.wave_cols), "");
@@ -146,11 +153,37 @@ static uint32_t second_point(const MmaLayout *l, char axis) {
     return 0;
 }
 
+/* Of what a lane holds of a factor (x: its points' terms), the operands of `repeat` instructions. */
+static void arrange(Emit *e, const MmaUnit *u, const MmaLayout *l, char axis, const V *x, V *out) {
+    uint32_t held = 1u << bits_of(l->elem, l->n_elem, 'k'), repeat = mma_repeat(u);
+    uint32_t run = held * repeat, elems = 1u << l->n_elem;
+    for (uint32_t r = 0; r < repeat; r++) {
+        if (u->number == DT_F32) {
+            out[r] = LLVMBuildExtractElement(e->b, x[0], n32(e, r), "");
+            continue;
+        }
+        V which[32];
+        for (uint32_t i = 0; i < elems; i++)
+            which[i] = n32(e, (from_elem(l, axis, i) ? run : 0) + r * held + term_of(l, i));
+        out[r] = LLVMBuildShuffleVector(e->b, x[0], x[1], LLVMConstVector(which, elems), "");
+    }
+}
+
+MmaLane mma_lane(Emit *e, const MmaUnit *u, char axis) {
+    MmaLayout l;
+    mma_layout(axis == 'i' ? u->a : u->b, &l);
+    uint32_t held = 1u << bits_of(l.elem, l.n_elem, 'k');
+    MmaLane x = {.second = second_point(&l, axis), .run = held * mma_repeat(u)};
+    x.point = from_lane(e, &l, axis, -1);
+    x.term = from_lane(e, &l, 'k', __builtin_ctz(x.run));
+    return x;
+}
+
 /* A factor's square at `first`, terms of `repeat` instructions from k on: one operand an instruction. */
 static void operands(Emit *e, const Part *p, const Stage *s, const MmaLayout *l, char axis, V first,
                      uint32_t k, V *out) {
     V point = LLVMBuildAdd(e->b, first, from_lane(e, l, axis, -1), "");
-    uint32_t run = p->held * p->repeat, second = second_point(l, axis), elems = 1u << l->n_elem;
+    uint32_t run = p->held * p->repeat, second = second_point(l, axis);
     V term = add32(e, from_lane(e, l, 'k', __builtin_ctz(run)), k);
     if (p->u->number == DT_F32) {
         V at = LLVMBuildAdd(e->b, LLVMBuildMul(e->b, term, n32(e, s->line), ""), point, "");
@@ -164,12 +197,7 @@ static void operands(Emit *e, const Part *p, const Stage *s, const MmaLayout *l,
                     e->i16, 16);
     }
     if (!second) x[1] = x[0];
-    for (uint32_t r = 0; r < p->repeat; r++) {
-        V which[32];
-        for (uint32_t i = 0; i < elems; i++)
-            which[i] = n32(e, (from_elem(l, axis, i) ? run : 0) + r * p->held + term_of(l, i));
-        out[r] = LLVMBuildShuffleVector(e->b, x[0], x[1], LLVMConstVector(which, elems), "");
-    }
+    arrange(e, p->u, l, axis, x, out);
 }
 
 /* ---- instructions --------------------------------------------------------------------------------------- */
@@ -235,18 +263,34 @@ void mma_add(GpuContract *c) {
 
 /* ---- out ---------------------------------------------------------------------------------------------------- */
 
-static void square_out(GpuContract *c, const Part *p, V row, V col, V sum, V to) {
-    Emit *e = c->e;
-    V x = emit_get(e, c->sum_type, sum);
-    row = LLVMBuildAdd(e->b, row, from_lane(e, &p->d, 'i', -1), "");
-    col = LLVMBuildAdd(e->b, col, from_lane(e, &p->d, 'j', -1), "");
-    V at = LLVMBuildAdd(e->b, LLVMBuildMul(e->b, row, n32(e, c->t.cols + 4), ""), col, "");
-    for (uint32_t i = 0; i < 1u << p->d.n_elem; i++) {
-        uint32_t more = from_elem(&p->d, 'i', i) * (c->t.cols + 4) + from_elem(&p->d, 'j', i);
-        V here = add32(e, at, more);
+static void square_out(Emit *e, const MmaLayout *d, V row, V col, V x, uint32_t line, V to) {
+    row = LLVMBuildAdd(e->b, row, from_lane(e, d, 'i', -1), "");
+    col = LLVMBuildAdd(e->b, col, from_lane(e, d, 'j', -1), "");
+    V at = LLVMBuildAdd(e->b, LLVMBuildMul(e->b, row, n32(e, line), ""), col, "");
+    for (uint32_t i = 0; i < 1u << d->n_elem; i++) {
+        V here = add32(e, at, from_elem(d, 'i', i) * line + from_elem(d, 'j', i));
         V v = LLVMBuildExtractElement(e->b, x, n32(e, i), "");
         LLVMSetAlignment(LLVMBuildStore(e->b, v, LLVMBuildGEP2(e->b, e->f32, to, &here, 1, "")), 4);
     }
+}
+
+V mma_square(Emit *e, const MmaUnit *u, const V *rows, const V *cols, V sum) {
+    MmaLayout la, lb;
+    mma_layout(u->a, &la);
+    mma_layout(u->b, &lb);
+    V a[MMA_REPEAT], b[MMA_REPEAT];
+    arrange(e, u, &la, 'i', rows, a);
+    arrange(e, u, &lb, 'j', cols, b);
+    for (uint32_t r = 0; r < mma_repeat(u); r++) sum = one(e, u, a[r], b[r], sum);
+    return sum;
+}
+
+LLVMTypeRef mma_sum_type(Emit *e, const MmaUnit *u) { return LLVMVectorType(e->f32, sums_held(u)); }
+
+void mma_square_out(Emit *e, const MmaUnit *u, V col, V sum, uint32_t line, V to) {
+    MmaLayout d;
+    mma_layout(u->d, &d);
+    square_out(e, &d, n32(e, 0), col, sum, line, to);
 }
 
 void mma_out(GpuContract *c, V pass, V to) {
@@ -257,7 +301,8 @@ void mma_out(GpuContract *c, V pass, V to) {
         V row = LLVMBuildSub(e->b, add32(e, p.row, i * p.u->m), from, "");
         If mine = if_begin(e, below(e, row, n32(e, c->t.pass)));
         for (uint32_t j = 0; j < p.cols; j++)
-            square_out(c, &p, row, add32(e, p.col, j * p.u->n), c->sum[i * p.cols + j], to);
+            square_out(e, &p.d, row, add32(e, p.col, j * p.u->n),
+                       emit_get(e, c->sum_type, c->sum[i * p.cols + j]), c->t.cols + 4, to);
         if_end(e, &mine);
     }
 }

@@ -57,6 +57,13 @@ static uint32_t alignment_of(GpuContract *c, const Stage *s) {
     return least(align, bytes * s->vec);
 }
 
+static void align_vectors(GpuContract *c, Stage *s) {
+    s->align = alignment_of(c, s);
+    if (c->e->gpu->t->family != FAMILY_NVIDIA) return;
+    s->vec = least(s->vec, s->align / bytes_of(s)); /* it takes only whole vectors */
+    s->align = least(s->align, s->vec * bytes_of(s));
+}
+
 void stage_plan(GpuContract *c, Stage *s) {
     Emit *e = c->e;
     uint32_t all = s->points * s->terms, most = 16 / bytes_of(s), block = e->gpu->block;
@@ -65,11 +72,7 @@ void stage_plan(GpuContract *c, Stage *s) {
     s->along_terms = terms >= points;
     s->vec = s->along_terms ? terms : points;
     while (s->vec > 1 && all / s->vec < block) s->vec /= 2;
-    s->align = alignment_of(c, s);
-    if (e->gpu->t->family == FAMILY_NVIDIA) { /* takes only whole vectors */
-        s->vec = least(s->vec, s->align / bytes_of(s));
-        s->align = least(s->align, s->vec * bytes_of(s));
-    }
+    align_vectors(c, s);
     s->loads = all / s->vec / block;
     s->group = 1;
     while (s->packed && !s->along_terms && s->group < 4 && s->loads % (2 * s->group) == 0)
@@ -153,13 +156,18 @@ void stage_load(GpuContract *c, Stage *s, V k0) {
     }
 }
 
+static uint32_t count_of(V x) {
+    LLVMTypeRef t = LLVMTypeOf(x);
+    return LLVMGetTypeKind(t) == LLVMVectorTypeKind ? LLVMGetVectorSize(t) : 1;
+}
+
 static V as_float(Emit *e, const Stage *s, V x) {
-    LLVMTypeRef t = vector(e->f32, s->vec);
+    uint32_t n = count_of(x);
     if (s->f->dtype == DT_F32) return x;
-    if (s->f->dtype == DT_F16) return LLVMBuildFPExt(e->b, x, t, "");
-    V bits = LLVMBuildZExt(e->b, x, vector(e->i32, s->vec), "");
-    bits = LLVMBuildShl(e->b, bits, emit_splat(e, s->vec, n32(e, 16)), "");
-    return LLVMBuildBitCast(e->b, bits, t, "");
+    if (s->f->dtype == DT_F16) return LLVMBuildFPExt(e->b, x, vector(e->f32, n), "");
+    V bits = LLVMBuildZExt(e->b, x, vector(e->i32, n), "");
+    bits = LLVMBuildShl(e->b, bits, emit_splat(e, n, n32(e, 16)), "");
+    return LLVMBuildBitCast(e->b, bits, vector(e->f32, n), "");
 }
 
 static V place(Emit *e, const Stage *s, V line, V at) {
@@ -172,9 +180,7 @@ static void put(Emit *e, V x, V to, uint32_t align) {
 }
 
 static V element(Emit *e, V x, uint32_t i) {
-    return LLVMGetTypeKind(LLVMTypeOf(x)) == LLVMVectorTypeKind
-               ? LLVMBuildExtractElement(e->b, x, n32(e, i), "")
-               : x;
+    return count_of(x) > 1 ? LLVMBuildExtractElement(e->b, x, n32(e, i), "") : x;
 }
 
 /* As f32: lines of points. */
@@ -189,7 +195,7 @@ static void store_plain(Emit *e, Stage *s, V x, uint32_t l) {
 }
 
 static V as_bf16(Emit *e, const Stage *s, V x) {
-    return s->f->dtype == DT_BF16 ? x : emit_narrow(e, as_float(e, s, x), DT_BF16, s->vec);
+    return s->f->dtype == DT_BF16 ? x : emit_narrow(e, as_float(e, s, x), DT_BF16, count_of(x));
 }
 
 /* As bf16, lines of terms: a vector of them, or a few terms of each point from as many loads. */
@@ -219,4 +225,40 @@ void stage_store(GpuContract *c, Stage *s) {
         for (uint32_t g = 0; g < s->group; g++) x[g] = as_bf16(e, s, x[g]);
         store_packed(e, s, x, l);
     }
+}
+
+/* ---- without local memory ------------------------------------------------------------------------------ */
+
+void stage_direct(GpuContract *c, Stage *s, uint32_t run) {
+    Emit *e = c->e;
+    V at = shape_offset(e, &c->s, s->f, c->idx);
+    s->base = LLVMBuildGEP2(e->b, number_type(e, s), e->args[s->f->arg].ptr, &at, 1, "");
+    s->along_terms = true;
+    s->vec = run_of(e, &s->f->terms, least(run, 16 / bytes_of(s)));
+    align_vectors(c, s);
+}
+
+V stage_offset(GpuContract *c, const Stage *s, V point) {
+    return offset_of(c->e, &s->f->points, point);
+}
+
+V stage_fetch(GpuContract *c, const Stage *s, V at, V k, uint32_t run) {
+    Emit *e = c->e;
+    LLVMTypeRef t = number_type(e, s);
+    V all = run == 1 ? NULL : LLVMGetPoison(vector(t, run));
+    for (uint32_t i = 0; i < run; i += s->vec) {
+        V here = i ? add32(e, k, i) : k, in = here;
+        bool whole = ends_whole(c, s);
+        if (!whole) in = choose(e, below(e, here, c->K), here, n32(e, 0));
+        V from = LLVMBuildAdd(e->b, at, offset_of(e, &s->f->terms, in), "");
+        V x = LLVMBuildLoad2(e->b, vector(t, s->vec), LLVMBuildGEP2(e->b, t, s->base, &from, 1, ""),
+                             "");
+        LLVMSetAlignment(x, s->align);
+        emit_scoped(e, x, e->args[s->f->arg].scope);
+        if (!whole) x = cut(c, s, x, here);
+        for (uint32_t q = 0; all && q < s->vec; q++)
+            all = LLVMBuildInsertElement(e->b, all, element(e, x, q), n32(e, i + q), "");
+        if (!all) all = x;
+    }
+    return s->packed ? as_bf16(e, s, all) : as_float(e, s, all);
 }

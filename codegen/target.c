@@ -6,9 +6,11 @@
 
 static const TargetInfo targets[] = {
 #define TARGET(name, triple, cpu, features, lanes, amx)                                            \
-    {name, triple, cpu, features, lanes, amx, FAMILY_X86, 0, 0, 0},
-#define GPU(name, triple, cpu, features, family, wave, local, registers)                           \
-    {name, triple, cpu, features, wave, false, FAMILY_##family, wave, local, registers},
+    {name, triple, cpu, features, lanes, amx, FAMILY_X86, 0, 0, 0, 0, 0, 0, 0, 0},
+#define GPU(name, triple, cpu, features, family, wave, local, registers, units, of_unit, granule,  \
+            waves, local_all)                                                                      \
+    {name,  triple,    cpu,   features, wave,    false, FAMILY_##family, wave,                     \
+     local, registers, units, of_unit,  granule, waves, local_all},
 #include "targets.def"
 #undef TARGET
 };

@@ -4,6 +4,7 @@
 
 #include "../compiler/work.h"
 #include "compile_file.h"
+#include "report_gpu.h"
 
 /* ---- sizes of functions -------------------------------------------------------------------------- */
 
@@ -125,11 +126,36 @@ static void print_kernels(Code *c, const FileEntry *e) {
 static uint64_t all_code(const Object *o) {
     const Elf64_Ehdr *h = (const void *)o->data;
     uint64_t bytes = 0;
-    for (uint32_t i = 0; i < h->e_shnum; i++) {
+    for (uint32_t i = 0; o->bytes >= sizeof *h && i < h->e_shnum; i++) {
         const Elf64_Shdr *s = section_of(o, 0, i);
         if (s && (s->sh_flags & SHF_EXECINSTR)) bytes += s->sh_size;
     }
     return bytes;
+}
+
+static void set_block(GpuUse *u, const FileEntry *entries, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t k = 0; entries[i].plan && k < entries[i].plan->kernels.n; k++)
+            if (strcmp(entries[i].codes[k].symbol, u->symbol) == 0)
+                u->block = entries[i].codes[k].block;
+}
+
+static int print_gpu(Code *c, const TargetInfo *t, const FileEntry *entries, uint32_t n,
+                     const Text *object) {
+    GpuUses all = {0};
+    bool missing = false;
+    const char *wrong =
+        t->family == FAMILY_AMD
+            ? gpu_uses_of_object(c->m->arena, object->data, object->n, &all)
+            : gpu_uses_of_ptx(c->m->arena, t, object->data, object->n, &all, &missing);
+    if (wrong) return failed("rwkvc", EXIT_INTERNAL, "%s: %s", t->name, wrong);
+    if (missing) {
+        text_add(c->out, "registers and spills: there is no ptxas here to say (RWKVC_PTXAS)\n");
+        return EXIT_DONE;
+    }
+    for (uint32_t i = 0; i < all.n; i++) set_block(&all.data[i], entries, n);
+    gpu_print_uses(t, &all, c->out);
+    return EXIT_DONE;
 }
 
 int report_code(Model *m, const CompileFile *f, Text *out) {
@@ -142,21 +168,27 @@ int report_code(Model *m, const CompileFile *f, Text *out) {
         return failed("rwkvc", EXIT_INPUT, "%s: %s", m->options->path, why);
     if (why) text_printf(out, "not compiled: %s\n", why);
     if (why || code != EXIT_DONE) return why ? EXIT_DONE : code;
-    Code c = {m, {(const uint8_t *)object.data, object.n}, out};
+    const TargetInfo *t = compile_target(f);
+    bool is_text = t->family == FAMILY_NVIDIA; /* no machine code to count */
+    Code c = {m, {(const uint8_t *)object.data, is_text ? 0 : object.n}, out};
     for (uint32_t i = 0; i < n; i++) {
         if (!entries[i].plan || (f->entry && strcmp(f->entry, entries[i].name) != 0)) continue;
         text_printf(out, "launches of %s\n", entries[i].name);
         plan_report(entries[i].plan, out);
         plan_print_memory(entries[i].plan,
-                          memory_budget_of(m->arena, f->budget, entries[i].graph->sizes),
-                          m->diag, out);
+                          memory_budget_of(m->arena, f->budget, entries[i].graph->sizes), m->diag,
+                          out);
         if (f->entry) print_kernels(&c, &entries[i]);
     }
-    text_printf(out, "compiled for %s: %llu bytes of code\n", compile_target(f)->name,
+    if (t->family == FAMILY_AMD || t->family == FAMILY_NVIDIA)
+        code = print_gpu(&c, t, entries, n, &object);
+    text_printf(out, "compiled for %s: %llu bytes of code\n", t->name,
                 (unsigned long long)all_code(&c.object));
     text_printf(out, "  %-12s %8s %9s %10s %11s  %s\n", "entry", "kernels", "launches", "functions",
-                "code bytes", "scratch bytes of a thread");
+                "code bytes",
+                t->family == FAMILY_X86 ? "scratch bytes of a thread"
+                                        : "scratch bytes of a workgroup");
     for (uint32_t i = 0; i < n; i++)
         if (entries[i].plan) print_summary(&c, &entries[i]);
-    return EXIT_DONE;
+    return code;
 }

@@ -137,6 +137,51 @@ def report(b):
     b.expect(rwkvc("--report", "--entry=init"), 0, "parameters: 81920", "")
 
 
+# What ptxas says, of two kernels; the rest of its words is for people.
+PTXAS = """#!/bin/sh
+cat >&2 <<END
+ptxas info    : Compiling entry function 'k0_x_0' for 'sm_80'
+ptxas info    : Function properties for k0_x_0
+    0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
+ptxas info    : Used 100 registers, used 1 barriers, 17408 bytes smem, 400 bytes cmem[0]
+ptxas info    : Compiling entry function 'k1_y' for 'sm_80'
+    24 bytes stack frame, 16 bytes spill stores, 20 bytes spill loads
+ptxas info    : Used 255 registers, used 0 barriers, 400 bytes cmem[0]
+END
+"""
+
+
+def gpu_rows(text):
+    table = text.split("  function  ", 1)[1].split("compiled for")[0].split("\n")[1:]
+    return {r.split()[0]: [int(n) for n in r.split()[1:]] for r in table if r}
+
+
+@case
+def report_gpu(b):
+    b.write("m.rwkv", TEXT)
+    symbols = set()
+    for target in ("gfx942", "gfx1100"):
+        said = b.expect(rwkvc("--report", "--target=" + target), 0, ["waves at once", f"compiled for {target}: "], "").out
+        rows = gpu_rows(said)
+        symbols = symbols or set(rows)
+        b.same("functions", set(rows), symbols)
+        for name, (block, vector, matrix, scalar, spills, local, own, waves) in rows.items():
+            b.check(f"{target} {name}", block in (32, 64, 128, 256, 512) and 0 < vector <= 256 and scalar > 0 and
+                    spills == 0 and own == 0 and local <= 65536 and 0 < waves <= 16 and matrix <= vector)
+        by_hand = {"gfx942": lambda v: min(8, 512//(-(-v//8)*8)), "gfx1100": lambda v: min(16, 1536//(-(-v//24)*24))}
+        alone = [r for r in rows.values() if r[5] == 0]
+        b.check(f"waves by registers: {alone}", len(alone) > 3 and all(r[7] == by_hand[target](r[1]) for r in alone))
+    b.write("ptxas", PTXAS)
+    os.chmod(b.path("ptxas"), 0o755)
+    b.env["RWKVC_PTXAS"] = b.path("ptxas")
+    said = b.expect(rwkvc("--report", "--target=sm_80", "--entry=step"), 0, "functions: ", "").out
+    b.same("of NVIDIA", gpu_rows(said), {"k0_x_0": [128, 100, 0, 0, 0, 17408, 0, 4], "k1_y": [0, 255, 0, 0, 16, 0, 24, 2]})
+    b.write("ptxas", "#!/bin/sh\necho ptxas fatal : no >&2\nexit 1\n")
+    b.expect(rwkvc("--report", "--target=sm_80"), 70, "", "ptxas fatal : no")
+    b.env["RWKVC_PTXAS"] = b.path("none")
+    b.expect(rwkvc("--report", "--target=sm_80"), 0, "there is no ptxas here", "")
+
+
 @case
 def explaining(b):
     """--explain=fuse:A,B: the rules are tested in tests/compiler; here what is asked, and what of it is known"""

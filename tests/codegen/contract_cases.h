@@ -17,6 +17,23 @@ typedef struct Case {
 
 /* clang-format off */
 static const Case cases[] = {
+    /* a row a sample, as in decoding: weights [N, K] and [K, N], what follows, odd sizes, products of samples alone */
+    {HEAD IN(1, "[96, 256]") IN(2, "[T, 256]") IN(3, "[T, 96]")
+     "%4: real [T, 96] = sum[i2: 256] %1[i1, i2]*%2[i0, i2]\n%5: real [T, 96] = %3[i0, i1] + tanh(%4[i0, i1])\n"
+     LAST(5),
+     1, {{1, 1}, {1, 2}, {1, 16}, {1, 21}}},
+    {HEAD IN(1, "bf16 [40, 1024]") IN(2, "[T, 1024]")
+     "%3: real [T, 40] = sum[i2: 1024] %1[i1, i2]*%2[i0, i2]\n"
+     LAST(3),
+     1, {{1, 1}, {1, 5}, {1, 35}}},
+    {HEAD IN(1, "bf16 [77, 33]") IN(2, "[T, 77]")
+     "%3: real [T, 33] = sum[i2: 77] %1[i2, i1]*%2[i0, i2]\n"
+     LAST(3),
+     1, {{1, 1}, {1, 19}}},
+    {HEAD IN(1, "[3, 53, 45]") IN(2, "[T, 3, 53]")
+     "%3: real [T, 3, 45] = sum[i3: 53] %1[i1, i3, i2]*%2[i0, i1, i3]\n"
+     LAST(3),
+     1, {{1, 1}, {1, 18}}},
     /* linear layers: weights [N, K], of every type; rows from one to many */
     {HEAD IN(1, "[96, 80]") IN(2, "[B, T, 80]")
      "%3: real [B, T, 96] = sum[i3: 80] %1[i2, i3]*%2[i0, i1, i3]\n"
