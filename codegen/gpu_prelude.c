@@ -123,7 +123,7 @@ static const char threads[] =
 
 const char *gpu_prelude(Arena *a, const TargetInfo *t) {
     switch ((TargetFamily)t->family) {
-    case FAMILY_AMD: return arena_printf(a, "%s%s", t->wave == 64 ? amd64 : "", amd);
+    case FAMILY_AMD: return arena_printf(a, "%s%s", t->wave == 64 ? amd64 : amd32, amd);
     case FAMILY_NVIDIA: return nvidia;
     case FAMILY_THREADS: return threads;
     default: return NULL;
