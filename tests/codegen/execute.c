@@ -547,7 +547,7 @@ static const char *run_pieces(Machine *m, uint64_t whole) {
     m->x = &x;
     const char *e = NULL;
     for (uint32_t k = 0; !e && k < (m->emu && x.orders ? x.orders : 1); k++) {
-        if (m->emu) emulated_seed(m->emu, x.seed + 1 + k);
+        if (m->emu) emulated_seed(m->emu, 1 + k);
         e = run_again(m, whole);
     }
     return e;

@@ -17,7 +17,7 @@ bool worker_init(Worker *w, Launch *l) {
     size_t words = padded(((size_t)l->lds + 3) / 4 * sizeof(uint64_t));
     size_t registers = padded(N_VECTORS * sizeof(Lanes));
     size_t of_wave = padded(sizeof(Wave)) + 2 * registers + 2 * scratch;
-    size_t bytes = l->n_waves * of_wave + 2 * padded(l->lds) + 2 * words;
+    size_t bytes = l->n_waves * of_wave + 2 * padded(l->lds) + words;
     *w = (Worker){.launch = l, .bad_group = UINT64_MAX};
     w->counts = calloc(f->n, sizeof *w->counts);
     w->cache = calloc(f->n, sizeof *w->cache);
@@ -41,7 +41,6 @@ bool worker_init(Worker *w, Launch *l) {
     g->lds = p;
     g->lds_known = p + padded(l->lds);
     g->written = (uint64_t *)(void *)(p + 2 * padded(l->lds));
-    g->read = (uint64_t *)(void *)(p + 2 * padded(l->lds) + words);
     return true;
 }
 
@@ -108,11 +107,12 @@ static bool open_barrier(Group *g) {
     return true;
 }
 
-static void run_in_order(Group *g) {
+static void run_in_order(Group *g, bool is_reversed) {
     do
-        for (unsigned i = 0; i < g->n_waves; i++) {
-            if (g->waves[i].stop == RUNNING) run_wave(&g->waves[i], LONG_TURN);
-            if (g->waves[i].stop == FAULTED) return;
+        for (unsigned k = 0; k < g->n_waves; k++) {
+            Wave *w = &g->waves[is_reversed ? g->n_waves - 1 - k : k];
+            if (w->stop == RUNNING) run_wave(w, LONG_TURN);
+            if (w->stop == FAULTED) return;
         }
     while (any(g, RUNNING) || open_barrier(g));
 }
@@ -142,14 +142,15 @@ void group_begin(Worker *w, uint64_t index) {
     memset(g->lds, 0xa5, g->lds_bytes);
     memset(g->lds_known, 0, g->lds_bytes);
     race_clear(g);
+    g->raced.in = NULL;
     for (unsigned i = 0; i < g->n_waves; i++) wave_init(&g->waves[i], l, g, i);
 }
 
 void group_finish(Worker *w) {
     const Launch *l = w->launch;
     Group *g = &w->group;
-    if (l->seed == 0 || g->n_waves == 1)
-        run_in_order(g);
+    if (l->seed <= 1 || g->n_waves == 1)
+        run_in_order(g, l->seed == 1);
     else
         run_by_chance(g, mix(l->seed) ^ mix(g->index + 1));
     w->total.groups++;

