@@ -32,10 +32,10 @@ typedef struct PlanBuf {
     uint8_t dtype, role, rank, family;
     Size dims[MAX_RANK];
     uint32_t index; /* ROLE_INPUT PARAM STATE: of the graph's tables; ROLE_OUTPUT: of its outputs */
-    uint32_t born,
-        dies; /* numbers of ops, depth first, a loop before its bodies, one number for ops beside each other; outputs and what comes
-                            from outside live for the whole run; what a loop reads from outside lives
-                            until its end, carry slots and what they are exchanged with all through it */
+    /* Numbers of ops, depth first, a loop before its bodies, one number for ops beside each other; outputs
+     * and what comes from outside live for the whole run; what a loop reads from outside lives until its
+     * end, carry slots and what they are exchanged with all through it. */
+    uint32_t born, dies;
     bool carry; /* a slot of a layer loop: its pointer changes by OP_SWAP */
 } PlanBuf;
 
