@@ -158,6 +158,10 @@ static rw_status open_ptx(rw_program *p, const uint8_t *data, size_t bytes, code
         at[2 * (size_t)RW_HASH_BYTES] != '\n')
         return rw_fail(m, RW_BAD_FILE, "%s: its first line is none of rwkvc's, or cut off",
                        p->path);
+    if (version != RW_FORMAT_VERSION)
+        return rw_fail(m, RW_BAD_FILE,
+                       "%s: version %zu of the format; this runtime reads version %d", p->path,
+                       version, RW_FORMAT_VERSION);
     const uint8_t *body = at + 2 * (size_t)RW_HASH_BYTES + 1;
     size_t rest = (size_t)(end - body);
     if (n > rest || text > rest || rest != lines_bytes(n) + text)

@@ -38,6 +38,7 @@ enum {
     JIT_ERROR_LOG = 5,
     JIT_ERROR_LOG_BYTES = 6,
     NON_BLOCKING = 1,
+    WITHOUT_TIME = 2,
     CAPTURE_OF_THREAD = 1,
 };
 
@@ -186,14 +187,18 @@ static rw_status wait_for(gpu *g, void *queue, rw_message *m) {
     return DO(g, m, cuStreamSynchronize, queue);
 }
 
-static rw_status mark_make(gpu *g, void **mark, rw_message *m) {
-    return DO(g, m, cuEventCreate, mark, 0);
+static rw_status mark_make(gpu *g, bool timed, void **mark, rw_message *m) {
+    return DO(g, m, cuEventCreate, mark, timed ? 0 : WITHOUT_TIME);
 }
 
 static void mark_drop(gpu *g, void *mark) { (void)of(g)->cuEventDestroy_v2(mark); }
 
 static rw_status set_mark(gpu *g, void *queue, void *mark, rw_message *m) {
     return DO(g, m, cuEventRecord, mark, queue);
+}
+
+static rw_status follow(gpu *g, void *queue, void *mark, rw_message *m) {
+    return DO(g, m, cuStreamWaitEvent, queue, mark, 0);
 }
 
 static rw_status between(gpu *g, void *from, void *to, double *seconds, rw_message *m) {
@@ -252,6 +257,7 @@ const gpu_api driver_cuda = {
     .mark_make = mark_make,
     .mark_drop = mark_drop,
     .mark = set_mark,
+    .follow = follow,
     .between = between,
     .record_begin = record_begin,
     .record_end = record_end,

@@ -32,6 +32,7 @@ rw_status device_look(const rw_session *s, const uint8_t *place, size_t bytes, c
 /* Bytes that are passed through at a time; there are two such pieces, so that one is filled meanwhile. */
 enum { STAGE = 4 << 20, STAGES = 2 };
 enum { GRAPHS = 4 };  /* kept of an entry: states change places, and lengths may take turns */
+enum { SIDES = 4 };   /* queues beside the first, for launches that need not wait for each other */
 enum { MARKS = 256 }; /* launches that are timed before somebody looks */
 
 /* Calls of an entry that ask for the very same launches. */
@@ -57,7 +58,8 @@ struct gpu_part {
     uint8_t *stage, *slots_host;                               /* the host's, pinned */
     uint64_t *seed_host;
     size_t stage_used;
-    bool has_graphs;
+    bool has_graphs, is_recording;
+    void *side[SIDES], *side_mark[SIDES], *fork; /* made when something is recorded first */
     uint64_t calls;
     graph *graphs;   /* GRAPHS an entry */
     void **args;     /* of a launch     */

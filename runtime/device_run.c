@@ -57,7 +57,7 @@ rw_status device_profile_begin(rw_session *s, rw_message *m) {
     gpu *g = s->gpu->g;
     rw_status r = g->api->enter(g, m);
     for (unsigned i = 0; i < MARKS && r == RW_OK; i++)
-        if (s->gpu->marks[i] == NULL) r = g->api->mark_make(g, &s->gpu->marks[i], m);
+        if (s->gpu->marks[i] == NULL) r = g->api->mark_make(g, true, &s->gpu->marks[i], m);
     return r;
 }
 
@@ -121,8 +121,67 @@ static rw_status run_op(rw_session *s, lane_entry *x, lane *l, const op *o, rw_m
     }
 }
 
+/* ---- beside each other --------------------------------------------------------------------------- */
+
+/* In a recording the ops of a group are asked of several queues, so that the graph has no edges between them.
+ * What uses scratch stays in the first queue: there is one scratch. */
+static bool may_leave(const rw_session *s, const lane_entry *x, const op *o) {
+    return o->kind == RW_OP_LAUNCH && s->value[x->e->kernels[o->kernel].scratch] == 0;
+}
+
+/* The op of a group, on the queue of its number; `used`: bits of the sides that have work. */
+static rw_status run_beside(rw_session *s, lane_entry *x, lane *l, const op *o, uint32_t number,
+                            uint32_t *used, rw_message *m) {
+    gpu_part *p = s->gpu;
+    const gpu_api *api = p->g->api;
+    if (number == 0) {
+        rw_status r = api->mark(p->g, p->queue, p->fork, m);
+        return r == RW_OK ? run_op(s, x, l, o, m) : r;
+    }
+    uint32_t k = (number - 1) % SIDES;
+    rw_status r = RW_OK;
+    if (!may_leave(s, x, o)) return run_op(s, x, l, o, m);
+    if ((*used >> k & 1) == 0) r = api->follow(p->g, p->side[k], p->fork, m);
+    if (r != RW_OK) return r;
+    *used |= 1u << k;
+    void *first = p->queue;
+    p->queue = p->side[k];
+    r = run_op(s, x, l, o, m);
+    p->queue = first;
+    return r;
+}
+
+/* The first queue goes on when the sides are done. */
+static rw_status join(rw_session *s, uint32_t *used, rw_message *m) {
+    gpu_part *p = s->gpu;
+    const gpu_api *api = p->g->api;
+    rw_status r = RW_OK;
+    for (uint32_t k = 0; k < SIDES && r == RW_OK; k++) {
+        if ((*used >> k & 1) == 0) continue;
+        r = api->mark(p->g, p->side[k], p->side_mark[k], m);
+        if (r == RW_OK) r = api->follow(p->g, p->queue, p->side_mark[k], m);
+    }
+    *used = 0;
+    return r;
+}
+
+static rw_status run_recorded(rw_session *s, lane_entry *x, lane *l, const ops *list,
+                              rw_message *m) {
+    uint32_t number = 0, used = 0;
+    rw_status r = RW_OK;
+    for (uint32_t i = 0; i < list->n && r == RW_OK; i++) {
+        const op *o = &list->list[i];
+        bool goes_on = i + 1 < list->n && list->list[i + 1].beside;
+        number = o->beside ? number + 1 : 0;
+        r = o->beside || goes_on ? run_beside(s, x, l, o, number, &used, m) : run_op(s, x, l, o, m);
+        if (r == RW_OK && !goes_on) r = join(s, &used, m);
+    }
+    return r;
+}
+
 static rw_status run_ops(rw_session *s, lane_entry *x, lane *l, const ops *list, rw_message *m) {
     rw_status r = RW_OK;
+    if (s->gpu->is_recording) return run_recorded(s, x, l, list, m);
     for (uint32_t i = 0; i < list->n && r == RW_OK; i++) {
         const op *o = &list->list[i];
         r = run_op(s, x, l, o, m);
@@ -175,21 +234,36 @@ static void note_call(rw_session *s, const lane_entry *x) {
     memcpy(g->base, x->base, x->e->n_buffers * sizeof *x->base);
 }
 
+static rw_status make_sides(gpu_part *p) {
+    const gpu_api *api = p->g->api;
+    rw_status r = p->fork == NULL ? api->mark_make(p->g, false, &p->fork, NULL) : RW_OK;
+    for (int k = 0; k < SIDES && r == RW_OK; k++) {
+        if (p->side[k] == NULL) r = api->queue_make(p->g, &p->side[k], NULL);
+        if (r == RW_OK && p->side_mark[k] == NULL)
+            r = api->mark_make(p->g, false, &p->side_mark[k], NULL);
+    }
+    return r;
+}
+
 /* A driver that cannot record what we ask for is asked for one thing after the other from now on. */
 static void record(rw_session *s, lane_entry *x, graph *to) {
-    gpu *g = s->gpu->g;
-    rw_status r = g->api->record_begin(g, s->gpu->queue, NULL);
+    gpu_part *p = s->gpu;
+    const gpu_api *api = p->g->api;
+    rw_status r = make_sides(p);
+    if (r == RW_OK) r = api->record_begin(p->g, p->queue, NULL);
     if (r == RW_OK) {
+        p->is_recording = true;
         rw_status ran = run_all(s, x, NULL);
-        r = g->api->record_end(g, s->gpu->queue, &to->recorded, NULL);
+        p->is_recording = false;
+        r = api->record_end(p->g, p->queue, &to->recorded, NULL);
         if (r == RW_OK && ran != RW_OK) {
-            g->api->graph_drop(g, to->recorded);
+            api->graph_drop(p->g, to->recorded);
             r = ran;
         }
     }
     if (r != RW_OK) {
         to->recorded = NULL;
-        s->gpu->has_graphs = false;
+        p->has_graphs = false;
     }
     memcpy(to->last, s->lanes[0].ptr, x->e->n_buffers * sizeof *to->last);
 }

@@ -133,6 +133,11 @@ void device_give(rw_session *s) {
         if (p->graphs[i].recorded != NULL) api->graph_drop(g, p->graphs[i].recorded);
     for (unsigned i = 0; i < MARKS; i++)
         if (p->marks[i] != NULL) api->mark_drop(g, p->marks[i]);
+    for (unsigned i = 0; i < SIDES; i++) {
+        if (p->side_mark[i] != NULL) api->mark_drop(g, p->side_mark[i]);
+        if (p->side[i] != NULL) api->queue_drop(g, p->side[i]);
+    }
+    if (p->fork != NULL) api->mark_drop(g, p->fork);
     uint8_t *const blocks[] = {p->params, p->states, p->slots, p->arena, p->scratch, p->seed};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
         if (blocks[i] != NULL) api->give(g, blocks[i]);

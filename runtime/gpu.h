@@ -56,13 +56,16 @@ typedef struct gpu_api {
     rw_status (*launch)(gpu *g, void *queue, void *function, uint32_t groups, uint32_t block,
                         void **args, rw_message *m);
 
-    rw_status (*mark_make)(gpu *g, void **mark, rw_message *m);
+    rw_status (*mark_make)(gpu *g, bool timed, void **mark, rw_message *m);
     void (*mark_drop)(gpu *g, void *mark);
     rw_status (*mark)(gpu *g, void *queue, void *mark, rw_message *m);
-    /* Both have been reached. */
+    /* What comes next in the queue waits for the mark. */
+    rw_status (*follow)(gpu *g, void *queue, void *mark, rw_message *m);
+    /* Both have been reached, and keep time. */
     rw_status (*between)(gpu *g, void *from, void *to, double *seconds, rw_message *m);
 
-    /* What is asked of the queue between begin and end is not done but kept, to be done again and again. */
+    /* What is asked of the queue between begin and end, and of others that follow it and that it follows in
+     * the end, is not done but kept, to be done again and again. */
     rw_status (*record_begin)(gpu *g, void *queue, rw_message *m);
     rw_status (*record_end)(gpu *g, void *queue, void **graph, rw_message *m);
     rw_status (*replay)(gpu *g, void *queue, void *graph, rw_message *m);

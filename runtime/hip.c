@@ -36,6 +36,7 @@ enum {
     WITHIN = 3,
     ATTRIBUTE_UNITS = 63,
     NON_BLOCKING = 1,
+    WITHOUT_TIME = 2,
     CAPTURE_OF_THREAD = 1,
 };
 
@@ -173,14 +174,18 @@ static rw_status wait_for(gpu *g, void *queue, rw_message *m) {
     return DO(g, m, hipStreamSynchronize, queue);
 }
 
-static rw_status mark_make(gpu *g, void **mark, rw_message *m) {
-    return DO(g, m, hipEventCreateWithFlags, mark, 0);
+static rw_status mark_make(gpu *g, bool timed, void **mark, rw_message *m) {
+    return DO(g, m, hipEventCreateWithFlags, mark, timed ? 0 : WITHOUT_TIME);
 }
 
 static void mark_drop(gpu *g, void *mark) { (void)of(g)->hipEventDestroy(mark); }
 
 static rw_status set_mark(gpu *g, void *queue, void *mark, rw_message *m) {
     return DO(g, m, hipEventRecord, mark, queue);
+}
+
+static rw_status follow(gpu *g, void *queue, void *mark, rw_message *m) {
+    return DO(g, m, hipStreamWaitEvent, queue, mark, 0);
 }
 
 static rw_status between(gpu *g, void *from, void *to, double *seconds, rw_message *m) {
@@ -239,6 +244,7 @@ const gpu_api driver_hip = {
     .mark_make = mark_make,
     .mark_drop = mark_drop,
     .mark = set_mark,
+    .follow = follow,
     .between = between,
     .record_begin = record_begin,
     .record_end = record_end,

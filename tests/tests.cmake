@@ -138,6 +138,9 @@ foreach(name usage files eval compiled stages)
     py_test(cli/${name} sanitize)
 endforeach()
 
+if(TARGET emu)
+    py_test(cli/device "" $<TARGET_FILE:emu>)
+endif()
 py_test(cli/learning "")
 py_test(cli/types "")
 

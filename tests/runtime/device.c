@@ -371,7 +371,7 @@ static void damaged(const char *path) {
         size_t cut = i < 40 ? (size_t)i * 3 : dice(&seed) % n;
         rw_status s = rw_program_load_memory(g.c, "cut", data, cut, &g.p, &m);
         CHECK(s == RW_BAD_FILE && g.p == NULL, "%s cut at %zu: %s", path, cut, m.text);
-        uint8_t *byte = &data[i < 100 ? (size_t)i * 2 : dice(&seed) % n], was = *byte;
+        uint8_t *byte = &data[i < 100 ? (size_t)i : dice(&seed) % n], was = *byte;
         *byte ^= (uint8_t)(1u << dice(&seed) % 8);
         s = rw_program_load_memory(g.c, "changed", data, n, &g.p, &m);
         CHECK(s == RW_BAD_FILE && g.p == NULL, "%s changed at %d: %s", path, (int)(byte - data),

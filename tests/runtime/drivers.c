@@ -156,6 +156,8 @@ static void with_cuda(bool has_graphs) {
         launches(&x, "step", 0, has_graphs);
         launches(&x, "forward", T, has_graphs);
         launches(&x, "train", T, has_graphs);
+        CHECK((count("forks") > 0) == has_graphs, "%ld launches stand beside others",
+              count("forks"));
         profile(&x);
         other_thread(&x);
     }
@@ -301,8 +303,8 @@ int main(int argc, char **argv) {
     folder_make();
     if (at != NULL && compile("sm_80", ptx, "a.ptx") && compile("sm_90", ptx_new, "b.ptx") &&
         compile("gfx942", hsaco, "a.hsaco")) {
-        with_cuda(true);
         with_cuda(false);
+        with_cuda(true);
         cuda_fails();
         hip_fails();
         layouts();

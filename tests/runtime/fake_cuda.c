@@ -54,17 +54,28 @@ typedef struct list {
     size_t n;
 } list;
 
+/* Work of all streams stands in one list, in the order it was asked for: that keeps every promise. */
 typedef struct stream {
-    list queue;
-    list *capture; /* being recorded */
+    bool is_live, is_origin;
+    list *capture;  /* being recorded                                         */
+    bool is_joined; /* the first stream waits for what it was asked so far    */
 } stream;
+
+typedef struct event {
+    bool is_timed;
+    stream *of;    /* where it was recorded     */
+    list *capture; /* of which recording it is  */
+} event;
+
+enum { STREAMS = 16 };
 
 static block blocks[BLOCKS];
 static size_t n_blocks;
-static stream *live_stream;
+static stream streams[STREAMS];
+static list queue;
 static kernel kernels[MOST_KERNELS];
 static int n_kernels, modules, contexts, graphs, events;
-static long faults, launches, replays, waits, taken;
+static long faults, launches, replays, waits, taken, forks;
 static _Thread_local bool has_context;
 
 static bool wants(const char *what) {
@@ -87,13 +98,27 @@ API long fake_count(const char *what) {
     static const struct {
         const char *name;
         const long *at;
-    } all[] = {
-        {"faults", &faults}, {"launches", &launches}, {"replays", &replays}, {"waits", &waits}};
+    } all[] = {{"faults", &faults},
+               {"launches", &launches},
+               {"replays", &replays},
+               {"waits", &waits},
+               {"forks", &forks}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (strcmp(all[i].name, what) == 0) return *all[i].at;
     if (strcmp(what, "live") == 0)
-        return (long)n_blocks + modules + contexts + graphs + events + (live_stream != NULL);
+        return (long)n_blocks + modules + contexts + graphs + events + (queue.ops != NULL);
     return -1;
+}
+
+static bool is_stream(const void *s) {
+    const stream *x = s;
+    return x >= streams && x < streams + STREAMS && x->is_live;
+}
+
+static bool is_recording(void) {
+    for (int i = 0; i < STREAMS; i++)
+        if (streams[i].capture != NULL) return true;
+    return false;
 }
 
 /* ---- memory -------------------------------------------------------------------------------------- */
@@ -108,7 +133,7 @@ static bool inside(const void *p, size_t bytes, bool pinned) {
 
 static int take(void **out, size_t bytes, bool pinned) {
     EXPECT(bytes > 0 && n_blocks < BLOCKS, "a block of no bytes");
-    EXPECT(live_stream == NULL || live_stream->capture == NULL, "memory while a graph is recorded");
+    EXPECT(!is_recording(), "memory while a graph is recorded");
     if (wants("memory") && !pinned && ++taken > 3) return NO_MEMORY;
     uint8_t *p = aligned_alloc(512, (bytes + 511) & ~(size_t)511);
     if (p == NULL || bytes > (size_t)1 << 32) return NO_MEMORY;
@@ -121,8 +146,7 @@ static int take(void **out, size_t bytes, bool pinned) {
 static int give(const void *p, bool pinned) {
     for (size_t i = 0; i < n_blocks; i++)
         if (blocks[i].at == p && blocks[i].is_pinned == pinned) {
-            EXPECT(live_stream == NULL || live_stream->queue.n == 0,
-                   "memory is freed that work waits for");
+            EXPECT(queue.n == 0, "memory is freed that work waits for");
             free(blocks[i].at);
             blocks[i] = blocks[--n_blocks];
             return GOOD;
@@ -155,8 +179,10 @@ API int cuMemGetInfo_v2(size_t *free_bytes, size_t *total) {
 
 static int add(void *s, work w) {
     IN_CONTEXT();
-    EXPECT(s != NULL && s == live_stream, "a stream that is not there");
-    list *to = live_stream->capture != NULL ? live_stream->capture : &live_stream->queue;
+    stream *x = s;
+    EXPECT(is_stream(s), "a stream that is not there");
+    list *to = x->capture != NULL ? x->capture : &queue;
+    x->is_joined = false;
     EXPECT(to->n < OPS, "too much work");
     to->ops[to->n++] = w;
     return GOOD;
@@ -182,33 +208,38 @@ static int do_all(list *l) {
 
 API int cuStreamCreate(void **out, unsigned flags) {
     IN_CONTEXT();
-    EXPECT(flags == 1 && live_stream == NULL, "a stream that waits for others");
-    live_stream = calloc(1, sizeof *live_stream);
-    live_stream->queue.ops = calloc(OPS, sizeof(work));
-    *out = live_stream;
-    return GOOD;
+    EXPECT(flags == 1, "a stream that waits for others");
+    if (queue.ops == NULL) queue.ops = calloc(OPS, sizeof(work));
+    for (int i = 0; i < STREAMS; i++)
+        if (!streams[i].is_live) {
+            streams[i] = (stream){.is_live = true};
+            *out = &streams[i];
+            return GOOD;
+        }
+    return fault("too many streams");
 }
 API int cuStreamDestroy_v2(void *s) {
-    EXPECT(s == live_stream && s != NULL, "a stream that is not there");
-    free(live_stream->queue.ops);
-    free(live_stream);
-    live_stream = NULL;
+    EXPECT(is_stream(s), "a stream that is not there");
+    ((stream *)s)->is_live = false;
+    for (int i = 0; i < STREAMS; i++)
+        if (streams[i].is_live) return GOOD;
+    free(queue.ops);
+    queue.ops = NULL;
     return GOOD;
 }
 API int cuStreamSynchronize(void *s) {
     IN_CONTEXT();
-    EXPECT(s == live_stream && s != NULL, "a stream that is not there");
-    EXPECT(live_stream->capture == NULL, "waiting while a graph is recorded");
+    EXPECT(is_stream(s), "a stream that is not there");
+    EXPECT(!is_recording(), "waiting while a graph is recorded");
     waits++;
-    return do_all(&live_stream->queue);
+    return do_all(&queue);
 }
 
 static int copy(void *to, const void *from, size_t bytes, bool up, bool down, void *s) {
     EXPECT(bytes > 0, "a copy of nothing");
     EXPECT(inside(to, bytes, down) && inside(from, bytes, up),
            "a copy out of bounds, or of memory that is not pinned");
-    EXPECT(live_stream == NULL || live_stream->capture == NULL || (!up && !down),
-           "copies of the host's in a graph");
+    EXPECT(!is_recording() || (!up && !down), "copies of the host's in a graph");
     return add(s, (work){COPY, to, from, bytes});
 }
 API int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t bytes, void *s) {
@@ -227,38 +258,70 @@ API int cuMemsetD8Async(uint64_t to, unsigned char value, size_t n, void *s) {
 
 /* ---- events, graphs ------------------------------------------------------------------------------ */
 
-API int cuEventCreate(void **event, unsigned flags) {
+API int cuEventCreate(void **out, unsigned flags) {
     IN_CONTEXT();
-    EXPECT(flags == 0, "an event that keeps no time");
+    EXPECT(flags == 0 || flags == 2, "flags of an event");
+    event *e = calloc(1, sizeof *e);
+    e->is_timed = flags == 0;
     events++;
-    *event = calloc(1, 1);
+    *out = e;
     return GOOD;
 }
-API int cuEventDestroy_v2(void *event) {
+API int cuEventDestroy_v2(void *e) {
     events--;
-    free(event);
+    free(e);
     return GOOD;
 }
-API int cuEventRecord(void *event, void *s) { return add(s, (work){.kind = EVENT, .to = event}); }
+API int cuEventRecord(void *what, void *s) {
+    event *e = what;
+    bool joined = is_stream(s) && ((stream *)s)->is_joined;
+    int error = add(s, (work){.kind = EVENT, .to = e});
+    if (error != GOOD) return error;
+    e->of = s;
+    e->capture = e->of->capture;
+    e->of->is_joined = joined;
+    return GOOD;
+}
+/* A stream that waits for one that is recorded is recorded too, till the first waits for it. */
+API int cuStreamWaitEvent(void *s, void *what, unsigned flags) {
+    stream *x = s;
+    event *e = what;
+    EXPECT(is_stream(s) && e->of != NULL && flags == 0, "waiting for nothing");
+    EXPECT(x->capture == NULL || e->capture == x->capture, "an event of another recording");
+    if (x->is_origin) e->of->is_joined = true;
+    if (x->capture == NULL && e->capture != NULL) {
+        forks++;
+        x->capture = e->capture;
+    }
+    return GOOD;
+}
 API int cuEventElapsedTime(float *ms, void *a, void *b) {
-    EXPECT(a != b && live_stream->queue.n == 0, "time of work that is not done");
+    EXPECT(a != b && queue.n == 0, "time of work that is not done");
+    EXPECT(((event *)a)->is_timed && ((event *)b)->is_timed, "events that keep no time");
     *ms = 0.25f;
     return GOOD;
 }
 
 API int cuStreamBeginCapture_v2(void *s, int mode) {
+    stream *x = s;
     if (wants("graphs")) return NO_CAPTURE;
-    EXPECT(s == live_stream && mode == 1 && live_stream->capture == NULL,
-           "recording of something else");
-    live_stream->capture = calloc(1, sizeof(list));
-    live_stream->capture->ops = calloc(OPS, sizeof(work));
+    EXPECT(is_stream(s) && mode == 1 && !is_recording(), "recording of something else");
+    x->capture = calloc(1, sizeof(list));
+    x->capture->ops = calloc(OPS, sizeof(work));
+    x->is_origin = true;
     graphs++;
     return GOOD;
 }
 API int cuStreamEndCapture(void *s, void **graph) {
-    EXPECT(s == live_stream && live_stream->capture != NULL, "the end of no recording");
-    *graph = live_stream->capture;
-    live_stream->capture = NULL;
+    stream *x = s;
+    EXPECT(is_stream(s) && x->is_origin, "the end of no recording");
+    *graph = x->capture;
+    x->is_origin = false;
+    for (int i = 0; i < STREAMS; i++) {
+        EXPECT(streams[i].capture == NULL || &streams[i] == x || streams[i].is_joined,
+               "a recording that nobody waits for");
+        streams[i].capture = NULL;
+    }
     return GOOD;
 }
 API int cuGraphInstantiateWithFlags(void **exec, void *graph, unsigned long long flags) {

@@ -80,6 +80,9 @@ API int hipStreamCreateWithFlags(void **stream, unsigned flags) {
 }
 API int hipStreamDestroy(void *stream) { return stream != (void *)3; }
 API int hipStreamSynchronize(void *stream) { return stream != (void *)3; }
+API int hipStreamWaitEvent(void *stream, void *event, unsigned flags) {
+    return stream == NULL || event == NULL || flags != 0;
+}
 API int hipEventCreateWithFlags(void **event, unsigned flags) {
     *event = (void *)4;
     return (int)flags;

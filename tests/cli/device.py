@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""rwkv with --device, on the emulated GPUs: device.py LIBRARY. The README's RWKV-7, small: every entry against the
+processor at T = 1, 17, 64, in f32 and bf16, whatever order the waves of a workgroup run in; training that stops and
+goes on; the same text generated; lists and mistakes."""
+import os
+import sys
+
+from tool import MODELS, case, main, npy, read_npy
+
+LIBRARY = os.path.abspath(sys.argv.pop(1)) if len(sys.argv) > 1 else ""
+DEVICES = ["hip:0", "hip:1"]
+SIZES = [w for d in ("V=256", "L=2", "D=32", "N=16", "F=48", "Rw=8", "Ra=6", "Rv=6", "Rg=8") for w in ("-D", d)]
+MODEL = os.path.join(MODELS, "rwkv7.rwkv")
+
+
+def on(device):
+    return ["--device", device, "--hip-library", LIBRARY]
+
+
+def compiled(b, name, *more):
+    b.expect(["rwkvc", MODEL, "-o", name, *SIZES, *more], 0)
+    return name
+
+
+def distance(b, first, second):
+    x, y = (read_npy(b.path(p)) for p in (first, second))
+    b.same("shapes", x[1], y[1])
+    return max(abs(p - q) for p, q in zip(x[2], y[2]))
+
+
+def tokens(b, name, shape, seed=1):
+    n = 1
+    for k in shape:
+        n *= k
+    return b.write(name, npy(shape, [(i*i*7 + i*31 + seed*101) % 256 for i in range(n)], "<i4"))
+
+
+def compare(b, gpu, cpu, bar, loss_bar):
+    """Results of both at several lengths: those of the processor are made once."""
+    b.expect(["rwkv", "init", gpu, "-o", "p.safetensors", "--seed", 5], 0)
+    for t in (1, 17, 64):
+        tokens(b, "x.npy", [2, t])
+        tokens(b, "y.npy", [2, t], 2)
+        run = ["forward", "--params", "p.safetensors", "--in", "token=x.npy", "--out"]
+        grad = ["grad", "--params", "p.safetensors", "--in", "token=x.npy", "--in", "target=y.npy"]
+        b.expect(["rwkv", "run", cpu, *run, "logits=c.npy"], 0)
+        loss = float(b.expect(["rwkv", "run", cpu, *grad], 0).out.split()[1])
+        for device in DEVICES:
+            b.expect(["rwkv", "run", gpu, *run, "logits=g.npy", *on(device)], 0)
+            far = distance(b, "g.npy", "c.npy")
+            b.check(f"{gpu} {device} T={t}: logits differ by {far:.1e}", far <= bar)
+            got = float(b.expect(["rwkv", "run", gpu, *grad, *on(device)], 0).out.split()[1])
+            b.check(f"{gpu} {device} T={t}: losses {got} and {loss}", abs(got - loss) <= loss_bar)
+
+
+@case
+def float32(b):
+    compare(b, compiled(b, "a.hsaco"), compiled(b, "a.so", "--target=x86-64-v3"), 2e-5, 1e-5)
+
+
+@case
+def bf16(b):
+    compare(b, compiled(b, "a.hsaco", "--dtype=bf16"), compiled(b, "a.so", "--target=x86-64-v3", "--dtype=bf16"), 6e-2, 3e-3)
+
+
+@case
+def waves_in_any_order(b):
+    """The same bits, whatever the order."""
+    compiled(b, "a.hsaco")
+    tokens(b, "x.npy", [1, 17])
+    tokens(b, "y.npy", [1, 17], 2)
+    for device in DEVICES:
+        outputs = []
+        for seed in ("0", "5"):
+            b.env = {"RWKVC_EMU_SEED": seed}
+            b.expect(["rwkv", "run", "a.hsaco", "grad", "--in", "token=x.npy", "--in", "target=y.npy", "--grads",
+                      "g.safetensors", *on(device)], 0)
+            with open(b.path("g.safetensors"), "rb") as f:
+                outputs.append(f.read())
+        b.check(f"{device}: other gradients with another order of waves", outputs[0] == outputs[1])
+
+
+@case
+def training(b):
+    compiled(b, "a.hsaco")
+    b.write("d.txt", "the quick brown fox jumps over the lazy dog. "*40)
+    train = ["rwkv", "train", "a.hsaco", "--data", "d.txt", "--batch", 2, "--ctx", 16, "--steps", 6, "--log-every", 1]
+    for device in DEVICES:
+        whole, parts = "whole" + device[-1], "parts" + device[-1]
+        b.expect(train + ["-o", whole, *on(device)], 0, "", "done: 6 steps")
+        b.expect(train + ["-o", parts, "--save-every", 3, *on(device)], 0)
+        for part in ("model", "train"):
+            os.remove(b.path(f"{parts}/{part}-0000000006.safetensors"))
+        b.expect(train + ["-o", parts, "--resume", *on(device)], 0, "", "going on after step 3")
+        with open(b.path(whole + "/model.safetensors"), "rb") as f, open(b.path(parts + "/model.safetensors"), "rb") as g:
+            b.check(f"{device}: other parameters after a stop", f.read() == g.read())
+        with open(b.path(whole + "/metrics.csv"), encoding="utf-8") as f:
+            losses = [float(line.split(",")[3]) for line in f.read().split("\n")[1:-1]]
+        b.check(f"{device}: losses {losses}", losses[-1] < losses[0])
+
+
+@case
+def generating(b):
+    compiled(b, "a.hsaco")
+    compiled(b, "a.so", "--target=x86-64-v3")
+    b.expect(["rwkv", "init", "a.so", "-o", "p.safetensors", "--seed", 2], 0)
+    words = ["--params", "p.safetensors", "--vocab", "bytes", "--prompt", "The ", "--n", 12, "--temperature", 0]
+
+    def made(*more):
+        with open(b.path("text"), "wb") as f:
+            b.same("exit", b.call("rwkv", "generate", *more, stdout=f).code, 0)
+        with open(b.path("text"), "rb") as f:
+            return f.read()
+    wanted = made("a.so", *words)
+    b.check(f"{len(wanted)} bytes", len(wanted) >= 12)
+    for device in DEVICES:
+        b.same(device, made("a.hsaco", *words, *on(device)), wanted)
+
+
+@case
+def profiles(b):
+    compiled(b, "a.hsaco")
+    tokens(b, "x.npy", [1, 5])
+    b.expect(["rwkv", "run", "a.hsaco", "forward", "--in", "token=x.npy", "--profile", *on("hip:0")], 0,
+             ["profile of forward, 1 call", "us each", "around"])
+    b.expect(["rwkv", "bench", "a.hsaco", "--decode", 3, "--rounds", 1, *on("hip:1")], 0,
+             ["device hip:1", "rwkv7 for gfx1100", "tok/s"])
+
+
+@case
+def lists(b):
+    b.expect(["rwkv", "devices", "--hip-library", LIBRARY], 0,
+             ["cpu\n", "hip:0    gfx942", "hip:1    gfx1100", "8.0 GiB", "emulated gfx942"])
+    b.env = {"RWKVC_HIP_LIBRARY": LIBRARY}
+    b.expect(["rwkv", "devices", "--json"], 0, ['"device": "hip:1", "target": "gfx1100"', '"units": 96'])
+    b.env = {}
+    b.expect(["rwkv", "devices", "--hip-library", "no.so"], 0, "hip      none: no.so: this driver cannot be opened")
+    b.expect(["rwkv", "devices", "x"], 2, "", "it takes no file")
+
+
+@case
+def mistakes(b):
+    compiled(b, "a.hsaco")
+    compiled(b, "one.hsaco", "--target=gfx942")
+    compiled(b, "a.ptx")
+    compiled(b, "a.so", "--target=x86-64-v3")
+    b.expect(["rwkv", "info", "a.hsaco"], 0, "rwkv7 for gfx942, gfx1100")
+    b.expect(["rwkv", "info", "a.ptx"], 0, "rwkv7 for sm_80")
+    tokens(b, "x.npy", [1, 5])
+    run = lambda file, *more: ["rwkv", "run", file, "forward", "--in", "token=x.npy", *more]
+    b.expect(run("a.hsaco"), 4, "", ["code for gfx942, gfx1100, a GPU", "--device hip:0"])
+    b.expect(run("one.hsaco", *on("hip:1")), 4, "", ["code for gfx942", "hip:1 is gfx1100", "--target=gfx1100"])
+    b.expect(run("a.so", *on("hip:1")), 4, "", ["code for x86-64-v3", "-o FILE.hsaco"])
+    b.expect(run("a.hsaco", *on("hip:7")), 4, "", "there is no device 'hip:7': the driver sees 2")
+    b.expect(run("a.hsaco", "--device", "hip:0", "--hip-library", "./a.so"), 4, "", "has no hipInit")
+    b.env = {"RWKVC_EMU_MEMORY": "100K"}
+    b.expect(run("a.hsaco", *on("hip:0")), 70, "", ["no memory on hip:0", "Smaller batches", "--memory-budget"])
+
+
+if __name__ == "__main__":
+    if not os.path.exists(LIBRARY):
+        print("SKIP: no emulator: device.py LIBRARY")
+        sys.exit(77)
+    sys.exit(main())
