@@ -119,7 +119,8 @@ if(TARGET emu_core)
     add_dependencies(test_runtime_device emu)
 endif()
 
-# Code for AMD's GPUs, on the emulator: the list of codegen/test_kernels, and random programs. Under more orders of
+# Code for AMD's GPUs, on the emulator: the list of codegen/test_kernels (and what each barrier is there for: -x), and
+# random programs. Under more orders of
 # waves: ctest -C more -L emulator-more.
 function(more_test name)
     add_test(NAME ${name} CONFIGURATIONS more COMMAND ${ARGN} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
@@ -127,7 +128,7 @@ function(more_test name)
 endfunction()
 if(TARGET emu_core AND NOT RWKVC_SANITIZE)
     foreach(target gfx942 gfx1100)
-        a_test(codegen/${target} "" $<TARGET_FILE:test_codegen_kernels> -a -t ${target})
+        a_test(codegen/${target} "" $<TARGET_FILE:test_codegen_kernels> -a -t ${target} -x)
         more_test(codegen/${target}_more $<TARGET_FILE:test_codegen_kernels> -a -t ${target} -S 3)
     endforeach()
 endif()

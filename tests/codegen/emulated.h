@@ -25,6 +25,26 @@ void emulated_seed(Emulated *e, uint64_t seed);
 /* NULL, or what went wrong. args: numbers of 8 bytes. */
 const char *emulated_launch(Emulated *e, const char *symbol, uint32_t groups, uint32_t block,
                             const uint64_t *args, uint32_t n);
+/* A launch as emulated_launch does it, and before it launches without one of the kernel's barriers each, of those that
+ * waves come to: does the emulator find a fault, or do the numbers of any of the buffers change? Asked of every
+ * barrier until it is so once. */
+typedef struct Span {
+    void *p;
+    size_t bytes;
+} Span;
+const char *emulated_probe(Emulated *e, const char *symbol, uint32_t groups, uint32_t block,
+                           const uint64_t *args, uint32_t n, const Span *buffers,
+                           uint32_t n_buffers);
+/* Barriers that waves came to. */
+typedef struct BarrierCount {
+    uint32_t
+        missed; /* without it a fault or other numbers, under one of the two orders of waves in turn */
+    uint32_t overlooked; /* only when waves interleave by chance */
+    uint32_t
+        idle; /* not at all: with these sizes nothing meets without it that did not meet before */
+} BarrierCount;
+/* Of all that was probed; tells standard error of those overlooked. */
+void emulated_barriers(Emulated *e, BarrierCount *c);
 /* A table of what each kernel did, to be freed; NULL: no memory. */
 char *emulated_report(Emulated *e);
 

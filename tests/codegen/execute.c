@@ -260,6 +260,21 @@ static char *address(Machine *m, const PlanArg *a, size_t *bytes) {
     return (char *)m->ptr[a->buf] + at;
 }
 
+static const char *probe(Machine *m, const Op *o, uint32_t groups, const uint64_t *in, uint32_t n,
+                         void *room, size_t room_bytes) {
+    Span spans[256];
+    uint32_t n_spans = 0;
+    for (uint32_t i = 0; i < o->args.n; i++) {
+        BufId b = o->args.data[i].buf;
+        bool known = false;
+        for (uint32_t k = 0; k < n_spans; k++) known |= spans[k].p == m->ptr[b];
+        if (!known) spans[n_spans++] = (Span){m->ptr[b], m->bufs[b].bytes};
+    }
+    if (room) spans[n_spans++] = (Span){room, room_bytes};
+    const KernelCode *c = &m->codes[o->kernel];
+    return emulated_probe(m->emu, c->symbol, groups, c->block, in, n, spans, n_spans);
+}
+
 /* codegen.h has the order of arguments. A launch is cut at odd places, to see that it may be. */
 static void launch_gpu(Machine *m, const Op *o, void *const *args, const int64_t *sizes,
                        int64_t grid, size_t scratch) {
@@ -282,8 +297,9 @@ static void launch_gpu(Machine *m, const Op *o, void *const *args, const int64_t
         in[n] = (uint64_t)at;
         uint32_t groups = (uint32_t)(grid - at < most ? grid - at : most);
         const char *wrong =
-            m->emu ? emulated_launch(m->emu, c->symbol, groups, c->block, in, n + 1)
-                   : threads_launch(fn, in, groups, c->block, m->x->target->wave, m->rng);
+            m->emu && m->x->barriers && !m->x->pieces ? probe(m, o, groups, in, n + 1, room, bytes)
+            : m->emu ? emulated_launch(m->emu, c->symbol, groups, c->block, in, n + 1)
+                     : threads_launch(fn, in, groups, c->block, m->x->target->wave, m->rng);
         if (wrong) m->error = arena_printf(m->a, "%s: %s", c->symbol, wrong);
     }
     if (room && m->emu) emulated_free(m->emu, room);
@@ -522,6 +538,7 @@ static const char *run_all(Machine *m, double *worst, uint64_t *hash) {
     run_ops(m, &m->p->ops);
     _mm_setcsr(csr);
     if (!e) e = m->error;
+    if (m->emu && m->x->barriers) emulated_barriers(m->emu, m->x->barriers);
     for (uint32_t i = 0; !e && i < m->g->outputs.n; i++) e = compare_one(m, i, worst, hash);
     return e;
 }

@@ -17,8 +17,10 @@ typedef struct Execute {
     uint32_t *outputs, *drowned; /* counts all outputs and those that are idle, or NULL */
     bool pieces;                 /* cut every launch into pieces of odd lengths */
     uint32_t orders;             /* AMD: how many other orders of waves and groups to try, 0: one */
-    uint32_t repeat;             /* launches once more each, for times */
-    bool per_item; /* the bar is relative to each number, and the interpreter rounds to float32 */
+    /* AMD: every barrier of every kernel is left out once, and what that shows is counted (emulated.h); or NULL. */
+    struct BarrierCount *barriers;
+    uint32_t repeat; /* launches once more each, for times */
+    bool per_item;   /* the bar is relative to each number, and the interpreter rounds to float32 */
     bool only_compile;
     bool verbose;
     bool small_params; /* parameters near 0 instead of -1..1 */

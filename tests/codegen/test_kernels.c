@@ -4,6 +4,7 @@
  * test_kernels -m FILE ENTRY [-t TARGET] [-D N=V] [-B n] [-T n] [-u] [-b DTYPE] [-p] [-v] [-o OBJECT]
  * test_kernels -g FILE              a graph's text
  * test_kernels -r FIRST COUNT       random programs
+ * test_kernels ... -x               each barrier of each kernel left out once: is it missed?
  * test_kernels -a -t TARGET [-S n]  all of the list for one target, matrix products too; -S: on an emulated GPU
  *                                   under so many orders of its waves */
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include "../../dsl/check.h"
 #include "../random/generate.h"
 #include "contract_cases.h"
+#include "emulated.h"
 #include "execute.h"
 
 typedef struct Args {
@@ -21,6 +23,7 @@ typedef struct Args {
     Define defines[32];
     uint32_t n_defines;
     long first, count;
+    BarrierCount barriers;
     bool all;
 } Args;
 
@@ -307,6 +310,8 @@ static void parse(Args *o, int n, char **v) {
             o->x.small_params = true;
         else if (!strcmp(s, "-S"))
             o->x.orders = (uint32_t)atol(v[++i]);
+        else if (!strcmp(s, "-x"))
+            o->x.barriers = &o->barriers;
         else if (!strcmp(s, "-v"))
             o->x.verbose = true;
         else if (!strcmp(s, "-o"))
@@ -319,6 +324,18 @@ static void parse(Args *o, int n, char **v) {
     }
 }
 
+static int run_asked(Args *o) {
+    if (o->model) return model(o);
+    if (o->all) return whole_list(o);
+    if (o->count) return random_many(o);
+    Arena *a = arena_new();
+    const char *e = "no such file", *text = slurp(a, o->graph);
+    Graph *g = text ? graph_read(a, text, strlen(text), &e) : NULL;
+    int bad = g ? run(a, g, &o->x, o->graph) : printf("%s: %s\n", o->graph, e) > 0;
+    arena_free(a);
+    return bad;
+}
+
 int main(int argc, char **argv) {
     Args o = {.x = {.target = target_find("native"),
                     .axis_even = 2,
@@ -327,16 +344,13 @@ int main(int argc, char **argv) {
                     .bar = 3e-5}};
     o.x.plan.fuse = true;
     parse(&o, argc, argv);
-    if (o.model) return model(&o);
-    if (o.all) return whole_list(&o);
-    if (o.count) return random_many(&o);
-    if (o.graph) {
-        Arena *a = arena_new();
-        const char *e = "no such file", *text = slurp(a, o.graph);
-        Graph *g = text ? graph_read(a, text, strlen(text), &e) : NULL;
-        int bad = g ? run(a, g, &o.x, o.graph) : printf("%s: %s\n", o.graph, e) > 0;
-        arena_free(a);
-        return bad;
+    if (o.model || o.all || o.count || o.graph) {
+        int bad = run_asked(&o);
+        const BarrierCount *b = o.x.barriers;
+        if (b)
+            printf("barriers: %u missed, %u idle, %u overlooked\n", b->missed, b->idle,
+                   b->overlooked);
+        return bad != 0 || (b && (b->overlooked > 0 || b->missed < b->idle));
     }
     const char *const names[] = {"x86-64-v3", "native"};
     int bad = 0;

@@ -52,6 +52,7 @@ bool buffers_add(Buffers *b, Buffer buffer) {
 static void release(Buffer *x) {
     if (x->is_ours) free(x->block);
     free(x->known);
+    free(x->writers);
     free(x);
 }
 
@@ -79,7 +80,8 @@ void *emu_alloc(Emu *emu, size_t bytes) {
     Buffer b = {.bytes = bytes, .is_ours = true, .block_bytes = room + 2 * GAP};
     b.block = aligned_alloc(GAP, b.block_bytes);
     b.known = calloc(bytes + 16, 1); /* pages of what is never written are never touched */
-    if (b.block != NULL && b.known != NULL) {
+    b.writers = calloc(bytes / 4 + 5, sizeof *b.writers);
+    if (b.block != NULL && b.known != NULL && b.writers != NULL) {
         b.base = (uint8_t *)b.block + GAP;
         memset(b.base, 0xa5, bytes);
         if (buffers_add(&emu->buffers, b)) {
@@ -89,6 +91,7 @@ void *emu_alloc(Emu *emu, size_t bytes) {
     }
     free(b.block);
     free(b.known);
+    free(b.writers);
     return NULL;
 }
 

@@ -60,6 +60,7 @@ static void exec_trap(Wave *w, const Inst *in) { wave_fault(w, in, -1, "the kern
 /* ---- barriers and waits ---------------------------------------------------------------------- */
 
 static void exec_barrier(Wave *w, const Inst *in) {
+    if (in->literal == w->group->worker->launch->dropped) return;
     if (w->group->n_waves > 1 && !wait_lds_written(w))
         wave_fault(w, in, -1,
                    "barrier while writes to local memory may still be on their way: no "

@@ -384,13 +384,7 @@ static bool build_dual(Decoder *d, char *line) {
 }
 
 static void count_barrier(Decoder *d) {
-    const Emu *emu = d->emu;
-    if (!(d->in->op->flags & F_BARRIER)) return;
-    unsigned index = d->f->n_barriers++;
-    const Op *nothing = op_find(emu->ops, "s_nop");
-    if (emu->drop_kernel != NULL && strcmp(emu->drop_kernel, d->kernel->name) == 0 &&
-        index == emu->drop_index)
-        d->in->exec = nothing->exec;
+    if (d->in->op->flags & F_BARRIER) d->in->literal = d->f->n_barriers++;
 }
 
 static void decode_one(Decoder *d, const uint8_t *code, char *line) {

@@ -24,8 +24,10 @@ void emu_say(Emu *emu, const char *format, ...) {
 }
 
 /* "KERNEL:N" */
-static bool set_drop(Emu *emu, const char *text) {
+bool emu_drop_barrier(Emu *emu, const char *text) {
     const char *colon = text == NULL ? NULL : strrchr(text, ':');
+    free(emu->drop_kernel);
+    emu->drop_kernel = NULL;
     if (colon == NULL) return text == NULL;
     emu->drop_kernel = malloc((size_t)(colon - text) + 1);
     if (emu->drop_kernel == NULL) return false;
@@ -46,7 +48,8 @@ Emu *emu_create(const EmuOptions *options) {
     if (emu->options.max_instructions == 0) emu->options.max_instructions = (uint64_t)1 << 32;
     emu->disassembler = disassembler_create(p);
     emu->ops = ops_index();
-    if (emu->disassembler == NULL || emu->ops == NULL || !set_drop(emu, options->drop_barrier)) {
+    if (emu->disassembler == NULL || emu->ops == NULL ||
+        !emu_drop_barrier(emu, options->drop_barrier)) {
         emu_destroy(emu);
         return NULL;
     }

@@ -28,8 +28,9 @@ typedef enum EmuStatus {
 
 typedef struct EmuOptions {
     const char *processor; /* "gfx942" | "gfx1100" */
-    uint64_t seed;         /* 0: waves run to the next barrier in their order; else interleaved */
-    unsigned threads;      /* workers of a launch, 0: one */
+    uint64_t seed; /* 0: waves run to the next barrier in their order; 1: in the opposite order, and
+                              groups in another one; else waves interleave by chance */
+    unsigned threads;          /* workers of a launch, 0: one */
     uint64_t max_instructions; /* of one wave, 0: 2^32 */
     const char *drop_barrier;  /* "KERNEL:N": its N-th s_barrier, counted in the text from 0, does
                                   nothing; NULL: none. For tests of tests. */
@@ -42,6 +43,8 @@ const char *emu_processor(const Emu *emu);
 unsigned emu_wave_size(const Emu *emu);
 /* EmuOptions.seed of the launches to come. */
 void emu_set_seed(Emu *emu, uint64_t seed);
+/* EmuOptions.drop_barrier of the launches to come; false: no memory, or not of the form. */
+bool emu_drop_barrier(Emu *emu, const char *which);
 /* What the last call that failed had to say; lives until the next call. */
 const char *emu_said(const Emu *emu);
 
@@ -110,10 +113,14 @@ typedef struct EmuCounts {
     uint64_t bytes_loaded, bytes_stored; /* global memory, all lanes */
     uint64_t lds_cycles, lds_conflicts;  /* cycles of the banks; those beyond the least */
     uint64_t matrix_flops, dual;         /* v_dual pairs */
+    uint64_t
+        races; /* reads of what another wave or group wrote meanwhile, whose value nobody used */
 } EmuCounts;
 
 /* Since the image was loaded. */
 void emu_kernel_counts(const EmuKernel *kernel, EmuCounts *out);
+/* How many s_barrier its code has, and how often waves came to each of the first n. 0 before its first launch. */
+unsigned emu_kernel_barriers(const EmuKernel *kernel, uint64_t *came, unsigned n);
 /* A table of every kernel that ran, of all images in the order of loading or of one of them; to be
  * freed. NULL: no memory. */
 char *emu_report(const Emu *emu, const EmuImage *only);

@@ -143,6 +143,7 @@ void group_begin(Worker *w, uint64_t index) {
     memset(g->lds_known, 0, g->lds_bytes);
     race_clear(g);
     g->raced.in = NULL;
+    g->barriers = 0;
     for (unsigned i = 0; i < g->n_waves; i++) wave_init(&g->waves[i], l, g, i);
 }
 

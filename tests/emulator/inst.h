@@ -208,9 +208,9 @@ struct Inst {
     const int8_t *dpp_from; /* [64] the lane each lane reads, -1: none */
     uint64_t dpp_lanes;     /* lanes that row_mask and bank_mask let through */
     int32_t imm;            /* the 16 bits of SOPK and SOPP */
-    uint32_t literal;
-    const Inst *target; /* of a branch */
-    const Inst *dual;   /* the second half of a pair */
+    uint32_t literal;       /* s_barrier: its number in the kernel */
+    const Inst *target;     /* of a branch */
+    const Inst *dual;       /* the second half of a pair */
     uint64_t address;
     uint32_t index; /* in its function */
     uint8_t bytes;

@@ -112,10 +112,11 @@ static bool make_packet(Launch *l) {
 
 /* ---- workers --------------------------------------------------------------------------------- */
 
-/* With a seed the groups come in another order too: every index once, from a start and by a step that
- * has no factor in common with their number. */
+/* With a seed the groups come in another order too: 1, from the last to the first; else every index once, from a
+ * start and by a step that has no factor in common with their number. */
 static uint64_t group_at(const Launch *l, uint64_t i) {
-    if (l->seed == 0 || l->n_groups < 3) return i;
+    if (l->seed == 0) return i;
+    if (l->seed == 1 || l->n_groups < 3) return l->n_groups - 1 - i;
     uint64_t step = l->seed * 2 + 1, a, b;
     do {
         step = (step + 1) % l->n_groups;
@@ -158,6 +159,7 @@ static void add_counts(EmuKernel *k, const Worker *w) {
     t->lds_cycles += c->lds_cycles;
     t->lds_conflicts += c->lds_conflicts;
     t->matrix_flops += c->matrix_flops;
+    t->races += c->races;
 }
 
 static EmuStatus run(Launch *l) {
@@ -213,8 +215,14 @@ EmuStatus emu_launch_check(Emu *emu, const EmuKernel *k, const uint32_t grid[3],
 
 EmuStatus emu_launch(Emu *emu, EmuKernel *k, const uint32_t grid[3], const uint32_t block[3],
                      uint32_t lds, const void *arguments, size_t bytes) {
-    Launch l = {
-        .emu = emu, .kernel = k, .lds = lds, .seed = emu->options.seed, .first_bad = UINT64_MAX};
+    Launch l = {.emu = emu,
+                .kernel = k,
+                .lds = lds,
+                .seed = emu->options.seed,
+                .dropped = UINT32_MAX,
+                .first_bad = UINT64_MAX};
+    if (emu->drop_kernel != NULL && strcmp(emu->drop_kernel, k->name) == 0)
+        l.dropped = emu->drop_index;
     memcpy(l.grid, grid, sizeof l.grid);
     memcpy(l.block, block, sizeof l.block);
     EmuStatus status = emu_launch_check(emu, k, grid, block, lds, bytes);

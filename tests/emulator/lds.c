@@ -58,11 +58,7 @@ static bool race_free(Wave *w, const Inst *in, const uint32_t *at, const Access 
     if (*racing == 0) return true;
     unsigned lane = (unsigned)__builtin_ctzll(*racing);
     if (is_read) {
-        if (g->raced.in != NULL) return true;
-        g->raced.in = in;
-        g->raced.wave = w->index;
-        g->raced.lane = lane;
-        g->raced.at = at[lane];
+        race_read(w, in, lane, true, false);
         return true;
     }
     wave_fault(

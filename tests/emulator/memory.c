@@ -57,6 +57,36 @@ static bool global_place(Wave *w, const Inst *in, int lane, uint64_t at, unsigne
     return true;
 }
 
+/* Is what a lane stores there already? Two may say the same. */
+static bool is_repeated(const Wave *w, const Inst *in, unsigned lane, const Access *a) {
+    for (unsigned k = 0; 4 * k < a->bytes; k++)
+        if (memcmp(a->data[lane] + 4 * k, &w->v[in->src[2].reg + k].u[lane], 4) != 0) return false;
+    return true;
+}
+
+/* Did another wave or group write there meanwhile? What is read then is not known; other values may not be
+ * written. */
+static bool race_free(Wave *w, const Inst *in, const Buffer *b, uint64_t ours, unsigned lane,
+                      Access *a) {
+    bool is_read = (in->op->flags & F_LOAD) != 0;
+    uint64_t offset = (uint64_t)(a->data[lane] - b->base);
+    if (b->writers == NULL) return true;
+    Race r = race_global(b, in->op->flags & F_ATOMIC ? 0 : ours, is_read, offset, a->bytes);
+    if (r == RACE_NONE) return true;
+    if (is_read) {
+        race_read(w, in, lane, false, r == RACE_GROUP);
+        a->known[lane] = w->group->worker->nothing;
+        return true;
+    }
+    if (is_repeated(w, in, lane, a)) return true;
+    wave_fault(
+        w, in, (int)lane,
+        "another %s wrote another value to the same memory, %u bytes at offset %llu of a buffer of %zu bytes",
+        r == RACE_GROUP ? "group of the launch" : "wave, since the last barrier,", a->bytes,
+        (unsigned long long)offset, b->bytes);
+    return false;
+}
+
 static void count_global(Wave *w, const Inst *in, const Access *a) {
     EmuCounts *c = &w->group->worker->total;
     uint64_t bytes = (uint64_t)__builtin_popcountll(a->lanes) * a->bytes;
@@ -99,6 +129,22 @@ static bool one_buffer(Wave *w, const Inst *in, const uint64_t *at, Access *a) {
     for (size_t i = 0; i < w->n; i++) a->data[i] = b->base + (at[i] - base);
     for (size_t i = 0; i < w->n; i++)
         a->known[i] = b->known == NULL ? NULL : b->known + (at[i] - base);
+    uint64_t ours = race_global_tag(w);
+    for (unsigned i = 0; i < w->n; i++)
+        if (!race_free(w, in, b, ours, i, a)) break;
+    return true;
+}
+
+static bool many_buffers(Wave *w, const Inst *in, const uint64_t *at, Access *a) {
+    uint64_t ours = race_global_tag(w);
+    for (uint64_t m = a->lanes; m != 0; m &= m - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(m);
+        Place p;
+        if (!global_place(w, in, (int)i, at[i], a->bytes, &p)) return false;
+        a->data[i] = p.data;
+        a->known[i] = p.known;
+        if (!race_free(w, in, w->group->worker->cache[in->index], ours, i, a)) return false;
+    }
     return true;
 }
 
@@ -117,14 +163,8 @@ void exec_global(Wave *w, const Inst *in) {
     const Lanes *low = &w->v[v->reg], *high = low + 1;
     for (size_t i = 0; i < w->n; i++)
         at[i] = base + low->u[i] + (has_base ? 0 : (uint64_t)high->u[i] << 32);
-    if (!one_buffer(w, in, at, &a))
-        for (uint64_t m = a.lanes; m != 0; m &= m - 1) {
-            unsigned i = (unsigned)__builtin_ctzll(m);
-            Place p;
-            if (!global_place(w, in, (int)i, at[i], a.bytes, &p)) return;
-            a.data[i] = p.data;
-            a.known[i] = p.known;
-        }
+    if (!one_buffer(w, in, at, &a) && !many_buffers(w, in, at, &a)) return;
+    if (w->stop == FAULTED) return;
     count_global(w, in, &a);
     transfer(w, in, &a, true);
 }

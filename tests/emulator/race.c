@@ -1,10 +1,12 @@
-/* Who wrote which byte of local memory since the last barrier. No other wave may write it too; and what another
- * wave reads there is, on a real processor, chance: here it is not known, and stops who uses it. That it is read is
- * no fault: compilers read ahead of the condition that decides whether the value is wanted. Reads that come before
- * the write are found under the opposite order of waves (group.c).
+/* Who wrote what since the last barrier. No other wave may write it too; and what another wave reads there is, on a
+ * real processor, chance: here it is not known, and stops who uses it. That it is read is no fault: compilers read
+ * ahead of the condition that decides whether the value is wanted. Reads that come before the write are found under
+ * the opposite order of waves and groups (group.c, launch.c).
  *
- * Each byte has a tag of 16 bits: the number of the barrier (10 bits) and the wave (6 bits); four of them, those of
- * a word, are compared at once. */
+ * Local memory: each byte has a tag of 16 bits, the number of the barrier (10 bits) and the wave (6 bits); four of
+ * them, those of a word, are compared at once. Global memory: each word has a tag of the launch, the group, the
+ * barriers the group has passed, and the wave; between groups of a launch no barrier helps. Stores of parts of words
+ * leave no tag. */
 #include "wave.h"
 
 enum { WAVE_BITS = 6, N_EPOCHS = 1 << 10 };
@@ -18,6 +20,7 @@ void race_clear(Group *g) {
 }
 
 void race_barrier(Group *g) {
+    g->barriers++;
     if (++g->epoch == N_EPOCHS) race_clear(g);
 }
 
@@ -85,4 +88,45 @@ uint64_t race_lanes(Group *g, unsigned tag, bool is_read, const uint32_t *at, ui
         racing |= (uint64_t)!is_free << i;
     }
     return racing;
+}
+
+/* ---- global memory --------------------------------------------------------------------------- */
+
+enum { LAUNCH_AT = 40, GROUP_AT = 24, BARRIERS_AT = 6 };
+
+uint64_t race_global_tag(const Wave *w) {
+    const Group *g = w->group;
+    uint64_t launch = g->worker->launch->emu->launches % 0xffffffu + 1u;
+    return launch << LAUNCH_AT | (g->index & 0xffffu) << GROUP_AT |
+           (uint64_t)(g->barriers & 0x3ffffu) << BARRIERS_AT | w->index;
+}
+
+static inline Race race_of(uint64_t tag, uint64_t ours) {
+    uint64_t differs = tag ^ ours;
+    if (differs == 0 || differs >> LAUNCH_AT != 0) return RACE_NONE;
+    if (differs >> GROUP_AT != 0) return RACE_GROUP;
+    return differs >> BARRIERS_AT != 0 ? RACE_NONE : RACE_WAVE;
+}
+
+/* Words are read and written one by one: several workers may be at it, where a kernel's groups race. */
+Race race_global(const Buffer *b, uint64_t ours, bool is_read, uint64_t offset, uint32_t bytes) {
+    uint64_t *tag = b->writers + (offset >> 2), *end = b->writers + ((offset + bytes + 3) >> 2);
+    uint64_t mine = ((offset | bytes) & 3u) == 0 ? ours : 0;
+    for (; tag < end; tag++) {
+        Race r = race_of(__atomic_load_n(tag, __ATOMIC_RELAXED), ours);
+        if (r != RACE_NONE && (is_read || mine != 0)) return r;
+        if (!is_read) __atomic_store_n(tag, mine, __ATOMIC_RELAXED);
+    }
+    return RACE_NONE;
+}
+
+void race_read(Wave *w, const Inst *in, unsigned lane, bool is_local, bool is_of_group) {
+    Group *g = w->group;
+    g->worker->total.races++;
+    if (g->raced.in != NULL) return;
+    g->raced.in = in;
+    g->raced.wave = w->index;
+    g->raced.lane = lane;
+    g->raced.is_local = is_local;
+    g->raced.is_of_group = is_of_group;
 }

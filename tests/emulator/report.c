@@ -34,6 +34,16 @@ void emu_kernel_counts(const EmuKernel *k, EmuCounts *out) {
     for (size_t i = 0; i < k->code.n; i++) add_instruction(out, &k->code.inst[i], k->counts[i]);
 }
 
+unsigned emu_kernel_barriers(const EmuKernel *k, uint64_t *came, unsigned n) {
+    if (!k->is_decoded) return 0;
+    for (size_t i = 0; i < k->code.n; i++) {
+        const Inst *in = &k->code.inst[i];
+        bool is_barrier = in->op != NULL && (in->op->flags & F_BARRIER);
+        if (is_barrier && in->literal < n) came[in->literal] = k->counts[i];
+    }
+    return k->code.n_barriers;
+}
+
 static int line(char *to, size_t room, const EmuKernel *k) {
     EmuCounts c;
     emu_kernel_counts(k, &c);

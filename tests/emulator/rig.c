@@ -72,6 +72,7 @@ void rig_set(Rig *r, const char *symbol, unsigned n_waves, uint32_t lds, uint32_
                          .threads = n_waves * lanes,
                          .n_waves = n_waves,
                          .lds = lds,
+                         .dropped = UINT32_MAX,
                          .n_groups = 1};
     if (!function_decode(r->emu, &r->kernel, &r->kernel.code) ||
         !worker_init(&r->worker, &r->launch))

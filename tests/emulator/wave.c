@@ -202,10 +202,10 @@ void wave_fault(Wave *w, const Inst *in, int lane, const char *format, ...) {
                      g->id[0], g->id[1], g->id[2], w->index, where, what,
                      (unsigned long long)(in->address - k->entry), in->text);
     if (g->raced.in == NULL || n < 0 || (size_t)n >= sizeof worker->fault) return;
-    snprintf(
-        worker->fault + n, sizeof worker->fault - (size_t)n,
-        "\n    before: wave %u, lane %u read local memory (address %u) that another wave wrote "
-        "since the last barrier\n    at +0x%llx: %s",
-        g->raced.wave, g->raced.lane, g->raced.at,
-        (unsigned long long)(g->raced.in->address - k->entry), g->raced.in->text);
+    snprintf(worker->fault + n, sizeof worker->fault - (size_t)n,
+             "\n    before: wave %u, lane %u read %s memory that another %s\n    at +0x%llx: %s",
+             g->raced.wave, g->raced.lane, g->raced.is_local ? "local" : "global",
+             g->raced.is_of_group ? "group of the launch wrote"
+                                  : "wave wrote since the last barrier",
+             (unsigned long long)(g->raced.in->address - k->entry), g->raced.in->text);
 }

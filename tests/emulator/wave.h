@@ -16,6 +16,7 @@ typedef struct Buffer {
     uint8_t *base;
     size_t bytes;
     uint8_t *known;
+    uint64_t *writers; /* who wrote four bytes last (race.c); NULL: nobody asks */
     bool is_ours, is_read_only;
     void *block; /* ours: what to unmap, block_bytes of it */
     size_t block_bytes;
@@ -144,6 +145,7 @@ typedef struct Launch {
     uint32_t kernarg_bytes;
     _Alignas(64) uint8_t packet[64]; /* what the dispatch pointer shows */
     uint64_t seed;
+    uint32_t dropped; /* the number of the barrier that does nothing; UINT32_MAX: none */
     atomic_uint_fast64_t next;
     atomic_uint_fast64_t first_bad; /* the lowest group with a fault */
 } Launch;
@@ -204,10 +206,11 @@ struct Group {
     uint32_t lds_bytes;
     uint64_t *written; /* who wrote four bytes last: race.c */
     uint32_t epoch;    /* barriers passed since the tags were cleared */
-    struct {           /* the first read of what another wave wrote in this epoch */
+    uint32_t barriers; /* passed */
+    struct {           /* the first read of what another wave wrote meanwhile */
         const Inst *in;
         unsigned wave, lane;
-        uint32_t at;
+        bool is_local, is_of_group;
     } raced;
 };
 
@@ -311,6 +314,12 @@ void race_barrier(Group *g);
  * wave wrote without a barrier between. */
 uint64_t race_lanes(Group *g, unsigned tag, bool is_read, const uint32_t *at, uint64_t lanes,
                     uint32_t bytes);
+/* The same of one access to a buffer. A tag says which wave of which group, and when. */
+typedef enum Race { RACE_NONE, RACE_WAVE, RACE_GROUP } Race;
+uint64_t race_global_tag(const Wave *w);
+Race race_global(const Buffer *b, uint64_t ours, bool is_read, uint64_t offset, uint32_t bytes);
+/* Notes a read whose value is chance. */
+void race_read(Wave *w, const Inst *in, unsigned lane, bool is_local, bool is_of_group);
 
 /* ---- executors ------------------------------------------------------------------------------- */
 
