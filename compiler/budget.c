@@ -143,8 +143,8 @@ static Graph *without_starts(Graph *g) {
 }
 
 Plan *plan_make(Arena *a, Graph *g, const PlanOptions *o, const char **why) {
-    g = graph_pull(without_starts(g));
-    g = graph_pull(graph_replay(g));
+    g = graph_pull(without_starts(g), o->log);
+    g = graph_pull(graph_replay(g, o->log), o->log);
     int64_t *usual = NEWN(a, int64_t, size_axes(g->sizes) + 1);
     plan_usual_axes(g->sizes, usual);
     Budget b = {.arena = a, .g = g, .o = o, .axes = o->budget ? o->budget->axes : usual};

@@ -417,11 +417,19 @@ static bool gather_repeated(Near *x) {
     if (!take.n || !gain || !size_positive(g->sizes, gain)) return false;
     for (uint32_t i = 0; i < take.n; i++) {
         if (!look_again(x) || !fits_body(x, graph_node(g, take.data[i]))) return i > 0;
+        pull_decide(p, graph_node(g, take.data[i])->out, R_alike);
         move_before(x, take.data[i]);
     }
     (void)look_again(x);
     rebuild(p, gone, &(Nodes){0});
     return true;
+}
+
+/* An equation before the recurrence: may each point of the grid make its part of it? */
+static bool may_gather(Near *x, const bool *gone, const Node *n) {
+    if (!fits_body(x, n)) return x->fit.any && pull_decide(x->p, n->out, R_steps);
+    if (x->fit.lacks || !worth_moving(x, n)) return pull_decide(x->p, n->out, R_whole);
+    return free_till_then(x, gone, n->out) || pull_decide(x->p, n->out, R_early);
 }
 
 static bool gather_before(Near *x) {
@@ -432,9 +440,8 @@ static bool gather_before(Near *x) {
         NodeId id = p->b->nodes.data[i];
         const Node *n = graph_node(p->g, id);
         if (n->kind != N_EQ || n->out >= p->n_values || is_product(p->g, id)) continue;
-        if (!fits_body(x, n) || x->fit.lacks || !worth_moving(x, n) ||
-            !free_till_then(x, gone, n->out))
-            continue;
+        if (!may_gather(x, gone, n)) continue;
+        pull_decide(p, n->out, R_near);
         gone[i] = any = true;
         if (move_before(x, id)) *PUSH(p->scratch, &views) = id;
         if (!look_again(x)) break;
@@ -482,8 +489,13 @@ static bool gather_behind(Near *x) {
         walk_expr(&p->walk, n->expr, keeps_grid, x);
         const Expr *e = graph_expr(p->g, n->expr);
         bool view = n->red == RED_NONE && e->op == X_READ; /* of what was moved before */
-        if (!x->fit.ok || view) continue;
-        any |= pull_move(p, id);
+        if (!x->fit.ok || view) {
+            if (!view) pull_decide(p, n->out, R_heads);
+            continue;
+        }
+        if (!pull_move(p, id)) continue;
+        pull_decide(p, graph_node(p->g, id)->out, R_near);
+        any = true;
         if (!look_again(x)) break;
     }
     return any;
@@ -513,11 +525,11 @@ static bool near_block(Pull *p, Block *b) {
     return any;
 }
 
-Graph *graph_neighbours(Graph *g) {
+Graph *graph_neighbours(Graph *g, PlanLog *log) {
     bool any = true;
     for (int round = 0; any && round < MOST_ROUNDS; round++) {
         Arena *scratch = arena_new();
-        any = near_block(pull_new(g, scratch), &g->top);
+        any = near_block(pull_new(g, scratch, log), &g->top);
         arena_free(scratch);
         if (any) g = graph_simplify(g);
     }

@@ -517,7 +517,7 @@ static void group_ops(Planner *pl) {
 
 Plan *plan_graph(Arena *a, Graph *g, const PlanOptions *o, const char **why) {
     Arena *scratch = arena_new();
-    g = graph_split_sums(graph_neighbours(graph_share(g)));
+    g = graph_split_sums(graph_neighbours(graph_share(g), o->log));
     graph_outs_apart(g);
     g = graph_add_copies(g, o);
     Planner pl = {.arena = a, .g = g, .o = o, .walk = walk_new(g, scratch)};

@@ -40,15 +40,16 @@ bool fuse_block(Planner *pl, Block *b, Units *out);
 
 /* The plan of a graph as it is, which must be the planner's own. (plan.c) */
 Plan *plan_graph(Arena *a, Graph *g, const PlanOptions *o, const char **why);
-/* Readers of a recurrence's results, and of what it streams through, pulled into it (pull.c). */
-Graph *graph_pull(Graph *g);
+/* These passes record in log, unless it is NULL, what becomes of equations beside recurrences.
+ * Readers of a recurrence's results, and of what it streams through, pulled into it (pull.c). */
+Graph *graph_pull(Graph *g, PlanLog *log);
 /* Pointwise equations and sums around a recurrence that stay within a point of its grid, in its body
  * (neighbour.c). */
-Graph *graph_neighbours(Graph *g);
+Graph *graph_neighbours(Graph *g, PlanLog *log);
 /* Values seen in another shape are read where they are kept, if they are (share.c). */
 Graph *graph_share(Graph *g);
 /* Recurrences run again where their states are needed, instead of kept for all steps (replay.c). */
-Graph *graph_replay(Graph *g);
+Graph *graph_replay(Graph *g, PlanLog *log);
 
 /* What every value is kept as: sets pl->store. (plan_store.c) */
 void stores_choose(Planner *pl);

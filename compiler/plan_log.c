@@ -1,6 +1,8 @@
 /* Decisions told: for two values the rule that put them into one kernel, or kept them apart. */
 #include "plan_log.h"
 
+#include <string.h>
+
 typedef struct RuleInfo {
     bool joined;
     const char *text;
@@ -105,6 +107,32 @@ static FuseRule rule_at(const PlanLog *log, NodeId node, const Kernel *made, boo
     return best;
 }
 
+void plan_move_decide(PlanLog *log, Graph *g, Value v, NodeId recur, FuseRule rule) {
+    const ValueInfo *i = graph_value(g, v);
+    if (!log || !i->name) return;
+    const char *name = arena_str(log->arena, i->name);
+    *PUSH(log->arena, &log->moves) =
+        (PlanMove){name, i->loc, graph_node(g, recur)->loc, (uint8_t)rule};
+}
+
+static bool same_place(const Loc *a, const Loc *b) {
+    return a->file == b->file && a->line == b->line && a->col == b->col;
+}
+
+/* The first rule of the table that v met at the recurrences of kernel k; FUSE_RULES: none. */
+static FuseRule move_at(Plan *p, const PlanLog *log, Value v, const Kernel *k) {
+    const ValueInfo *i = graph_value(p->g, v);
+    FuseRule best = FUSE_RULES;
+    for (uint32_t m = 0; m < log->moves.n && i->name && k->kind == K_SCAN; m++) {
+        const PlanMove *x = &log->moves.data[m];
+        bool here = same_place(&x->recur, &graph_node(p->g, k->recur)->loc) ||
+                    (k->again && same_place(&x->recur, &graph_node(p->g, k->again)->loc));
+        if (here && same_place(&x->loc, &i->loc) && strcmp(x->name, i->name) == 0 && x->rule < best)
+            best = (FuseRule)x->rule;
+    }
+    return best;
+}
+
 /* What `node` met last: it joined, or its search for a kernel ended. */
 static const PlanDecision *last_of(const PlanLog *log, NodeId node) {
     const PlanDecision *last = NULL;
@@ -172,16 +200,34 @@ static bool stands_later(Plan *p, Value a, Value b) {
     return x != y ? x > y : node_of(p, a) > node_of(p, b);
 }
 
+/* Both are made by the steps of one recurrence: how the values came there that did not begin there. */
+static void tell_steps(Plan *p, const PlanLog *log, const Value *v, uint32_t kernel,
+                       const char *const *name, Text *out) {
+    text_add(out, "    because both belong to the steps of one recurrence\n");
+    for (int i = 0; i < 2; i++) {
+        FuseRule r = move_at(p, log, v[i], &p->kernels.data[kernel]);
+        if (r != FUSE_RULES && rule_info[r].joined)
+            text_printf(out, "    %s: %s\n", name[i], rule_info[r].text);
+    }
+}
+
 static void tell_together(Plan *p, const PlanLog *log, Value late, uint32_t kernel,
                           const char *name, Text *out) {
     FuseRule r = rule_at(log, node_of(p, late), log->made.data[kernel], false);
     text_add(out, "    because ");
-    if (p->kernels.data[kernel].kind == K_SCAN)
-        text_add(out, "both belong to the steps of one recurrence\n");
-    else if (r != FUSE_RULES && rule_info[r].joined)
+    if (r != FUSE_RULES && rule_info[r].joined)
         text_printf(out, "of %s: %s\n", name, rule_info[r].text);
     else
         text_add(out, "both are what the kernel was made for\n");
+}
+
+/* Why the steps of the recurrence of this kernel do not make v, if that was looked at. */
+static bool tell_kept_out(Plan *p, const PlanLog *log, Value v, uint32_t kernel, const char *name,
+                          Text *out) {
+    FuseRule r = move_at(p, log, v, &p->kernels.data[kernel]);
+    if (r == FUSE_RULES || rule_info[r].joined) return false;
+    text_printf(out, "    because of %s: %s\n", name, rule_info[r].text);
+    return true;
 }
 
 void plan_log_tell(Plan *p, const PlanLog *log, Value a, Value b, const char *name_a,
@@ -192,7 +238,10 @@ void plan_log_tell(Plan *p, const PlanLog *log, Value a, Value b, const char *na
         plan_log_place(p, x, out);
         text_add(out, "\n");
         bool swap = stands_later(p, a, b);
-        tell_together(p, log, swap ? a : b, x, swap ? name_a : name_b, out);
+        if (p->kernels.data[x].kind == K_SCAN)
+            tell_steps(p, log, (Value[]){a, b}, x, (const char *[]){name_a, name_b}, out);
+        else
+            tell_together(p, log, swap ? a : b, x, swap ? name_a : name_b, out);
         return;
     }
     text_printf(out, "%s and %s: apart, in ", name_a, name_b);
@@ -204,6 +253,8 @@ void plan_log_tell(Plan *p, const PlanLog *log, Value a, Value b, const char *na
         text_printf(out, "    because %s\n", rule_info[R_loop].text);
         return;
     }
+    if (tell_kept_out(p, log, a, y, name_a, out) || tell_kept_out(p, log, b, x, name_b, out))
+        return;
     bool swap = stands_later(p, a, b);
     const char *joined, *why = why_apart(p, log, swap ? a : b, swap ? x : y, swap ? y : x, &joined);
     const char *name = swap ? name_a : name_b;

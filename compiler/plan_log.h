@@ -17,12 +17,23 @@ typedef struct PlanDecision {
     uint8_t rule;
 } PlanDecision;
 
+/* What becomes of an equation beside a recurrence along an axis. Graphs are made anew after it: known by what
+ * the text calls it, and where. */
+typedef struct PlanMove {
+    const char *name;
+    Loc loc, recur; /* of the value; of the recurrence */
+    uint8_t rule;
+} PlanMove;
+
 struct PlanLog {
     Arena *arena;
+    VEC(PlanMove) moves; /* in their order */
     VEC(PlanDecision) decisions;  /* in their order */
     VEC(const Kernel *) made; /* as they were planned, by number in the plan */
 };
 
+/* Records, if there is a log, that v met this rule at a recurrence. */
+void plan_move_decide(PlanLog *log, Graph *g, Value v, NodeId recur, FuseRule rule);
 /* The kernel that computes v; UINT32_MAX: none does. */
 uint32_t plan_kernel_of(Plan *p, Value v);
 /* Whether a and b, each computed by a kernel, are computed together and by which rule, in one or two lines.

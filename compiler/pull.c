@@ -298,6 +298,18 @@ bool pull_node_reads(Pull *p, const Node *n, Value v) {
     return n->kind == N_EQ && walk_any(&p->walk, n->expr, is_read_of, &r);
 }
 
+bool pull_decide(Pull *p, Value v, FuseRule rule) {
+    plan_move_decide(p->log, p->g, v, p->recur, rule);
+    return false;
+}
+
+/* Every reader of a result was held against the steps. */
+static bool none_moves(Pull *p, const Nodes *readers, FuseRule rule) {
+    for (uint32_t i = 0; i < readers->n; i++)
+        pull_decide(p, graph_node(p->g, readers->data[i])->out, rule);
+    return false;
+}
+
 /* Every reader of a result, if all may move and make less than is kept for them now. */
 static bool all_readers(Pull *p, const RecurOut *o, Nodes *take) {
     Graph *g = p->g;
@@ -306,12 +318,17 @@ static bool all_readers(Pull *p, const RecurOut *o, Nodes *take) {
     for (uint32_t i = p->at; i < p->b->nodes.n && left; i++) {
         const Node *n = graph_node(g, p->b->nodes.data[i]);
         if (!pull_node_reads(p, n, o->result)) continue;
-        if (!pull_may_move(p, n) || !p->results) return false;
+        if (!pull_may_move(p, n) || !p->results) {
+            if (n->out) pull_decide(p, n->out, R_steps);
+            return none_moves(p, take, R_others);
+        }
         Size made = slice(p, n->out, p->axis);
         left = made ? size_sub(g->sizes, left, made) : 0;
         *PUSH(p->scratch, take) = p->b->nodes.data[i];
     }
-    return take->n && take->n == p->uses[o->result] && left && size_positive(g->sizes, left);
+    if (take->n != p->uses[o->result]) return none_moves(p, take, R_others);
+    if (!take->n || !left || !size_positive(g->sizes, left)) return none_moves(p, take, R_gain);
+    return true;
 }
 
 static bool pull_results(Pull *p) {
@@ -323,7 +340,9 @@ static bool pull_results(Pull *p) {
         if (out.every || out.result >= p->n_values || !all_readers(p, &out, &take)) continue;
         for (uint32_t i = 0; i < take.n; i++) {
             pull_may_move(p, graph_node(p->g, take.data[i]));
-            any |= pull_move(p, take.data[i]);
+            if (!pull_move(p, take.data[i])) continue;
+            pull_decide(p, graph_node(p->g, take.data[i])->out, R_pulled);
+            any = true;
         }
     }
     return any;
@@ -335,7 +354,10 @@ static bool pull_streams(Pull *p) {
         NodeId id = p->b->nodes.data[i];
         const Node *n = graph_node(p->g, id);
         if (!pull_may_move(p, n) || !p->streams) continue;
-        if (worth_streaming(p, p->largest, slice(p, n->out, p->axis))) any |= pull_move(p, id);
+        if (!worth_streaming(p, p->largest, slice(p, n->out, p->axis)) || !pull_move(p, id))
+            continue;
+        pull_decide(p, graph_node(p->g, id)->out, R_streamed);
+        any = true;
     }
     return any;
 }
@@ -435,10 +457,11 @@ uint32_t *graph_uses(Graph *g, Arena *scratch) {
     return u.uses;
 }
 
-Pull *pull_new(Graph *g, Arena *scratch) {
+Pull *pull_new(Graph *g, Arena *scratch, PlanLog *log) {
     Pull *p = NEW(scratch, Pull);
     *p = (Pull){.g = g, .scratch = scratch, .walk = walk_new(g, scratch), .n_values = g->values.n};
     p->inner = walk_new(g, scratch);
+    p->log = log;
     p->edit = edit_new(g, scratch, moved, p);
     p->uses = graph_uses(g, scratch);
     p->pos = NEWN(scratch, uint32_t, p->n_values);
@@ -446,11 +469,11 @@ Pull *pull_new(Graph *g, Arena *scratch) {
     return p;
 }
 
-Graph *graph_pull(Graph *g) {
+Graph *graph_pull(Graph *g, PlanLog *log) {
     bool any = true;
     for (int round = 0; any && round < 4; round++) {
         Arena *scratch = arena_new();
-        any = pull_block(pull_new(g, scratch), &g->top);
+        any = pull_block(pull_new(g, scratch, log), &g->top);
         arena_free(scratch);
         if (any) g = graph_simplify(g);
     }

@@ -2,6 +2,7 @@
 #ifndef RWKVC_PULL_H
 #define RWKVC_PULL_H
 
+#include "plan_log.h"
 #include "edit.h"
 
 #define PULL_NONE UINT32_MAX
@@ -11,6 +12,7 @@ typedef VEC(NodeId) Nodes;
 typedef struct Pull {
     Graph *g;
     Arena *scratch;
+    PlanLog *log; /* or NULL */
     Walk walk, inner; /* inner: for walks made while walk is at work */
     Edit edit;
     uint32_t *uses; /* by Value: nodes of any block that read it, and other uses */
@@ -33,7 +35,7 @@ typedef struct Pull {
     uint32_t to[2 * MAX_RANK]; /* by X_IDX: index in the body */
 } Pull;
 
-Pull *pull_new(Graph *g, Arena *scratch);
+Pull *pull_new(Graph *g, Arena *scratch, PlanLog *log);
 /* Makes recurrence number i of the block the one at hand. */
 void pull_at(Pull *p, Block *b, uint32_t i);
 const RecurOut *pull_out_of(const Pull *p, Value v); /* the out whose result v is, or NULL */
@@ -41,6 +43,8 @@ const RecurOut *pull_out_of(const Pull *p, Value v); /* the out whose result v i
 bool pull_may_move(Pull *p, const Node *n);
 /* Moves the equation looked at last; a view stays in its place. */
 bool pull_move(Pull *p, NodeId id);
+/* Records that v met this rule at the recurrence at hand; false. */
+bool pull_decide(Pull *p, Value v, FuseRule rule);
 bool pull_node_reads(Pull *p, const Node *n, Value v);
 /* Every node of b an equation? */
 bool pull_only_equations(Graph *g, const Block *b);

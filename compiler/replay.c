@@ -39,6 +39,7 @@ typedef struct Replay {
     NodeId from_loop; /* the layer loop around that one */
     uint32_t from_cls;
     VEC(Stack) stacks;
+    PlanLog *log; /* or NULL */
     bool ok;
 } Replay;
 
@@ -303,6 +304,8 @@ static void replay_one(Replay *p, Block *out) {
     if (!p->ok) return; /* what was made has no reader and goes */
     graph_recur_end(p->g, copy, out);
     read_copy(p);
+    for (uint32_t i = 0; i < p->stacks.n; i++)
+        plan_move_decide(p->log, p->g, p->stacks.data[i].body, p->back, R_again);
 }
 
 static void replay_block(Replay *p, Block *b, NodeId loop, uint32_t cls) {
@@ -323,9 +326,9 @@ static void replay_block(Replay *p, Block *b, NodeId loop, uint32_t cls) {
     *b = out;
 }
 
-Graph *graph_replay(Graph *g) {
+Graph *graph_replay(Graph *g, PlanLog *log) {
     Arena *scratch = arena_new();
-    Replay p = {.g = g, .scratch = scratch, .walk = walk_new(g, scratch)};
+    Replay p = {.g = g, .log = log, .scratch = scratch, .walk = walk_new(g, scratch)};
     p.n_values = g->values.n;
     p.again = again_new(g, scratch);
     p.uses = graph_uses(g, scratch);

@@ -197,16 +197,16 @@ static uint32_t check_graph(Arena *a, Graph *g, const char *what, const int64_t 
     Run r = {.a = a, .what = what, .axes = axes};
     uint32_t choices = 0;
     if (evaluate(&r, g)) {
-        Graph *h = graph_pull(graph_clone(g, g->entry));
+        Graph *h = graph_pull(graph_clone(g, g->entry), NULL);
         compare(&r, g, h, BAR, "pull");
-        h = graph_replay(h);
+        h = graph_replay(h, NULL);
         compare(&r, g, h, BAR, "replay");
-        h = graph_pull(h);
+        h = graph_pull(h, NULL);
         compare(&r, g, h, BAR, "pull, replay and pull");
         choices = check_recompute(&r, h);
         h = graph_share(graph_clone(h, h->entry));
         compare(&r, g, h, BAR, "share");
-        compare(&r, g, graph_neighbours(h), BAR, "neighbours");
+        compare(&r, g, graph_neighbours(h, NULL), BAR, "neighbours");
     }
     interp_free(r.in);
     return choices;
