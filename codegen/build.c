@@ -22,10 +22,27 @@ static uint32_t size_slot(Emit *e, Size s) {
     return e->code->sizes.n - 1;
 }
 
+/* Is s how many members a family has that an argument is whole? */
+static bool counts_members(const Emit *e, Size s) {
+    for (uint32_t i = 0; i < e->k->arg_values.n; i++) {
+        BufId id = e->p->buf_of[e->k->arg_values.data[i]];
+        if (id == UINT32_MAX) continue;
+        const PlanBuf *b = &e->p->bufs.data[id];
+        for (uint32_t a = e->k->arg_family.data[i]; a < b->family; a++)
+            if (b->dims[a] == s) return true;
+    }
+    return false;
+}
+
+bool emit_known(Emit *e, Size s, int64_t *n) {
+    s = size_ground(e->g->sizes, s);
+    return size_is_num(e->g->sizes, s, n) && !counts_members(e, s);
+}
+
 V emit_size(Emit *e, Size s) {
     int64_t n;
     s = size_ground(e->g->sizes, s);
-    if (size_is_num(e->g->sizes, s, &n)) return emit_const(e, n);
+    if (emit_known(e, s, &n)) return emit_const(e, n);
     uint32_t at = size_slot(e, s);
     if (e->size_loads.data[at]) return e->size_loads.data[at];
     if (e->gpu) return e->size_loads.data[at] = gpu_size_param(e);

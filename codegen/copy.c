@@ -35,7 +35,7 @@ static void in_lanes(Copy *c, uint32_t axis, Size size) {
     Loop l = loop_begin(e, emit_const(e, 0), all, width);
     c->idx[axis] = val_lane(l.i, width);
     int64_t n;
-    bool full = size_is_num(e->g->sizes, size_ground(e->g->sizes, size), &n) && n % width == 0;
+    bool full = emit_known(e, size, &n) && n % width == 0;
     one(c, width, full ? NULL : lanes_below(e, width, LLVMBuildSub(e->b, all, l.i, "")));
     loop_end(e, &l);
 }

@@ -141,6 +141,8 @@ V emit_arg_stride(Emit *e, uint32_t arg, uint32_t axis);
 
 /* build.c */
 V emit_size(Emit *e, Size s); /* i64: a constant, or loaded in the entry block once */
+/* Is s a number that code may depend on? Lengths are not, nor how many layers there are. */
+bool emit_known(Emit *e, Size s, int64_t *n);
 /* Runs of code that must dominate everything: saves and restores where the builder stands. */
 LLVMBasicBlockRef emit_entry_begin(Emit *e);
 void emit_entry_end(Emit *e, LLVMBasicBlockRef back);

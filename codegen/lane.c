@@ -11,7 +11,7 @@ enum { TYPICAL = 100 };
 
 int64_t size_guess(Emit *e, Size s) {
     int64_t n;
-    return size_is_num(e->g->sizes, size_ground(e->g->sizes, s), &n) ? n : TYPICAL;
+    return emit_known(e, s, &n) ? n : TYPICAL;
 }
 
 /* ---- how an address moves from lane to lane --------------------------------------------------------- */

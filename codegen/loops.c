@@ -33,7 +33,7 @@ typedef struct Inner {
 static void lane_loop(Inner *x, Size n, uint32_t width, uint32_t vectors, void (*fn)(Inner *x)) {
     Emit *e = x->e;
     int64_t step = (int64_t)width * vectors, fixed;
-    bool known = size_is_num(e->g->sizes, size_ground(e->g->sizes, n), &fixed);
+    bool known = emit_known(e, n, &fixed);
     V all = emit_size(e, n), whole = all;
     if (!known) {
         V by = emit_const(e, step);

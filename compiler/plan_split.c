@@ -27,12 +27,38 @@ static int64_t fixed_product(Graph *g, const Size *d, uint32_t n, bool *runs) {
     return p;
 }
 
+typedef struct Layers {
+    uint32_t rank;
+    uint32_t axes; /* a bit for each reduced axis that counts layers */
+} Layers;
+
+static void see_layers(Graph *g, ExprId e, void *user) {
+    Layers *l = user;
+    const Expr *x = graph_expr(g, e);
+    if (x->op != X_READ || !x->n_args) return;
+    const Node *n = graph_node(g, graph_value(g, x->value)->node);
+    const Expr *first = graph_expr(g, expr_arg(g, e, 0));
+    if (n->kind == N_RECUR && n->recur->layers && first->op == X_IDX && first->i >= l->rank)
+        l->axes |= 1u << (first->i - l->rank);
+}
+
+/* Terms of one layer: how many layers there are changes no kernel. */
+static int64_t terms_of_layer(Graph *g, const Node *n, bool *runs) {
+    Layers l = {.rank = graph_value(g, n->out)->rank};
+    Size extra[MAX_RANK];
+    uint32_t left = 0;
+    expr_walk(g, n->expr, see_layers, &l);
+    for (uint32_t i = 0; i < n->n_extra; i++)
+        if (!(l.axes >> i & 1)) extra[left++] = n->extra[i];
+    return fixed_product(g, extra, left, runs);
+}
+
 /* The axis to cut: the last run-time one of the sum, else a fixed one of some length. */
 static bool choose(Graph *g, const Node *n, Split *s) {
     const ValueInfo *v = graph_value(g, n->out);
     bool runs = false, out_runs = false;
     int64_t results = fixed_product(g, v->dims, v->rank, &out_runs);
-    int64_t terms = fixed_product(g, n->extra, n->n_extra, &runs), one;
+    int64_t terms = terms_of_layer(g, n, &runs), one;
     if (out_runs || results > FEW_RESULTS || (!runs && terms < LONG_SUM)) return false;
     for (uint32_t i = n->n_extra; i > 0; i--) {
         Size d = n->extra[i - 1];

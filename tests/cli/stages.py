@@ -137,6 +137,22 @@ def report(b):
     b.expect(rwkvc("--report", "--entry=init"), 0, "parameters: 81920", "")
 
 
+@case
+def layers_are_no_code(b):
+    """as many kernels, functions and bytes of code for any number of layers"""
+    clip = TEXT.replace("(0 - logits[b,t,target[b,t]]) }",
+                        "(0 - logits[b,t,target[b,t]])\n    update = adamw()  clip 1\n}")
+    b.write("m.rwkv", "use std\n" + clip)
+    tables = []
+    for n in (3, 11, 60):
+        text = b.expect(rwkvc("--report", "--target=x86-64-v3", "-D", f"L={n}"), 0, "compiled for", "").out
+        rows = [r.split() for r in text.split("scratch bytes of a thread\n")[1].split("\n") if r]
+        tables.append([[r[0], r[1], *r[3:]] for r in rows])
+    b.check("train is there", any(r[0] == "train" for r in tables[0]))
+    b.same("11 layers", tables[1], tables[0])
+    b.same("60 layers", tables[2], tables[0])
+
+
 # What ptxas says, of two kernels; the rest of its words is for people.
 PTXAS = """#!/bin/sh
 cat >&2 <<END
