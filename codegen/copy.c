@@ -63,6 +63,24 @@ static void loops(Copy *c, const Size *dims, const bool *grid, uint32_t a, int l
     }
 }
 
+/* Of a value that lies in registers, a row a thread; or -1. */
+static int column_axis(const Copy *c) {
+    const Work *w = c->w;
+    uint8_t a = c->from ? w->column_axis[w->same_as[c->from - 1]] : 0;
+    if (!a && c->to) a = w->column_axis[w->same_as[c->to - 1]];
+    return a - 1;
+}
+
+static void by_columns(Copy *c, uint32_t column, Size size) {
+    Emit *e = c->w->e;
+    int64_t n = 0;
+    size_is_num(e->g->sizes, size_ground(e->g->sizes, size), &n);
+    for (int64_t i = 0; i < n; i++) {
+        c->idx[column] = val_const(e, i);
+        one(c, 1, NULL);
+    }
+}
+
 /* Dealt to the threads. */
 static void by_threads(Copy *c, const Size *dims, const bool *grid) {
     Emit *e = c->w->e;
@@ -71,13 +89,21 @@ static void by_threads(Copy *c, const Size *dims, const bool *grid) {
     uint32_t from = c->from ? e->locals.data[c->from - 1].scope : e->args[c->arg].scope;
     uint32_t to = c->to ? e->locals.data[c->to - 1].scope : e->args[c->arg].scope;
     gpu_meet_if(e, gpu_clashes(e, from, TOUCH_READ) || gpu_clashes(e, to, TOUCH_WRITE));
+    int column = column_axis(c);
     for (uint32_t a = 0; a < c->rank; a++)
-        if (!grid[a]) {
+        if (!grid[a] && (int)a != column) {
             axis[b.n] = a;
             b.size[b.n++] = dims[a];
         }
     box_begin(&b);
     for (uint32_t i = 0; i < b.n; i++) c->idx[axis[i]] = b.idx[i];
+    if (column >= 0) {
+        by_columns(c, (uint32_t)column, dims[column]);
+        box_end(&b);
+        gpu_note(e, from, TOUCH_READ);
+        gpu_note(e, to, TOUCH_WRITE);
+        return;
+    }
     bool all = c->to && gpu_place_of(e, to) == GPU_IN_REGISTERS;
     V first = LLVMBuildICmp(e->b, LLVMIntEQ, e->gpu->thread, LLVMConstInt(e->i32, 0, false), "");
     If one_only = {0};

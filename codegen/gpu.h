@@ -107,6 +107,9 @@ bool gpu_prefers_points(Work *w, double inside, double across); /* of the costs 
 void gpu_place(Work *w);
 bool gpu_keep(Work *w, EmitLocal *l, Size count, bool slots); /* false: in scratch */
 uint32_t gpu_share(Work *w, const Nest *n);
+/* gpu_columns.c: which values lie in registers, a row a thread; and puts one there. */
+void gpu_columns(Work *w);
+void gpu_place_columns(Work *w, EmitLocal *l, uint32_t at);
 /* gpu_grid.c */
 void gpu_grid(Work *w, void (*body)(Work *w));
 V gpu_tile(Emit *e); /* i32: the number of the tile at hand */

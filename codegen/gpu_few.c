@@ -4,12 +4,9 @@
  * in the order of the waves. Rows that are not there are the first one once more: its numbers are at hand. */
 #include "gpu_contract.h"
 
-enum {
-    SIDE = 16,
-    LINE = SIDE + 4,
-    LANES = 8 /* of a column, without matrix instructions */,
-    RUN = 4
-};
+enum { SIDE = 16, LINE = SIDE + 4 };
+/* Without matrix instructions: lanes of a column, terms of each, rows that there are registers for. */
+enum { LANES = 8, RUN = 4, ROWS = 8 };
 
 typedef struct Few {
     GpuContract *c;
@@ -34,7 +31,8 @@ bool few_rows(const GpuContract *c) {
 
 Tile few_tile(const GpuContract *c) {
     uint8_t number = c->e->k->contract.operands == DT_BF16 ? DT_BF16 : DT_F32;
-    return (Tile){.rows = SIDE, .cols = SIDE, .unit = mma_find(c->e->gpu->t, number, SIDE, SIDE)};
+    const MmaUnit *unit = mma_find(c->e->gpu->t, number, SIDE, SIDE);
+    return (Tile){.rows = unit ? SIDE : ROWS, .cols = SIDE, .unit = unit};
 }
 
 static uint32_t waves(const Emit *e) { return FEW_BLOCK / e->gpu->t->wave; }
@@ -126,8 +124,8 @@ static void by_squares(Few *f) {
 /* LANES neighbouring lanes share a column: a run of terms each. */
 typedef struct Columns {
     uint32_t rows, groups; /* rows; columns of a lane, wave/LANES from one to the next */
-    V row[SIDE], col[SIDE];
-    V sum[SIDE][SIDE];
+    V row[ROWS], col[SIDE];
+    V sum[ROWS][SIDE];
 } Columns;
 
 static void columns_step(Few *f, V k, void *user) {
@@ -153,7 +151,7 @@ static void columns_out(Few *f, const Columns *q, V column) {
     Emit *e = f->c->e;
     uint32_t apart = e->gpu->t->wave / LANES;
     V part = LLVMBuildAnd(e->b, f->lane, n32(e, LANES - 1), ""), to = own_sums(f);
-    V total[SIDE][SIDE];
+    V total[ROWS][SIDE];
     for (uint32_t i = 0; i < q->rows; i++)
         for (uint32_t j = 0; j < q->groups; j++) {
             GpuTotal t = {.red = RED_SUM, .v = emit_get(e, e->f32, q->sum[i][j])};
@@ -197,7 +195,7 @@ static void by_lanes(Few *f) {
     If one = if_begin(e, LLVMBuildICmp(e->b, LLVMIntEQ, left, n32(e, 1), ""));
     by_columns(f, 1);
     if_else(e, &one);
-    by_columns(f, SIDE);
+    by_columns(f, ROWS);
     if_end(e, &one);
 }
 
@@ -210,7 +208,7 @@ static void finish(Few *f) {
       s = LLVMBuildAnd(e->b, thread, n32(e, SIDE - 1), "");
     V m = LLVMBuildAdd(e->b, c->m0, r, ""), n = LLVMBuildAdd(e->b, c->n0, s, "");
     V in = LLVMBuildAnd(e->b, below(e, m, c->M), below(e, n, c->N), "");
-    in = LLVMBuildAnd(e->b, in, below(e, r, n32(e, SIDE)), "");
+    in = LLVMBuildAnd(e->b, in, below(e, r, n32(e, c->t.rows)), "");
     If mine = if_begin(e, in);
     tile_point(c, m, n);
     V at = LLVMBuildAdd(e->b, LLVMBuildMul(e->b, r, n32(e, LINE), ""), s, ""), sum = NULL;

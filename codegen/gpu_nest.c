@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-enum { MOST_MEMBERS = 24 };
+enum { MOST_MEMBERS = 24, MOST_AT_ONCE = 8 /* turns of a loop written out */ };
 
 typedef struct Running {
     V value, place; /* registers; place: of the best item, RED_ARGMAX */
@@ -208,12 +208,63 @@ static void body(Inner *x) {
     }
 }
 
+/* The largest divisor of so many turns that is written out: their loads are under way together. */
+static uint32_t at_once(const Inner *x, int64_t turns) {
+    uint32_t most = x->n->members.n > 8 ? 2 : x->n->members.n > 4 ? 4 : MOST_AT_ONCE;
+    for (uint32_t n = most; n > 1; n--)
+        if (turns % n == 0) return n;
+    return 1;
+}
+
+static bool fixed(Inner *x, uint32_t a, int64_t *n) {
+    Sizes *s = x->e->g->sizes;
+    return size_is_num(s, size_ground(s, x->n->size[a]), n);
+}
+
+/* body for the items from, from + step, ... of axis a. */
+static void turns(Inner *x, uint32_t a, V from, uint32_t step) {
+    Emit *e = x->e;
+    int64_t n;
+    bool known = fixed(x, a, &n) && n % step == 0;
+    uint32_t each = known ? at_once(x, n / step) : 1;
+    Loop l = loop_begin(e, from, emit_size(e, x->n->size[a]), (int64_t)step * each);
+    for (uint32_t i = 0; i < each; i++) {
+        V at = i ? LLVMBuildAdd(e->b, l.i, emit_const(e, (int64_t)i * step), "") : l.i;
+        x->at[a] = val_int(at);
+        body(x);
+    }
+    loop_end(e, &l);
+}
+
+/* Every item of axis a by its number: columns in registers have no other addresses. What one needs is not
+ * loaded long before. */
+static void written_out(Inner *x, uint32_t a) {
+    Emit *e = x->e;
+    int64_t n = 1;
+    fixed(x, a, &n);
+    for (int64_t i = 0; i < n; i++) {
+        x->at[a] = val_const(e, i);
+        body(x);
+        if (i % MOST_AT_ONCE == MOST_AT_ONCE - 1) gpu_call(e, "rwkvc.keep.order", NULL, 0);
+    }
+}
+
+static uint32_t next_reduced(const Nest *n, uint32_t a) {
+    while (a < n->n && (!n->reduced[a] || (int)a == n->lane)) a++;
+    return a;
+}
+
 static void reduced_loops(Inner *x, uint32_t a) {
     Emit *e = x->e;
     const Nest *n = x->n;
-    while (a < n->n && (!n->reduced[a] || (int)a == n->lane)) a++;
+    a = next_reduced(n, a);
     bool lanes = n->lane >= 0 && n->reduced[n->lane];
-    if (a < n->n) {
+    if (a < n->n && !lanes && next_reduced(n, a + 1) == n->n) {
+        if (n->columns)
+            written_out(x, a);
+        else
+            turns(x, a, emit_const(e, 0), 1);
+    } else if (a < n->n) {
         Loop l = loop_begin(e, emit_const(e, 0), emit_size(e, n->size[a]), 1);
         x->at[a] = val_int(l.i);
         reduced_loops(x, a + 1);
@@ -221,10 +272,7 @@ static void reduced_loops(Inner *x, uint32_t a) {
     } else if (lanes) {
         bool dealt = !e->gpu->point && x->box.share > 1;
         V from = dealt ? LLVMBuildZExt(e->b, x->box.lane, e->i64, "") : emit_const(e, 0);
-        Loop l = loop_begin(e, from, emit_size(e, n->size[n->lane]), dealt ? x->box.share : 1);
-        x->at[n->lane] = val_int(l.i);
-        body(x);
-        loop_end(e, &l);
+        turns(x, (uint32_t)n->lane, from, dealt ? x->box.share : 1);
     } else {
         body(x);
     }

@@ -115,6 +115,7 @@ void gpu_place(Work *w) {
     Gpu *g = e->gpu;
     g->point = w->grid_lane;
     g->dense = e->k->kind == K_SCAN;
+    gpu_columns(w);
     g->block = g->point ? USUAL_BLOCK : block_for(w);
     w->tile = g->point ? g->block : 1;
     if (!g->point && may_be_cut(w)) set_slices(w);
@@ -128,6 +129,11 @@ bool gpu_keep(Work *w, EmitLocal *l, Size count, bool slots) {
     int64_t n;
     bool ints = graph_value(e->g, l->value)->type == T_INT;
     LLVMTypeRef t = ints ? e->i32 : e->f32;
+    uint32_t at = (uint32_t)(l - e->locals.data);
+    if (w->column_axis[at]) {
+        gpu_place_columns(w, l, at);
+        return true;
+    }
     if (!size_is_num(e->g->sizes, size_ground(e->g->sizes, count), &n)) return false;
     if (n == w->tile && !slots) {
         l->ptr = emit_var(e, t, NULL);

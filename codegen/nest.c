@@ -20,6 +20,8 @@ Work *work_new(Emit *e, const Size *par, uint32_t n_par) {
     w->same_as = NEWN(e->arena, uint32_t, n);
     w->slots = NEWN(e->arena, uint32_t, n);
     w->slot_items = NEWN(e->arena, V, n);
+    w->row_axis = NEWN(e->arena, uint8_t, n);
+    w->column_axis = NEWN(e->arena, uint8_t, n);
     w->tile = 1;
     return w;
 }

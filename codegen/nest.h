@@ -27,6 +27,7 @@ typedef struct Nest {
     uint32_t width;  /* lanes of its vectors */
     uint32_t unroll; /* vectors at once */
     uint32_t split;  /* running results for each of them, over the innermost reduced loop */
+    bool columns;    /* GPUs: touches rows in registers (gpu_columns.c) */
     VEC(NestMember) members;
 } Nest;
 
@@ -38,24 +39,25 @@ struct Work {
     Size par[MAX_RANK];
     VEC(Nest) nests;
     bool grid_lane;
-    uint32_t *nest_of;         /* by Value: the nest that makes it + 1, or 0 */
-    uint32_t *inner;           /* by local: axis of the value that lies innermost */
-    uint32_t *same_as;         /* by local: shares the memory of this local, or itself */
-    uint32_t *slots;           /* by local: as often in a row in memory (0: once) */
-    V *slot_items;             /* by local: numbers of one slot */
-    uint32_t n_again_nests;    /* scan: the first nests are of the steps run again */
-    Val grid[MAX_RANK];        /* indices of the point at hand */
-    uint32_t tile;             /* points in the lanes at once (grid_lane), else 1 */
-    V tail;                    /* mask of the points at hand, or NULL */
-    uint32_t vectors;          /* of the tile at hand (grid_lane) */
-    V base;                    /* first index of the tile along the last axis of the grid */
-    V step;                    /* scan: the iteration */
-    uint32_t *shadow;          /* scan, by carry: a local + 1 */
-    struct Again *again;       /* scan: steps run again (scan.c) */
-    V *window_base;            /* and where their slots begin */
-    const Node *node;          /* scatter */
-    uint8_t axis_of[MAX_RANK]; /* scatter, by iteration axis: axis of the grid, or none */
-    Val idx[MAX_RANK];         /* scatter: indices of the iteration, or of the result */
+    uint32_t *nest_of;               /* by Value: the nest that makes it + 1, or 0 */
+    uint32_t *inner;                 /* by local: axis of the value that lies innermost */
+    uint32_t *same_as;               /* by local: shares the memory of this local, or itself */
+    uint32_t *slots;                 /* by local: as often in a row in memory (0: once) */
+    V *slot_items;                   /* by local: numbers of one slot */
+    uint8_t *row_axis, *column_axis; /* by local: of rows in registers; column_axis + 1, or 0 */
+    uint32_t n_again_nests;          /* scan: the first nests are of the steps run again */
+    Val grid[MAX_RANK];              /* indices of the point at hand */
+    uint32_t tile;                   /* points in the lanes at once (grid_lane), else 1 */
+    V tail;                          /* mask of the points at hand, or NULL */
+    uint32_t vectors;                /* of the tile at hand (grid_lane) */
+    V base;                          /* first index of the tile along the last axis of the grid */
+    V step;                          /* scan: the iteration */
+    uint32_t *shadow;                /* scan, by carry: a local + 1 */
+    struct Again *again;             /* scan: steps run again (scan.c) */
+    V *window_base;                  /* and where their slots begin */
+    const Node *node;                /* scatter */
+    uint8_t axis_of[MAX_RANK];       /* scatter, by iteration axis: axis of the grid, or none */
+    Val idx[MAX_RANK];               /* scatter: indices of the iteration, or of the result */
     void (*body)(Work *w);
     uint8_t par_axis[MAX_RANK]; /* copies: axis of the value for each axis of the grid */
 };

@@ -1,33 +1,26 @@
 #!/usr/bin/env python3
-"""Files for GPUs, looked at by other tools: every kernel of models/rwkv7.rwkv, every entry, f32 and bf16.
+"""Files for GPUs, looked at by other tools: every kernel of models/rwkv7.rwkv and models/retinex.rwkv, every entry.
 
     gpu_files.py [--keep DIR]
 
-The same bytes twice, from two folders; LLVM's tools take the objects and the bundle; of every kernel: no registers
-spilled, no private memory, no hidden arguments, no address space lost, no calls; the matrix instructions that belong
-there, fed by wide loads; a floor of occupancy. What ptxas says of the PTX, where there is one. Prints how long the
+The same bytes twice, from two folders; LLVM's tools and AMD's take the objects and the bundle; every kernel is what
+lint.py asks of it; NVIDIA's assembler takes the text and spills nothing, where there is one. Prints how long the
 compiler took. Exit 77: no LLVM tools.
 """
 import argparse
+import ctypes
 import os
-import re
 import shutil
 import struct
-import subprocess
 import sys
 import tempfile
 import time
 
+from lint import AMD, kinds_of, lint, of_ptxas, run, self_test, tool
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 RWKVC = os.path.abspath(os.environ.get("RWKVC", os.path.join(ROOT, "build", "bin", "rwkvc")))
-MODEL = os.path.join(ROOT, "models", "rwkv7.rwkv")
-AMD = {"gfx942": {"wave": 64, "registers": 512, "granule": 8, "waves": 8, "local": 65536, "simds": 4},
-       "gfx1100": {"wave": 32, "registers": 1536, "granule": 24, "waves": 16, "local": 131072, "simds": 4}}
-LEAST_WAVES = 2  # of a SIMD, by registers
-MATRIX = {("gfx942", "bf16"): "v_mfma_f32_32x32x8_bf16", ("gfx942", "f32"): "v_mfma_f32_32x32x2_f32",
-          ("gfx1100", "bf16"): "v_wmma_f32_16x16x16_bf16"}
-FORBIDDEN = re.compile(r"^\s+(flat_(?:load|store|atomic)\w*|scratch_\w+|buffer_(?:load|store|atomic)\w*|"
-                       r"\w*_atomic_\w*|s_swappc\w*|s_setpc\w*)", re.M)
+NAMES = ["hipv4-amdgcn-amd-amdhsa--" + t for t in AMD]
 FAULTS = []
 
 
@@ -36,26 +29,29 @@ def fault(text):
     print("    FAULT", text)
 
 
-def tool(name):
-    """LLVM 19's, by either of its names."""
-    return shutil.which(name + "-19") or shutil.which("/usr/lib/llvm-19/bin/" + name)
+def model(name):
+    return os.path.join(ROOT, "models", name + ".rwkv")
 
 
-def run(*words, **more):
-    return subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more)
-
-
-def compiled(folder, name, *options):
+def compiled(folder, name, text, *options):
     """The bytes of a file made in a folder of its own, and the seconds it took."""
     os.makedirs(folder, exist_ok=True)
     since = time.monotonic()
-    done = run(RWKVC, MODEL, "-o", name, *options, cwd=folder)
+    done = run(RWKVC, model(text), "-o", name, *options, cwd=folder)
     seconds = time.monotonic() - since
     if done.returncode:
         fault(f"{name} {' '.join(options)}: exit {done.returncode}: {done.stdout.strip()}")
         return b"", seconds
     with open(os.path.join(folder, name), "rb") as f:
         return f.read(), seconds
+
+
+def plans_of(text, dtype):
+    """The plans of all entries."""
+    entries = run(RWKVC, model(text)).stdout.split("entries: ")[-1].split()
+    return "".join(run(RWKVC, model(text), "--emit=plan", "--entry=" + e, "--dtype=" + dtype).stdout
+                   for e in entries if e != "init") + \
+        run(RWKVC, model(text), "--emit=plan", "--entry=start", "--dtype=" + dtype).stdout
 
 
 def unbundle(data):
@@ -72,135 +68,108 @@ def unbundle(data):
     return parts
 
 
-# ---- one code object ----------------------------------------------------------------------------------
+# ---- AMD's own library, where there is one ---------------------------------------------------------------
 
 
-def kernels_of(notes):
-    """One dictionary a kernel, of the numbers of llvm-readelf --notes; "args": their kinds."""
-    kernels = []
-    for part in re.split(r"^  - (?=\.agpr_count|\.args)", notes.split("amdhsa.kernels:")[-1], flags=re.M)[1:]:
-        part = part.split("amdhsa.target")[0]
-        k = {m[1]: int(m[2]) for m in re.finditer(r"^ {2,4}\.?(?:- )?\.?(\w+): +(\d+)$", part, re.M)}
-        k["name"] = re.search(r"\.name: +(\S+)", part)[1]
-        k["args"] = re.findall(r"\.value_kind: +(\w+)", part)
-        k["sizes"] = [int(n) for n in re.findall(r"^ {8}\.size: +(\d+)", part, re.M)]
-        kernels.append(k)
-    return kernels
+def comgr():
+    for name in ("libamd_comgr.so.2", "libamd_comgr.so.3", "libamd_comgr.so"):
+        try:
+            return ctypes.CDLL(name)
+        except OSError:
+            continue
+    return None
 
 
-def waves_of(target, k):
-    """Waves of a SIMD that registers and local memory leave room for."""
-    t = AMD[target]
-    own = k["vgpr_count"]  # gfx942: both files together
-    used = -(-max(own, 1) // t["granule"]) * t["granule"]
-    by_registers = min(t["waves"], t["registers"] // used)
-    local, block = k.get("group_segment_fixed_size", 0), k["max_flat_workgroup_size"]
-    waves = -(-block // t["wave"])
-    by_local = t["local"] // local * waves // t["simds"] if local else t["waves"]
-    return by_registers, min(by_registers, max(by_local, 1))
+class Handle(ctypes.Structure):
+    _fields_ = [("handle", ctypes.c_uint64)]
 
 
-def check_kernel(target, k):
-    for what in ("vgpr_spill_count", "private_segment_fixed_size"):
-        if k.get(what):
-            fault(f"{target} {k['name']}: {what} {k[what]}")
-    if any(a.startswith("hidden") for a in k["args"]):
-        fault(f"{target} {k['name']}: hidden arguments")
-    if k["kernarg_segment_size"] != 8 * len(k["args"]) or set(k["sizes"]) != {8}:
-        fault(f"{target} {k['name']}: arguments of other sizes than 8 bytes")
-    if k["wavefront_size"] != AMD[target]["wave"]:
-        fault(f"{target} {k['name']}: waves of {k['wavefront_size']}")
-    if k.get("group_segment_fixed_size", 0) > 65536:
-        fault(f"{target} {k['name']}: too much local memory")
-    if waves_of(target, k)[0] < LEAST_WAVES:
-        fault(f"{target} {k['name']}: {k['vgpr_count']} registers leave one wave")
-
-
-def check_code(target, dtype, text):
-    """Instructions of all kernels."""
-    for word in sorted(set(m[1] for m in FORBIDDEN.finditer(text))):
-        fault(f"{target} {dtype}: {word}")
-    matrix = MATRIX.get((target, dtype))
-    if matrix and matrix not in text:
-        fault(f"{target} {dtype}: no {matrix}")
-    if not matrix:
-        return
-    # Between two branches around matrix instructions, what comes from memory comes in 16 bytes.
-    for name, code in re.findall(r"<(k\d+_\w+)>:\n(.*?)(?=\n\n|\Z)", text, re.S):
-        for block in re.split(r"^.*\b(?:s_cbranch|s_branch|s_endpgm)\w*.*$", code, flags=re.M):
-            if block.count("v_mfma") + block.count("v_wmma") < 4:
-                continue
-            narrow = re.search(r"\b(ds_(?:read|load)_u\w+)", block)
-            if narrow and dtype == "bf16":
-                fault(f"{target} {name}: {narrow[1]} beside matrix instructions")
-
-
-def check_object(target, dtype, image, folder):
-    path = os.path.join(folder, target + "-" + dtype + ".elf")
-    with open(path, "wb") as f:
-        f.write(image)
-    notes = run(tool("llvm-readelf"), "--notes", path)
-    if notes.returncode or "amdhsa.kernels" not in notes.stdout:
-        fault(f"{target}: llvm-readelf: {notes.stdout.strip()[:200]}")
-        return
-    kernels = kernels_of(notes.stdout)
-    for k in kernels:
-        check_kernel(target, k)
-    text = run(tool("llvm-objdump"), "-d", "--no-show-raw-insn", path).stdout
-    if text.count("s_endpgm") < len(kernels):
-        fault(f"{target}: llvm-objdump shows {text.count('s_endpgm')} ends of {len(kernels)} kernels")
-    check_code(target, dtype, text)
-    registers = sorted(k["vgpr_count"] for k in kernels)
-    fewest = min(waves_of(target, k)[1] for k in kernels)
-    print(f"{target} {dtype}: {len(kernels)} kernels, registers up to {registers[-1]}, at least {fewest} waves a SIMD, "
-          f"scalar spills in {sum(k['sgpr_spill_count'] > 0 for k in kernels)}")
+def comgr_kernels(lib, image):
+    """How many kernels libamd_comgr sees in a code object's metadata; a word, if it does not take it."""
+    data, root, kernels, n = Handle(), Handle(), Handle(), ctypes.c_size_t()
+    lib.amd_comgr_set_data.argtypes = [Handle, ctypes.c_size_t, ctypes.c_char_p]
+    lib.amd_comgr_get_data_metadata.argtypes = [Handle, ctypes.POINTER(Handle)]
+    lib.amd_comgr_metadata_lookup.argtypes = [Handle, ctypes.c_char_p, ctypes.POINTER(Handle)]
+    lib.amd_comgr_get_metadata_list_size.argtypes = [Handle, ctypes.POINTER(ctypes.c_size_t)]
+    executable = 8  # AMD_COMGR_DATA_KIND_EXECUTABLE
+    steps = [("create_data", lambda: lib.amd_comgr_create_data(executable, ctypes.byref(data))),
+             ("set_data", lambda: lib.amd_comgr_set_data(data, len(image), image)),
+             ("get_data_metadata", lambda: lib.amd_comgr_get_data_metadata(data, ctypes.byref(root))),
+             ("metadata_lookup", lambda: lib.amd_comgr_metadata_lookup(root, b"amdhsa.kernels", ctypes.byref(kernels))),
+             ("get_metadata_list_size", lambda: lib.amd_comgr_get_metadata_list_size(kernels, ctypes.byref(n)))]
+    for what, step in steps:
+        status = step()
+        if status:
+            return f"{what}: status {status}"
+    return n.value
 
 
 # ---- files ------------------------------------------------------------------------------------------------
 
 
-def check_amd(folder, dtype):
-    data, seconds = compiled(os.path.join(folder, "a"), "model.hsaco", "--dtype=" + dtype)
-    again, _ = compiled(os.path.join(folder, "b", "c"), "model.hsaco", "--dtype=" + dtype)
-    print(f"rwkv7.hsaco for gfx942 and gfx1100, {dtype}: {seconds:.1f} s, {len(data)} bytes")
-    if data != again:
-        fault(f"hsaco {dtype}: other bytes from another folder")
+def check_bundle(folder, data):
     bundler = tool("clang-offload-bundler")
-    names = ["hipv4-amdgcn-amd-amdhsa--" + t for t in AMD]
-    if bundler:
-        said = run(bundler, "-list", "-type=o", "-input=" + os.path.join(folder, "a", "model.hsaco"))
-        if said.returncode or any(n not in said.stdout.split() for n in names):
-            fault(f"clang-offload-bundler: {said.stdout.strip()[:200]}")
-    parts = unbundle(data)
-    for target, name in zip(AMD, names):
+    if not bundler:
+        print("not listed: no clang-offload-bundler here")
+        return
+    said = run(bundler, "-list", "-type=o", "-input=" + os.path.join(folder, "a", "model.hsaco"))
+    if said.returncode or any(n not in said.stdout.split() for n in NAMES):
+        fault(f"clang-offload-bundler: {said.stdout.strip()[:200]}")
+
+
+def check_amd(folder, text, dtype, twice):
+    data, seconds = compiled(os.path.join(folder, "a"), "model.hsaco", text, "--dtype=" + dtype)
+    print(f"{text}.hsaco for gfx942 and gfx1100, {dtype}: {seconds:.1f} s, {len(data)} bytes")
+    if twice and data != compiled(os.path.join(folder, "b", "c"), "model.hsaco", text, "--dtype=" + dtype)[0]:
+        fault(f"{text}.hsaco {dtype}: other bytes from another folder")
+    check_bundle(folder, data)
+    parts, kinds, lib = unbundle(data), kinds_of(plans_of(text, dtype)), comgr()
+    if not lib:
+        print("not read: no libamd_comgr here")
+    for target, name in zip(AMD, NAMES):
         if name not in parts:
             fault(f"no {name} in the bundle")
             continue
-        check_object(target, dtype, parts[name], folder)
+        found, said = lint(target, dtype, parts[name], folder, kinds, aligned=text == "rwkv7")
+        for f in found:
+            fault(f)
+        print(said)
+        n = comgr_kernels(lib, parts[name]) if lib else None
+        if lib and f"{target} {dtype}: {n} kernels" not in said:
+            fault(f"libamd_comgr: {target}: {n}")
 
 
-def check_nvidia(folder, dtype, target):
-    data, seconds = compiled(os.path.join(folder, "a"), target + ".ptx", "--dtype=" + dtype, "--target=" + target)
-    again, _ = compiled(os.path.join(folder, "b"), target + ".ptx", "--dtype=" + dtype, "--target=" + target)
-    print(f"rwkv7.ptx for {target}, {dtype}: {seconds:.1f} s, {len(data)} bytes")
-    if data != again:
-        fault(f"{target} {dtype}: other bytes from another folder")
-    if not data.startswith(b"//!rwkvc "):
-        fault(f"{target}: no manifest before the text")
-    if dtype == "bf16" and b"mma.sync.aligned.m16n8k16" not in data:
-        fault(f"{target}: no mma.sync")
-    ptxas = shutil.which("ptxas")
-    if not ptxas:
+def ptxas():
+    usual = "/usr/local/cuda/bin/ptxas"
+    return os.environ.get("RWKVC_PTXAS") or shutil.which("ptxas") or (usual if os.path.exists(usual) else None)
+
+
+def assemble(folder, path, target):
+    if not ptxas():
         print(f"{target}: not assembled, no ptxas here")
         return
-    said = run(ptxas, "-arch=" + target, "-v", os.path.join(folder, "a", target + ".ptx"), "-o",
-               os.path.join(folder, "x.cubin"))
+    said = run(ptxas(), "-arch=" + target, "-v", path, "-o", os.path.join(folder, "x.cubin"))
     if said.returncode:
         fault(f"ptxas {target}: {said.stdout.strip()[:300]}")
-    spilled = re.findall(r"entry function '(\w+)'.*\n.*\n?.* ([1-9]\d*) bytes spill", said.stdout)
-    for name, size in spilled:
-        fault(f"{target} {dtype} {name}: {size} bytes spilled")
-    print(f"{target} {dtype}: {said.stdout.count('Compiling entry')} kernels assembled")
+    found, n = of_ptxas(said.stdout)
+    for name, what in found.items():
+        fault(f"{target} {name}: {', '.join(what)}")
+    print(f"{target}: {n} kernels assembled")
+
+
+def check_nvidia(folder, text, dtype, targets, twice):
+    """For the first of the targets; assembled for all of them, which is what their drivers do."""
+    options = ["--dtype=" + dtype, "--target=" + targets[0]]
+    data, seconds = compiled(os.path.join(folder, "a"), "model.ptx", text, *options)
+    if twice and data != compiled(os.path.join(folder, "b"), "model.ptx", text, *options)[0]:
+        fault(f"{text}.ptx {dtype}: other bytes from another folder")
+    print(f"{text}.ptx for {targets[0]}, {dtype}: {seconds:.1f} s, {len(data)} bytes")
+    if not data.startswith(b"//!rwkvc "):
+        fault(f"{text}.ptx: no manifest before the text")
+    if dtype == "bf16" and b"mma.sync.aligned.m16n8k16" not in data:
+        fault(f"{text}.ptx: no mma.sync")
+    for target in targets:
+        assemble(folder, os.path.join(folder, "a", "model.ptx"), target)
 
 
 def main():
@@ -212,10 +181,13 @@ def main():
         return 77
     folder = keep or tempfile.mkdtemp()
     os.makedirs(folder, exist_ok=True)
-    for dtype in ("f32", "bf16"):
-        check_amd(folder, dtype)
-        for target in ("sm_80", "sm_90"):
-            check_nvidia(folder, dtype, target)
+    for f in self_test():
+        fault("lint: " + f)
+    check_amd(folder, "rwkv7", "f32", False)
+    check_amd(folder, "rwkv7", "bf16", True)
+    check_amd(folder, "retinex", "bf16", False)
+    check_nvidia(folder, "rwkv7", "f32", ["sm_80"], False)
+    check_nvidia(folder, "rwkv7", "bf16", ["sm_80", "sm_90"], True)
     if not keep:
         shutil.rmtree(folder)
     print(f"{len(FAULTS)} faults")
