@@ -37,17 +37,20 @@ static void tried(const gpu_api *api, char *text, size_t cap) {
         at += (size_t)snprintf(text + at, cap - at, "%s%s", i > 0 ? ", " : "", api->libraries[i]);
 }
 
+/* Drivers do not expect to be unloaded: they have threads, and things to do when the process ends. */
+enum { OPEN = RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE };
+
 static rw_status open_library(gpu *g, const char *path, rw_message *m) {
     const gpu_api *api = g->api;
     if (path == NULL || path[0] == '\0') path = getenv(api->variable);
     if (path != NULL && path[0] != '\0') {
-        g->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+        g->library = dlopen(path, OPEN);
         return g->library != NULL ? RW_OK
                                   : rw_fail(m, RW_NO_DEVICE, "%s: this driver cannot be opened: %s",
                                             path, dlerror());
     }
     for (size_t i = 0; api->libraries[i] != NULL && g->library == NULL; i++)
-        g->library = dlopen(api->libraries[i], RTLD_NOW | RTLD_LOCAL);
+        g->library = dlopen(api->libraries[i], OPEN);
     if (g->library != NULL) return RW_OK;
     char names[120];
     tried(api, names, sizeof names);
