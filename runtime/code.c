@@ -76,8 +76,9 @@ static rw_status open_bundle(rw_program *p, const char *arch, code *c, rw_messag
     if (arch == NULL || all[0] == '\0')
         return rw_fail(m, RW_BAD_FILE, "%s: the bundle holds no code for a GPU", p->path);
     return rw_fail(m, RW_WRONG_TARGET,
-                   "%s: it holds code for %s, and %s is %s: compile it with --target=%s", p->path,
-                   all, p->context->gpu->name, arch, arch);
+                   "%s: it holds code for %s, and %s is %s: compile it with --target=%s, if "
+                   "'rwkvc --help' lists that",
+                   p->path, all, p->context->gpu->name, arch, arch);
 }
 
 /* ---- PTX ----------------------------------------------------------------------------------------- */

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "memory.h"
+#include "context.h"
 
 static const gpu_api *const kinds[] = {&driver_hip, &driver_cuda};
 enum { KINDS = sizeof kinds / sizeof *kinds };
@@ -37,17 +37,20 @@ static void tried(const gpu_api *api, char *text, size_t cap) {
         at += (size_t)snprintf(text + at, cap - at, "%s%s", i > 0 ? ", " : "", api->libraries[i]);
 }
 
+/* Drivers do not expect to be unloaded: they have threads, and things to do when the process ends. */
+enum { OPEN = RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE };
+
 static rw_status open_library(gpu *g, const char *path, rw_message *m) {
     const gpu_api *api = g->api;
     if (path == NULL || path[0] == '\0') path = getenv(api->variable);
     if (path != NULL && path[0] != '\0') {
-        g->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+        g->library = dlopen(path, OPEN);
         return g->library != NULL ? RW_OK
                                   : rw_fail(m, RW_NO_DEVICE, "%s: this driver cannot be opened: %s",
                                             path, dlerror());
     }
     for (size_t i = 0; api->libraries[i] != NULL && g->library == NULL; i++)
-        g->library = dlopen(api->libraries[i], RTLD_NOW | RTLD_LOCAL);
+        g->library = dlopen(api->libraries[i], OPEN);
     if (g->library != NULL) return RW_OK;
     char names[120];
     tried(api, names, sizeof names);
@@ -165,5 +168,46 @@ rw_status rw_devices(const char *kind, const char *library, rw_device *out, size
         }
         driver_close(g);
     }
+    return s;
+}
+
+/* ---- speed --------------------------------------------------------------------------------------- */
+
+enum { COPY_BYTES = 256 << 20, COPIES = 4 };
+
+typedef struct copying {
+    void *queue, *begin, *end;
+    uint8_t *block;
+} copying;
+
+static rw_status copy_some(gpu *g, copying *x, size_t bytes, double *seconds, rw_message *m) {
+    rw_status s = g->api->queue_make(g, &x->queue, m);
+    if (s == RW_OK) s = g->api->mark_make(g, true, &x->begin, m);
+    if (s == RW_OK) s = g->api->mark_make(g, true, &x->end, m);
+    if (s == RW_OK) s = g->api->take(g, 2 * bytes, &x->block, m);
+    if (s == RW_OK) s = g->api->zero(g, x->queue, x->block, 2 * bytes, m);
+    for (int i = 0; i < COPIES && s == RW_OK; i++) {
+        if (i == 1) s = g->api->mark(g, x->queue, x->begin, m); /* the first warms up */
+        if (s == RW_OK) s = g->api->within(g, x->queue, x->block + bytes, x->block, bytes, m);
+    }
+    if (s == RW_OK) s = g->api->mark(g, x->queue, x->end, m);
+    if (s == RW_OK) s = g->api->wait(g, x->queue, m);
+    return s == RW_OK ? g->api->between(g, x->begin, x->end, seconds, m) : s;
+}
+
+rw_status rw_context_copy_rate(rw_context *c, double *bytes_a_second, rw_message *m) {
+    gpu *g = c->gpu;
+    copying x = {0};
+    double seconds = 0;
+    *bytes_a_second = 0;
+    if (g == NULL) return rw_fail(m, RW_BAD_ARG, "the device is a processor");
+    size_t bytes = g->memory / 64 < COPY_BYTES ? g->memory / 64 / 64 * 64 : COPY_BYTES;
+    rw_status s = g->api->enter(g, m);
+    if (s == RW_OK) s = copy_some(g, &x, bytes, &seconds, m);
+    if (s == RW_OK && seconds > 0) *bytes_a_second = 2.0 * (COPIES - 1) * (double)bytes / seconds;
+    if (x.block != NULL) g->api->give(g, x.block);
+    if (x.begin != NULL) g->api->mark_drop(g, x.begin);
+    if (x.end != NULL) g->api->mark_drop(g, x.end);
+    if (x.queue != NULL) g->api->queue_drop(g, x.queue);
     return s;
 }

@@ -122,9 +122,15 @@ static rw_status check_kind(const rw_program *p, const code *c, rw_message *m) {
                        "FILE.%s)",
                        p->path, has, g->name, g->arch, ending);
     if (driver_runs(g, p->target)) return RW_OK;
+    if (c->kind == CODE_PTX)
+        return rw_fail(m, RW_WRONG_TARGET,
+                       "%s: it holds code for %s, and %s is %s, which is older: compile it with "
+                       "--target=sm_80, which runs on all since then",
+                       p->path, has, g->name, g->arch);
     return rw_fail(m, RW_WRONG_TARGET,
-                   "%s: it holds code for %s, and %s is %s: compile it with --target=%s", p->path,
-                   has, g->name, g->arch, c->kind == CODE_PTX ? "sm_80" : g->arch);
+                   "%s: it holds code for %s, and %s is %s: compile it with --target=%s, if "
+                   "'rwkvc --help' lists that",
+                   p->path, has, g->name, g->arch, g->arch);
 }
 
 static rw_status load(rw_program *p, const uint8_t *data, size_t bytes, bool with_code,

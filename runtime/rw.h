@@ -76,6 +76,10 @@ typedef struct rw_device {
 rw_status rw_devices(const char *kind, const char *library, rw_device *out, size_t cap, size_t *n,
                      rw_message *m);
 
+/* Bytes a second that copies within a GPU's memory read and write, measured now, in a few milliseconds.
+ * RW_BAD_ARG: the context is on a processor; RW_NO_MEMORY; RW_DRIVER. */
+rw_status rw_context_copy_rate(rw_context *c, double *bytes_a_second, rw_message *m);
+
 /* ---- programs --------------------------------------------------------------------------------- */
 
 /* Reads, checks and loads a file that rwkvc has made. Its hash is checked before any byte of it is

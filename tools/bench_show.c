@@ -38,17 +38,16 @@ static double share(const Bench *b, Limit limit, double rate, double each) {
 /* ---- lines ------------------------------------------------------------------------------------ */
 
 static void print_limits(const Bench *b) {
-    if (!b->measure) {
+    if (b->measure)
+        printf("machine, %u thread%s\n", rw_context_threads(b->c.context),
+               rw_context_threads(b->c.context) == 1 ? "" : "s");
+    else
         printf("device %s\n", rw_context_device(b->c.context));
-        return;
-    }
-    printf("machine, %u thread%s\n", rw_context_threads(b->c.context),
-           rw_context_threads(b->c.context) == 1 ? "" : "s");
     for (int i = 0; i < LIMITS; i++) {
         Spread s = series_spread(&b->limit[i]);
         if (s.n == 0) continue;
-        printf("  %-20s %9.1f %-8s (%.1f to %.1f)\n", limit_name[i], s.median / 1e9,
-               i == LIMIT_READ ? "GB/s" : "GFLOP/s", s.low / 1e9, s.high / 1e9);
+        printf("  %-20s %9.1f %-8s (%.1f to %.1f)\n", b->measure ? limit_name[i] : "copy memory",
+               s.median / 1e9, i == LIMIT_READ ? "GB/s" : "GFLOP/s", s.low / 1e9, s.high / 1e9);
     }
 }
 
@@ -68,7 +67,8 @@ static void print_rate(const Bench *b, Kind k) {
         printf(" = %.0f %% of multiplying %s", 100 * part, unit == LIMIT_AMX ? "bf16" : "f32");
     part = share(b, LIMIT_READ, s.median, given(b, k));
     if (k == K_DECODE) printf("; %.1f GB/s", given(b, k) * s.median / 1e9);
-    if (k == K_DECODE && !isnan(part)) printf(" = %.0f %% of reading", 100 * part);
+    if (k == K_DECODE && !isnan(part))
+        printf(" = %.0f %% of %s", 100 * part, b->measure ? "reading" : "copying");
     putchar('\n');
 }
 
@@ -158,12 +158,14 @@ void bench_json(const Bench *b) {
     json_put_text(rw_program_name(b->c.program));
     fputs(", \"target\": ", stdout);
     json_put_text(rw_program_target(b->c.program));
+    fputs(", \"device\": ", stdout);
+    json_put_text(rw_context_device(b->c.context));
     printf(", \"weights\": \"%s\", \"threads\": %u,\n \"machine\": {",
            rw_dtype_name(rw_program_weights(b->c.program)), rw_context_threads(b->c.context));
     bool any = false;
     for (int i = 0; i < LIMITS; i++) {
         if (b->limit[i].n_any == 0) continue;
-        printf("%s\"%s\": ", any ? ", " : "", keys[i]);
+        printf("%s\"%s\": ", any ? ", " : "", b->measure ? keys[i] : "copy_bytes");
         json_spread(&b->limit[i]);
         any = true;
     }

@@ -30,8 +30,8 @@ static const char help[] =
     "  --json           one JSON object instead of lines\n" MACHINE_HELP "  --help\n"
     "\n"
     "GFLOP/s counts the matrix products that are computed, as the compiler counts them (a multiply\n"
-    "and an add are 2); GB/s of decoding the parameters and states that a token has to read. What a\n"
-    "GPU can do is not measured.\n";
+    "and an add are 2); GB/s of decoding the parameters and states that a token has to read. Of a\n"
+    "GPU the limit that is measured is copying in its memory: bytes read and written.\n";
 
 enum { DECODE = OPTION_LONG, PREFILL, TRAIN, BATCH, ROUNDS, PARAMS, PEER, PROFILE, JSON, HELP };
 
@@ -306,6 +306,12 @@ static int run_rounds(Bench *b) {
         for (int k = 0; k < KINDS; k++) {
             rw_status s = b->size[k] ? sample(b, (Kind)k, round > 0, &m) : RW_OK;
             if (s != RW_OK) return compiled_failed(&b->c, s, &m);
+        }
+        if (!b->measure) {
+            double rate;
+            rw_status s = rw_context_copy_rate(b->c.context, &rate, &m);
+            if (s != RW_OK) return compiled_failed(&b->c, s, &m);
+            if (round > 0) series_add(&b->limit[LIMIT_READ], rate, true);
         }
         for (int i = 0; i < LIMITS; i++) {
             bool clean = false;

@@ -9,7 +9,7 @@
 #include "json.h"
 
 static const char help[] =
-    "usage: rwkv info FILE [--axis NAME=N]... [--json]\n"
+    "usage: rwkv info FILE [--axis NAME=N]... [--device D] [--json]\n"
     "\n"
     "Of a compiled model: target, entries with what they take, give and compute, parameters, states,\n"
     "and the memory of a session. Of a .safetensors, a torch .pth, a rwkv.cpp .bin or an .npy file:\n"
@@ -17,6 +17,9 @@ static const char help[] =
     "\n"
     "  --axis NAME=N   the length of a run-time axis, for memory and work (default 1)\n"
     "  --json          one JSON object instead of lines\n"
+    "  --device D      loads it for that device (hip:0, cuda:0), so that what it lacks is told, and\n"
+    "                  counts the memory there\n"
+    "  --hip-library PATH, --cuda-library PATH   drivers, where they are not the system's\n"
     "  --help\n";
 
 /* Whether a file is of `rwkvc`: an object of this or another machine, several in a bundle, or PTX. */
@@ -216,9 +219,9 @@ static void print_json(const rw_program *p, const Lengths *l) {
 
 /* ---- the command ----------------------------------------------------------------------------- */
 
-static int info(Compiled *c, const Pairs *axes, bool json) {
+static int info(Compiled *c, const Pairs *axes, const Machine *machine, bool json) {
     Lengths l;
-    int code = compiled_open(c, NULL, true);
+    int code = compiled_open(c, machine, machine->device == NULL);
     if (code == EXIT_DONE) code = lengths_begin(&l, c);
     for (size_t i = 0; i < axes->n && code == EXIT_DONE; i++) {
         int64_t n;
@@ -237,14 +240,20 @@ int cmd_info(const char *command, int argc, char **argv) {
     enum { JSON = OPTION_LONG, AXIS, HELP };
     static const struct option longs[] = {{"json", no_argument, NULL, JSON},
                                           {"axis", required_argument, NULL, AXIS},
+                                          MACHINE_OPTIONS,
                                           {"help", no_argument, NULL, HELP},
                                           {0}};
     Compiled c = {.command = command};
     Pairs axes = {0};
+    Machine machine = {0};
     bool json = false;
     int code = EXIT_DONE;
     Line line = {command, argc, argv, "", longs, false};
     for (int k; code == EXIT_DONE && (k = next_option(&line)) != -1;) {
+        if (k >= MACHINE) {
+            code = set_machine(&machine, command, k, optarg);
+            continue;
+        }
         switch (k) {
         case JSON: json = true; break;
         case AXIS:
@@ -264,7 +273,7 @@ int cmd_info(const char *command, int argc, char **argv) {
     }
     if (code == EXIT_DONE && !c.path) code = usage_error(command, "which file?");
     if (code == EXIT_DONE && is_compiled(c.path))
-        code = info(&c, &axes, json);
+        code = info(&c, &axes, &machine, json);
     else if (code == EXIT_DONE)
         code = dump_file(command, c.path, json);
     compiled_close(&c);

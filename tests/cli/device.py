@@ -124,7 +124,7 @@ def profiles(b):
     b.expect(["rwkv", "run", "a.hsaco", "forward", "--in", "token=x.npy", "--profile", *on("hip:0")], 0,
              ["profile of forward, 1 call", "us each", "around"])
     b.expect(["rwkv", "bench", "a.hsaco", "--decode", 3, "--rounds", 1, *on("hip:1")], 0,
-             ["device hip:1", "rwkv7 for gfx1100", "tok/s"])
+             ["device hip:1", "copy memory", "GB/s", "rwkv7 for gfx1100", "tok/s", "% of copying"])
 
 
 @case
@@ -145,6 +145,8 @@ def mistakes(b):
     compiled(b, "a.ptx")
     compiled(b, "a.so", "--target=x86-64-v3")
     b.expect(["rwkv", "info", "a.hsaco"], 0, "rwkv7 for gfx942, gfx1100")
+    b.expect(["rwkv", "info", "a.hsaco", *on("hip:1")], 0, "rwkv7 for gfx1100, weights f32")
+    b.expect(["rwkv", "info", "one.hsaco", *on("hip:1")], 4, "", "--target=gfx1100")
     b.expect(["rwkv", "info", "a.ptx"], 0, "rwkv7 for sm_80")
     tokens(b, "x.npy", [1, 5])
     run = lambda file, *more: ["rwkv", "run", file, "forward", "--in", "token=x.npy", *more]

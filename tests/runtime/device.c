@@ -1,10 +1,12 @@
 /* Sessions on GPUs, against the same on a processor: AMD's code runs on the emulator, whose library is the
  * argument. What is called more than twice is replayed, so everything here is called more often. */
 #include <math.h>
+#include <sha2.h>
 #include <stdatomic.h>
 
 #include "check.h"
 #include "compiled.h"
+#include "runtime/format.h"
 
 static rw_message m;
 #define GOOD(call)                                                                                 \
@@ -382,6 +384,37 @@ static void damaged(const char *path) {
     close_on(&g);
 }
 
+/* Tables of a bundle that lie, under a hash that is right: refused, or another entry is read, never more. */
+static void lies(const char *path) {
+    on g = {0};
+    size_t n;
+    uint8_t *data = slurp(path, &n);
+    uint64_t seed = 9;
+    int refused = 0;
+    rw_context_options o = {.device = "hip:1", .library = emulator};
+    GOOD(rw_context_create(&o, &g.c, &m));
+    for (int i = 0; g.c != NULL && i < 200; i++) {
+        uint8_t *copy = malloc(n);
+        memcpy(copy, data, n);
+        /* the count, and the rows of three entries */
+        uint8_t *at = copy + 24 + (i < 8 ? 0 : dice(&seed) % 200);
+        for (int k = 0; k < (i < 100 ? 1 : 8); k++) at[k] = (uint8_t)dice(&seed);
+        SHA2_CTX c;
+        SHA256Init(&c);
+        SHA256Update(&c, copy, n - RW_HASH_BYTES);
+        SHA256Final(copy + n - RW_HASH_BYTES, &c);
+        rw_status s = rw_program_load_memory(g.c, "lying", copy, n, &g.p, &m);
+        CHECK((s == RW_OK) == (g.p != NULL), "%s", m.text);
+        refused += s != RW_OK;
+        rw_program_destroy(g.p);
+        g.p = NULL;
+        free(copy);
+    }
+    CHECK(refused > 50, "%d of 200 were refused", refused);
+    free(data);
+    close_on(&g);
+}
+
 /* ---- all ------------------------------------------------------------------------------------------ */
 
 static bool compiled(const char *target, uint8_t dtype, const char *path) {
@@ -394,14 +427,51 @@ static bool compiled(const char *target, uint8_t dtype, const char *path) {
     return wrong == NULL;
 }
 
+/* Both of AMD's in a bundle. */
+static bool bundled(const char *path) {
+    Arena *a = arena_new();
+    Diag *d = diag_new(a, 0);
+    Program *p = check_text(a, d, "tiny.rwkv", tiny_text, strlen(tiny_text), NULL);
+    const TargetInfo *const targets[] = {target_find(arch[0]), target_find(arch[1])};
+    FileEntry e = {.name = "forward"};
+    PlanOptions o = {.fuse = true};
+    const char *wrong = "no graph";
+    bool is_io;
+    if (p != NULL) e.graph = program_graph(p, "forward", d);
+    if (e.graph != NULL) e.plan = plan_make(a, e.graph, &o, &wrong);
+    if (e.plan != NULL) wrong = file_write_all(a, &e, 1, targets, 2, "tiny", path, &is_io);
+    CHECK(wrong == NULL, "%s", wrong);
+    arena_free(a);
+    return wrong == NULL;
+}
+
+/* A device takes its own of several; who has none is told what there is. */
+static void choices(const char *path) {
+    on g;
+    for (int d = 0; d < DEVICES; d++) {
+        if (!context_on(&g, device_name[d])) continue;
+        GOOD(rw_program_load(g.c, path, &g.p, &m));
+        if (g.p != NULL)
+            CHECK(strcmp(rw_program_target(g.p), arch[d]) == 0, "%s", rw_program_target(g.p));
+        close_on(&g);
+    }
+    if (!context_on(&g, NULL)) return;
+    FAILS(RW_WRONG_TARGET, "code for gfx942, gfx1100, a GPU", rw_program_load(g.c, path, &g.p, &m));
+    GOOD(rw_program_read(g.c, path, &g.p, &m));
+    if (g.p != NULL)
+        CHECK(strcmp(rw_program_target(g.p), "gfx942, gfx1100") == 0, "%s", rw_program_target(g.p));
+    close_on(&g);
+}
+
 int main(int argc, char **argv) {
     if (argc != 2) return 2;
     emulator = argv[1];
     for (int i = 0; i < B * 64; i++) tokens[i] = i * 7 % TINY_V;
     folder_make();
-    char so[300], ptx[300], file[DEVICES][300];
+    char so[300], ptx[300], both[300], file[DEVICES][300];
     snprintf(so, sizeof so, "%s/a.so", folder);
     snprintf(ptx, sizeof ptx, "%s/a.ptx", folder);
+    snprintf(both, sizeof both, "%s/both.hsaco", folder);
     bool good = compiled("x86-64-v3", DT_F32, so) && compiled("sm_80", DT_F32, ptx);
     for (int d = 0; d < DEVICES && good; d++) {
         snprintf(file[d], sizeof file[d], "%s/%s.hsaco", folder, arch[d]);
@@ -415,6 +485,11 @@ int main(int argc, char **argv) {
         lists();
         damaged(file[0]);
         damaged(ptx);
+        if (bundled(both)) {
+            choices(both);
+            damaged(both);
+            lies(both);
+        }
     }
     for (int d = 0; d < DEVICES && good; d++)
         if (compiled(arch[d], DT_BF16, file[d]) && (d > 0 || compiled("x86-64-v3", DT_BF16, so)))

@@ -180,13 +180,14 @@ static void cuda_fails(void) {
     pretend("sm_75");
     GOOD(open_context(&x, "cuda:0", cuda));
     if (x.c == NULL) return;
-    FAILS(RW_WRONG_TARGET, "code for sm_80, and cuda:0 is sm_75",
+    FAILS(RW_WRONG_TARGET, "code for sm_80, and cuda:0 is sm_75, which is older",
           rw_program_load(x.c, ptx, &x.p, &m));
     close_on(&x);
     pretend("");
     GOOD(open_context(&x, "cuda:0", cuda));
     if (x.c == NULL) return;
-    FAILS(RW_WRONG_TARGET, "code for sm_90, and cuda:0 is sm_86: compile it with --target=sm_80",
+    FAILS(RW_WRONG_TARGET,
+          "code for sm_90, and cuda:0 is sm_86, which is older: compile it with --target=sm_80",
           rw_program_load(x.c, ptx_new, &x.p, &m));
     FAILS(RW_WRONG_TARGET, "compile the text for it (-o FILE.ptx)",
           rw_program_load(x.c, hsaco, &x.p, &m));
