@@ -57,7 +57,7 @@ if(TARGET emu_core)
     target_link_libraries(execute_testing PUBLIC emu_core)
 endif()
 
-foreach(name file tensor npy weights damage rng convert data vocab sample)
+foreach(name file tensor npy weights damage rng convert data vocab sample layout)
     c_test(runtime ${name} rwkvrt)
 endforeach()
 if(NOT RWKVC_SANITIZE) # it puts an allocator of its own in place, as the sanitizers do
