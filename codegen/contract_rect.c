@@ -4,7 +4,7 @@
 
 enum { NARROW = 256 }; /* columns that are few beside any number of rows */
 
-static void digit_arrays(Contract *c, Digits *d) {
+static void digit_arrays(Contract *c, ShapeDigits *d) {
     Emit *e = c->e;
     d->size = emit_var(e, LLVMArrayType2(e->i64, d->n), NULL);
     d->stride = emit_var(e, LLVMArrayType2(e->i64, d->n), NULL);
@@ -17,36 +17,27 @@ static void digit_arrays(Contract *c, Digits *d) {
 /* ---- points ---------------------------------------------------------------------------------------- */
 
 /* Sets idx of axes to the digits of p. */
-static void split_point(Contract *c, const Axes *a, V p) {
+static void split_point(Contract *c, const ShapeAxes *a, V p) {
     Emit *e = c->e;
     for (uint32_t i = a->n; i-- > 0;) {
         if (i == 0) {
             c->idx[a->axis[0]] = p;
             break;
         }
-        V s = emit_size(e, c->size[a->axis[i]]), q = k_div(e, p, s);
+        V s = emit_size(e, c->s.size[a->axis[i]]), q = k_div(e, p, s);
         c->idx[a->axis[i]] = k_sub(e, p, k_mul(e, q, s));
         p = q;
     }
 }
 
 /* Address of a factor at the batch point at hand, all other indices 0. */
-static V factor_at(Contract *c, const Factor *f) {
+static V factor_at(Contract *c, const ShapeFactor *f) {
     Emit *e = c->e;
-    V at = emit_size(e, f->base);
-    for (uint32_t i = 0; i < f->n_atoms; i++) {
-        const Expr *x = graph_expr(e->g, f->atoms[i].atom);
-        V counter = x->op == X_LVL ? e->lvl[x->i].v : e->pos[x->i].v;
-        at = k_add(e, at, k_mul(e, counter, emit_size(e, f->atoms[i].coef)));
-    }
-    for (uint32_t i = 0; i < c->batch.n; i++) {
-        uint8_t axis = c->batch.axis[i];
-        at = k_add(e, at, k_mul(e, c->idx[axis], emit_size(e, f->stride[axis])));
-    }
+    V at = shape_offset(e, &c->s, f, c->idx);
     return k_elem(e, k_storage(e, f->dtype), e->args[f->arg].ptr, at);
 }
 
-static void offsets(Contract *c, V dst, V start, V count, const Digits *d) {
+static void offsets(Contract *c, V dst, V start, V count, const ShapeDigits *d) {
     V args[] = {dst, start, count, k_num(c->e, d->n), d->size, d->stride};
     fun_call(c->e, contract_offsets(c->e), args, 6);
 }
@@ -73,17 +64,18 @@ static void bind_members(Contract *c) {
         l->value = v;
         e->local_of[v] = e->locals.n;
     }
-    e->n_idx = c->rank;
-    for (uint32_t i = 0; i < c->rank; i++) e->idx_size[i] = c->size[i];
+    e->n_idx = c->s.rank;
+    for (uint32_t i = 0; i < c->s.rank; i++) e->idx_size[i] = c->s.size[i];
 }
 
 /* lanes points from the one at hand on, along the last axis of the columns. */
 static void vector_at(Contract *c, V from, V j, V tail) { /* from: its sum */
     Emit *e = c->e;
     At at = {.width = c->bl.lanes, .tail = tail};
-    for (uint32_t i = 0; i < c->rank; i++) at.idx[i] = val_int(c->idx[i] ? c->idx[i] : k_num(e, 0));
-    if (c->n.n) {
-        uint8_t last = c->n.axis[c->n.n - 1];
+    for (uint32_t i = 0; i < c->s.rank; i++)
+        at.idx[i] = val_int(c->idx[i] ? c->idx[i] : k_num(e, 0));
+    if (c->s.n.n) {
+        uint8_t last = c->s.n.axis[c->s.n.n - 1];
         at.idx[last] = val_lane(k_add(e, c->idx[last], j), 1);
     }
     V x = k_load(e, k_vec(e->f32, c->bl.lanes), k_elem(e, e->f32, from, j), 4);
@@ -96,16 +88,16 @@ static void finish(Contract *c, V sums, V ld, V m0, V m1, V n0, V n1) {
     int64_t lanes = c->bl.lanes;
     V n = emit_var(e, e->i64, NULL);
     Loop r = loop_begin(e, m0, m1, 1);
-    split_point(c, &c->m, r.i);
+    split_point(c, &c->s.m, r.i);
     emit_set(e, n, n0);
     While w = while_begin(e);
     V j0 = emit_get(e, e->i64, n);
     while_test(e, &w, k_lt(e, j0, n1));
-    split_point(c, &c->n, j0);
+    split_point(c, &c->s.n, j0);
     V run = k_sub(e, n1, j0);
-    if (c->n.n) {
-        uint8_t last = c->n.axis[c->n.n - 1];
-        run = k_min(e, run, k_sub(e, emit_size(e, c->size[last]), c->idx[last]));
+    if (c->s.n.n) {
+        uint8_t last = c->s.n.axis[c->s.n.n - 1];
+        run = k_min(e, run, k_sub(e, emit_size(e, c->s.size[last]), c->idx[last]));
     }
     V from = k_add(e, k_mul(e, k_sub(e, r.i, m0), ld), k_sub(e, j0, n0));
     from = k_elem(e, e->f32, sums, from);
@@ -138,7 +130,7 @@ typedef struct Span {
     V along_a, along_b;    /* i1: neighbours in the rows' factor, in the columns' */
 } Span;
 
-static V along(Contract *c, const Digits *d, V offset, V n) {
+static V along(Contract *c, const ShapeDigits *d, V offset, V n) {
     Emit *e = c->e;
     if (d->n == 1) return k_eq(e, emit_size(e, d->d[0].stride), k_num(e, 1));
     return contract_contiguous(e, offset, k_num(e, 0), n);
@@ -149,10 +141,10 @@ static Span span_at(Contract *c, V k0, V most) {
     Span s = {.k0 = k0, .kn = k_min(e, k_sub(e, c->K, k0), most)};
     s.first = k_eq(e, k0, k_num(e, 0));
     s.last = k_eq(e, k_add(e, k0, s.kn), c->K);
-    offsets(c, c->ka, k0, s.kn, &c->rows.terms);
-    offsets(c, c->kb, k0, s.kn, &c->cols.terms);
-    s.along_a = along(c, &c->rows.terms, c->ka, s.kn);
-    s.along_b = along(c, &c->cols.terms, c->kb, s.kn);
+    offsets(c, c->ka, k0, s.kn, &c->s.rows.terms);
+    offsets(c, c->kb, k0, s.kn, &c->s.cols.terms);
+    s.along_a = along(c, &c->s.rows.terms, c->ka, s.kn);
+    s.along_b = along(c, &c->s.cols.terms, c->kb, s.kn);
     return s;
 }
 
@@ -160,14 +152,14 @@ static void pack_columns(Contract *c, const Rect *r, const Span *s) {
     Emit *e = c->e;
     If other = if_begin(e, LLVMBuildNot(e->b, r->same_cols, ""));
     V args[] = {c->b, r->b, c->col, r->cols, c->kb, s->kn, s->along_b};
-    fun_call(e, contract_pack_cols(e, &c->bl, c->cols.dtype, c->bl.amx), args, 7);
+    fun_call(e, contract_pack_cols(e, &c->bl, c->s.cols.dtype, c->bl.amx), args, 7);
     if_end(e, &other);
 }
 
 /* Rows q .. q + rows of the rectangle to a. */
 static void pack_rows(Contract *c, const Rect *r, const Span *s, V q, V rows, V a) {
     Emit *e = c->e;
-    Fun pack = contract_pack_rows(e, &c->bl, c->rows.dtype, c->bl.amx);
+    Fun pack = contract_pack_rows(e, &c->bl, c->s.rows.dtype, c->bl.amx);
     V row = k_elem(e, e->i64, c->row, q), strip = contract_row_strip(e, &c->bl, s->kn),
       one = k_num(e, K_BLOCK), all = k_sub(e, r->rows, q);
     if (c->bl.amx) {
@@ -189,8 +181,8 @@ static V stored_at(Contract *c, uint32_t arg, V m, V n0) {
     Emit *e = c->e;
     const EmitArg *to = &e->args[arg];
     V at = k_num(e, 0);
-    split_point(c, &c->m, m);
-    split_point(c, &c->n, n0);
+    split_point(c, &c->s.m, m);
+    split_point(c, &c->s.n, n0);
     for (uint32_t i = to->drop; i < graph_value(e->g, to->value)->rank; i++)
         if (c->idx[i]) at = k_add(e, at, k_mul(e, c->idx[i], emit_arg_stride(e, arg, i)));
     bool half = to->dtype == DT_BF16 || to->dtype == DT_F16;
@@ -272,7 +264,7 @@ static V few_x(Contract *c, const Rect *r) {
     V ld = k_add(e, c->K, k_num(e, LD_PAD));
     Loop k = loop_begin(e, k_num(e, 0), c->K, K_BLOCK);
     V kc = k_min(e, k_sub(e, c->K, k.i), k_num(e, K_BLOCK));
-    offsets(c, c->ka, k.i, kc, &c->rows.terms);
+    offsets(c, c->ka, k.i, kc, &c->s.rows.terms);
     V pa[] = {k_elem(e, e->f32, c->x, k.i),
               ld,
               k_num(e, 0),
@@ -282,8 +274,8 @@ static V few_x(Contract *c, const Rect *r) {
               r->rows,
               c->ka,
               kc,
-              along(c, &c->rows.terms, c->ka, kc)};
-    fun_call(e, contract_pack_rows(e, &c->bl, c->rows.dtype, false), pa, 10);
+              along(c, &c->s.rows.terms, c->ka, kc)};
+    fun_call(e, contract_pack_rows(e, &c->bl, c->s.rows.dtype, false), pa, 10);
     loop_end(e, &k);
     Loop l = loop_begin(e, k_num(e, 0), r->rows, 1);
     k_store(e, k_mul(e, l.i, ld), k_elem(e, e->i64, c->row, l.i), 8);
@@ -296,12 +288,12 @@ static void few_rows(Contract *c, const Rect *r) {
     V x = few_x(c, r);
     if (c->few == FEW_DOT) {
         V args[] = {x, c->row, r->b, c->col, c->c, r->rows, r->cols, c->K};
-        fun_call(e, contract_dot(e, &c->bl, c->cols.dtype), args, 8);
+        fun_call(e, contract_dot(e, &c->bl, c->s.cols.dtype), args, 8);
     } else {
-        V w = k_elem(e, k_storage(e, c->cols.dtype), r->b, r->n0);
-        V args[] = {x,    c->row,  w,       emit_size(e, c->cols.terms.d[0].stride),
+        V w = k_elem(e, k_storage(e, c->s.cols.dtype), r->b, r->n0);
+        V args[] = {x,    c->row,  w,       emit_size(e, c->s.cols.terms.d[0].stride),
                     c->c, r->rows, r->cols, c->K};
-        fun_call(e, contract_axpy(e, &c->bl, c->cols.dtype), args, 8);
+        fun_call(e, contract_axpy(e, &c->bl, c->s.cols.dtype), args, 8);
     }
     finish(c, c->c, k_num(e, FEW_LD), r->m0, k_add(e, r->m0, r->rows), r->n0,
            k_add(e, r->n0, r->cols));
@@ -367,10 +359,11 @@ static void keep(Contract *c, const Kept *k, V batch, V from, V n, V stays) {
 
 static void at_place(Contract *c, const Place *p, const Kept *kept) {
     Emit *e = c->e;
-    split_point(c, &c->batch, p->batch);
+    split_point(c, &c->s.batch, p->batch);
     V m1 = k_min(e, c->M, k_add(e, p->m0, k_mul(e, p->h, k_num(e, c->bl.tile_rows))));
     V n1 = k_min(e, c->N, k_add(e, p->n0, k_mul(e, p->w, k_num(e, c->bl.tile_cols))));
-    Rect r = {.a = factor_at(c, &c->rows), .b = factor_at(c, &c->cols), .m0 = p->m0, .n0 = p->n0};
+    Rect r = {
+        .a = factor_at(c, &c->s.rows), .b = factor_at(c, &c->s.cols), .m0 = p->m0, .n0 = p->n0};
     r.rows = k_sub(e, m1, p->m0);
     r.cols = k_sub(e, n1, p->n0);
     r.same_rows = is_kept(c, &kept[0], p->batch, p->m0, r.rows);
@@ -378,8 +371,8 @@ static void at_place(Contract *c, const Place *p, const Kept *kept) {
     r.apart = LLVMBuildOr(e->b, r.same_rows, k_and(e, c->is_near, p->more), "");
     keep(c, &kept[0], p->batch, p->m0, r.rows, r.apart);
     keep(c, &kept[1], p->batch, p->n0, r.cols, c->is_near);
-    offsets(c, c->row, r.m0, r.rows, &c->rows.points);
-    offsets(c, c->col, r.n0, r.cols, &c->cols.points);
+    offsets(c, c->row, r.m0, r.rows, &c->s.rows.points);
+    offsets(c, c->col, r.n0, r.cols, &c->s.cols.points);
     if (c->few == FEW_NONE) {
         many_rows(c, &r);
         return;
@@ -397,9 +390,9 @@ static void at_place(Contract *c, const Place *p, const Kept *kept) {
 static void measure(Contract *c) {
     Emit *e = c->e;
     const Blocking *bl = &c->bl;
-    c->M = emit_size(e, c->m.total);
-    c->N = emit_size(e, c->n.total);
-    c->K = emit_size(e, c->k.total);
+    c->M = emit_size(e, c->s.m.total);
+    c->N = emit_size(e, c->s.n.total);
+    c->K = emit_size(e, c->s.k.total);
     c->nm = k_ceil(e, c->M, bl->tile_rows);
     c->nn = k_ceil(e, c->N, bl->tile_cols);
     c->is_near = k_le(e, c->K, k_num(e, bl->near));
@@ -418,7 +411,7 @@ static void measure(Contract *c) {
 
 void contract_kernel(Contract *c) {
     Emit *e = c->e;
-    Digits *all[] = {&c->rows.points, &c->rows.terms, &c->cols.points, &c->cols.terms};
+    ShapeDigits *all[] = {&c->s.rows.points, &c->s.rows.terms, &c->s.cols.points, &c->s.cols.terms};
     for (uint32_t i = 0; i < 4; i++) digit_arrays(c, all[i]);
     bind_members(c);
     measure(c);

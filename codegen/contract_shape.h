@@ -18,6 +18,7 @@ typedef struct ShapeDigit {
 typedef struct ShapeDigits {
     uint32_t n; /* at least one; the last is the innermost */
     ShapeDigit d[MAX_RANK];
+    V size, stride; /* arrays of i64, where who makes the kernel wants tables */
 } ShapeDigits;
 
 typedef struct ShapeFactor {

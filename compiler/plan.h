@@ -185,7 +185,10 @@ bool plan_point_by_point(const Plan *p, const Kernel *k, Value old, Value made);
 bool read_joins_axes(Graph *g, ExprId read, uint32_t q, ExprId *k);
 /* plan_peak.c. false: a size is too large, or no number. */
 bool plan_peak(Plan *p, const int64_t *axes, PlanPeak *out);
-/* plan_place.c: the buffer an output may be written over, or UINT32_MAX. */
+bool plan_same_shape(const PlanBuf *a, const PlanBuf *b); /* and type */
+/* plan_place.c: the buffer of the parameter, or of the state of the optimizer, that the output in `to` leads on (of
+ * a parameter that is there twice, the one of its type); the buffer an output may be written over. UINT32_MAX: none. */
+BufId plan_led_on(const Plan *p, const OutputInfo *o, const PlanBuf *to);
 BufId plan_output_place(const Plan *p, const OutputInfo *o);
 /* budget.c: lengths where none are given: one sample, 1024 along every other axis, rounded up to what an axis
  * is declared a multiple of. axes: size_axes numbers. */

@@ -18,15 +18,6 @@ typedef struct Beside {
     Joining how;
 } Beside;
 
-static BufId led_on(const Plan *p, const OutputInfo *o, uint8_t dtype) {
-    uint8_t role = o->kind == OUT_PARAM ? ROLE_PARAM : ROLE_STATE;
-    for (uint32_t i = 0; i < p->bufs.n; i++) {
-        const PlanBuf *b = &p->bufs.data[i];
-        if (b->role == role && b->index == o->index && b->dtype == dtype) return i;
-    }
-    return UINT32_MAX;
-}
-
 /* An output may be written over the parameter or state that it leads on (plan_place.c). */
 static void find_places(Beside *x) {
     const Plan *p = x->p;
@@ -35,7 +26,7 @@ static void find_places(Beside *x) {
     for (uint32_t i = 0; i < p->g->outputs.n; i++) {
         const OutputInfo *o = &p->g->outputs.data[i];
         if (o->kind != OUT_PARAM && o->kind != OUT_OPT) continue;
-        BufId b = p->buf_of[o->value], old = led_on(p, o, p->bufs.data[b].dtype);
+        BufId b = p->buf_of[o->value], old = plan_led_on(p, o, &p->bufs.data[b]);
         if (old != UINT32_MAX) x->place[b] = old;
     }
 }

@@ -33,22 +33,13 @@ static void look(Place *x, const Ops *ops, bool top) {
     }
 }
 
-static bool same_shape(const PlanBuf *a, const PlanBuf *b) {
-    if (a->dtype != b->dtype || a->rank != b->rank) return false;
-    for (uint32_t i = 0; i < a->rank; i++)
-        if (a->dims[i] != b->dims[i]) return false;
-    return true;
-}
-
 static bool leads_on_once(Graph *g, const Plan *p, BufId to) {
     uint32_t n = 0;
     for (uint32_t i = 0; i < g->outputs.n; i++) n += p->buf_of[g->outputs.data[i].value] == to;
     return n == 1;
 }
 
-/* The buffer of a parameter, or of a state of the optimizer, that the output leads on: of a parameter that is
- * there twice, the one of the output's type. */
-static BufId led_on(const Plan *p, const OutputInfo *o, const PlanBuf *to) {
+BufId plan_led_on(const Plan *p, const OutputInfo *o, const PlanBuf *to) {
     uint8_t role = o->kind == OUT_PARAM ? ROLE_PARAM : ROLE_STATE;
     for (uint32_t i = 0; i < p->bufs.n; i++) {
         const PlanBuf *b = &p->bufs.data[i];
@@ -64,14 +55,15 @@ BufId plan_output_place(const Plan *p, const OutputInfo *o) {
         o->kind == OUT_PARAM ? g->params.data[o->index].value : g->states.data[o->index].value;
     Place x = {.p = p, .g = g, .to = p->buf_of[o->value]};
     const PlanBuf *to = &p->bufs.data[x.to];
-    x.from = led_on(p, o, to);
+    x.from = plan_led_on(p, o, to);
     if (x.from == UINT32_MAX) return UINT32_MAX;
     const PlanBuf *from = &p->bufs.data[x.from];
-    if (x.from == x.to || to->role != ROLE_OUTPUT || to->carry || !same_shape(from, to) ||
+    if (x.from == x.to || to->role != ROLE_OUTPUT || to->carry || !plan_same_shape(from, to) ||
         !leads_on_once(g, p, x.to))
         return UINT32_MAX;
     look(&x, &p->ops, true);
     if (x.n_writers != 1 || !x.top || x.last > x.writer) return UINT32_MAX;
     if (x.last < x.writer) return x.from;
-    return plan_point_by_point(p, &p->kernels.data[x.op->kernel], old, o->value) ? x.from : UINT32_MAX;
+    return plan_point_by_point(p, &p->kernels.data[x.op->kernel], old, o->value) ? x.from
+                                                                                 : UINT32_MAX;
 }

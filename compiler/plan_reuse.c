@@ -34,7 +34,7 @@ bool plan_point_by_point(const Plan *p, const Kernel *k, Value old, Value made) 
     return true;
 }
 
-static bool same_shape(const PlanBuf *a, const PlanBuf *b) {
+bool plan_same_shape(const PlanBuf *a, const PlanBuf *b) {
     if (a->dtype != b->dtype || a->rank != b->rank) return false;
     for (uint32_t i = 0; i < a->rank; i++)
         if (a->dims[i] != b->dims[i]) return false;
@@ -127,7 +127,7 @@ static bool place_over(Placing *x, Ops *ops, uint32_t at, uint32_t arg_a, uint32
     BufId a = aa->buf, b = ab->buf;
     PlanBuf *ba = &p->bufs.data[a], *bb = &p->bufs.data[b];
     if (a == b || aa->n_level || ab->n_level || !is_free(ba) || !is_free(bb) ||
-        !same_shape(ba, bb) || (bb->carry && !ba->carry) ||
+        !plan_same_shape(ba, bb) || (bb->carry && !ba->carry) ||
         !plan_point_by_point(p, k, k->arg_values.data[arg_a], k->arg_values.data[arg_b]))
         return false;
     if (ba->carry && !bb->carry) {
