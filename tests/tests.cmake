@@ -103,7 +103,7 @@ endforeach()
 a_test(codegen/model_threads64 "" "${CMAKE_SOURCE_DIR}/tests/codegen/gpu_model.sh"
     $<TARGET_FILE:test_codegen_kernels> threads64 64)
 a_test(codegen/model_threads32 "" "${CMAKE_SOURCE_DIR}/tests/codegen/gpu_model.sh"
-    $<TARGET_FILE:test_codegen_kernels> threads32 16)
+    $<TARGET_FILE:test_codegen_kernels> threads32 32)
 py_test(codegen/gpu_files "")
 c_test(codegen test_budget rwkvc_dsl execute_testing)
 set_target_properties(test_codegen_budget PROPERTIES ENABLE_EXPORTS ON)
