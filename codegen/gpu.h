@@ -28,6 +28,8 @@ typedef struct Gpu {
     bool point;        /* the mapping: point or team */
     Size slices;       /* team: workgroups that share a point; 0: one */
     V slice, n_slices; /* i32; NULL: one */
+    int64_t heads;     /* team: parts that points are cut into; 1: none */
+    V head;            /* i64: the part at hand */
     V thread;          /* i32, in the workgroup */
     V scratch, begin;  /* parameters */
     VEC(V) sizes;      /* parameters, by place in code->sizes */
@@ -109,6 +111,8 @@ bool gpu_keep(Work *w, EmitLocal *l, Size count, bool slots); /* false: in scrat
 uint32_t gpu_share(Work *w, const Nest *n);
 /* gpu_columns.c: which values lie in registers, a row a thread; and puts one there. */
 void gpu_columns(Work *w);
+/* gpu_heads.c: workgroups that share a point, each a part of every nest's cut axis; 1: they do not. */
+int64_t gpu_heads(Work *w);
 void gpu_place_columns(Work *w, EmitLocal *l, uint32_t at);
 /* gpu_grid.c */
 void gpu_grid(Work *w, void (*body)(Work *w));

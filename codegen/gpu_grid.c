@@ -38,6 +38,13 @@ static void by_teams(Work *w, void (*body)(Work *w)) {
         g->slice = LLVMBuildSub(e->b, p, LLVMBuildMul(e->b, q, g->n_slices, ""), "");
         p = q;
     }
+    if (g->heads > 1) {
+        e->code->grid = size_mul(s, e->code->grid, size_num(s, g->heads));
+        V n = number(e, (uint64_t)g->heads), q = LLVMBuildUDiv(e->b, p, n, "");
+        V head = LLVMBuildSub(e->b, p, LLVMBuildMul(e->b, q, n, ""), "");
+        g->head = LLVMBuildZExt(e->b, head, e->i64, "");
+        p = q;
+    }
     set_digits(w, p);
     body(w);
 }

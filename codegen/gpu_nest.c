@@ -359,10 +359,27 @@ static void set_box(Inner *x) {
         b->size[b->n++] = n->size[n->lane];
     }
     const Gpu *g = x->e->gpu;
+    for (uint32_t i = 0; i < b->n; i++) {
+        if (x->result[i] + 1u != n->cut) continue;
+        int64_t size = 0;
+        fixed(x, x->result[i], &size);
+        b->size[i] = size_num(x->e->g->sizes, size / g->heads);
+    }
     bool solo = !g->point && !g->slice && box_is_one(x->e, b->size, b->n);
     if (!solo || b->share == g->block || !overwrites(x, &x->meets_global)) return;
     x->meets = b->share == 1;
     if (!x->meets) b->share = g->block;
+}
+
+/* Index i of the box, as an index of the nest. */
+static Val in_part(Inner *x, uint32_t i) {
+    Emit *e = x->e;
+    Val at = x->box.idx[i];
+    int64_t size = 0;
+    if (x->result[i] + 1u != x->n->cut) return at;
+    fixed(x, x->result[i], &size);
+    V first = LLVMBuildMul(e->b, e->gpu->head, emit_const(e, size / e->gpu->heads), "");
+    return val_int(LLVMBuildAdd(e->b, first, at.v, ""));
 }
 
 void gpu_nest(Work *w, const Nest *n) {
@@ -373,7 +390,7 @@ void gpu_nest(Work *w, const Nest *n) {
     touch_all(x, false);
     set_box(x);
     box_begin(&x->box);
-    for (uint32_t i = 0; i < x->box.n; i++) x->at[x->result[i]] = x->box.idx[i];
+    for (uint32_t i = 0; i < x->box.n; i++) x->at[x->result[i]] = in_part(x, i);
     start(x);
     reduced_loops(x, 0);
     emit_fresh(x->e);

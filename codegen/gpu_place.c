@@ -4,7 +4,7 @@
  * threads here. */
 #include "gpu.h"
 
-enum { USUAL_BLOCK = 256, BUSY_WAVES = 1024 };
+enum { USUAL_BLOCK = 256, BUSY_WAVES = 1024, LONG_SUM = 32, TERMS = 4 };
 
 static double points_of(Work *w) {
     double n = 1;
@@ -47,21 +47,27 @@ static bool is_solo(Work *w, const Nest *n) {
 
 static bool deals_sums(const Nest *n) { return n->lane >= 0 && n->reduced[n->lane]; }
 
+/* Threads that add up each of the sums of a nest. Where there are sums enough for all threads, each takes a few
+ * terms: its loads are under way together, and fewer exchanges follow. */
+static uint32_t share_of(Work *w, const Nest *n) {
+    uint32_t wave = w->e->gpu->t->wave;
+    uint32_t each = power_above((double)size_guess(w->e, n->size[n->lane]));
+    if (each >= LONG_SUM && each / TERMS * results_of(w, n) >= USUAL_BLOCK) each /= TERMS;
+    return each < wave ? each : wave;
+}
+
 uint32_t gpu_share(Work *w, const Nest *n) {
     const Gpu *g = w->e->gpu;
     if (!deals_sums(n)) return 1;
-    uint32_t each = power_above((double)size_guess(w->e, n->size[n->lane]));
-    if (is_solo(w, n) && each > g->t->wave) return g->block;
-    return each < g->t->wave ? each : g->t->wave;
+    if (is_solo(w, n) && size_guess(w->e, n->size[n->lane]) > g->t->wave) return g->block;
+    return share_of(w, n);
 }
 
 /* Threads that a nest has work for. */
 static double threads_for(Work *w, const Nest *n) {
     double sums = deals_sums(n) ? (double)size_guess(w->e, n->size[n->lane]) : 1;
     if (is_solo(w, n)) return sums >= 4096 ? 512 : sums > USUAL_BLOCK ? USUAL_BLOCK : sums;
-    double share = power_above(sums), results = results_of(w, n);
-    if (share > w->e->lanes) share = w->e->lanes;
-    results *= share;
+    double results = results_of(w, n) * (deals_sums(n) ? share_of(w, n) : 1);
     return results > USUAL_BLOCK ? USUAL_BLOCK : results;
 }
 
@@ -118,7 +124,12 @@ void gpu_place(Work *w) {
     gpu_columns(w);
     g->block = g->point ? USUAL_BLOCK : block_for(w);
     w->tile = g->point ? g->block : 1;
-    if (!g->point && may_be_cut(w)) set_slices(w);
+    g->heads = 1;
+    if (g->point) return;
+    if (may_be_cut(w))
+        set_slices(w);
+    else
+        g->heads = gpu_heads(w);
 }
 
 /* ---- values inside ------------------------------------------------------------------------------------------ */

@@ -27,6 +27,7 @@ typedef struct Nest {
     uint32_t width;  /* lanes of its vectors */
     uint32_t unroll; /* vectors at once */
     uint32_t split;  /* running results for each of them, over the innermost reduced loop */
+    uint32_t cut;    /* GPUs: an axis + 1 of which a workgroup has a part (gpu_heads.c), or 0 */
     bool columns;    /* GPUs: touches rows in registers (gpu_columns.c) */
     VEC(NestMember) members;
 } Nest;

@@ -99,6 +99,11 @@ set_target_properties(test_codegen_kernels PROPERTIES ENABLE_EXPORTS ON) # kerne
 foreach(name threads64 threads32 threads32w) # code for GPUs, with coroutines for threads
     a_test(codegen/${name} "" $<TARGET_FILE:test_codegen_kernels> -a -t ${name})
 endforeach()
+# Recurrences run again in pieces, states in registers and in local memory, points that workgroups share.
+a_test(codegen/model_threads64 "" "${CMAKE_SOURCE_DIR}/tests/codegen/gpu_model.sh"
+    $<TARGET_FILE:test_codegen_kernels> threads64 64)
+a_test(codegen/model_threads32 "" "${CMAKE_SOURCE_DIR}/tests/codegen/gpu_model.sh"
+    $<TARGET_FILE:test_codegen_kernels> threads32 32)
 py_test(codegen/gpu_files "")
 c_test(codegen test_budget rwkvc_dsl execute_testing)
 set_target_properties(test_codegen_budget PROPERTIES ENABLE_EXPORTS ON)
