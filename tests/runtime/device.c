@@ -214,7 +214,9 @@ static void resume(on *g) {
     for (int i = 0; i < 2; i++) {
         rw_weights *w = NULL;
         const char *path = in_folder(i == 0 ? "p.safetensors" : "o.safetensors");
+        long before = live;
         GOOD(rw_session_save(g->s, kinds[i], path, NULL, &m));
+        CHECK(i == 0 || live == before, "%ld blocks stay after a file was written", live - before);
         GOOD(rw_weights_open(path, &w, &m));
         if (i == 0) GOOD(rw_params_load(other, w, false, &m));
         if (i == 1) GOOD(rw_states_load(other, RW_OPTIMIZER, w, &m));
