@@ -202,3 +202,10 @@ rw_status device_look(const rw_session *s, const uint8_t *place, size_t bytes, c
     *out = x->block.data;
     return device_fetch(s, x->block.data, place, bytes, m);
 }
+
+size_t device_copies(const rw_session *s) { return s->gpu != NULL ? s->gpu->n_mirrors : 0; }
+
+void device_forget(const rw_session *s, size_t copies) {
+    while (s->gpu != NULL && s->gpu->n_mirrors > copies)
+        memory_give(&s->c->alloc, &s->gpu->mirrors[--s->gpu->n_mirrors].block);
+}

@@ -26,6 +26,9 @@ rw_status device_convert(rw_session *s, uint8_t to_type, uint8_t *to, uint8_t fr
 /* Where the host can read what is at a place: that place, or a copy that stays as long as the session. */
 rw_status device_look(const rw_session *s, const uint8_t *place, size_t bytes, const uint8_t **out,
                       rw_message *m);
+/* How many copies there are, and back to so many: for those that nobody else has seen. */
+size_t device_copies(const rw_session *s);
+void device_forget(const rw_session *s, size_t copies);
 
 /* ---- GPUs ---------------------------------------------------------------------------------------- */
 

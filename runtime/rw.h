@@ -221,9 +221,9 @@ rw_status rw_call(rw_session *s, const char *entry, rw_message *m);
 
 /* Tensors of a session in place: valid until the next call of any function with this session, but
  * those of parameters as long as it lives. Outputs and gradients are those of the last rw_call.
- * Parameters have the shape checkpoints have. Kinds: all but RW_INPUT. On a GPU they are copies, in
- * memory that is taken when a tensor is first asked for and kept as long as the session: RW_NO_MEMORY,
- * RW_DRIVER. */
+ * Parameters have the shape checkpoints have. Kinds: all but RW_INPUT. On a GPU they are copies of what
+ * is there when they are asked for, in memory that is taken at the first time and kept as long as the
+ * session: RW_NO_MEMORY, RW_DRIVER. */
 size_t rw_session_count(const rw_session *s, rw_kind kind);
 rw_status rw_session_tensor(const rw_session *s, rw_kind kind, size_t i, rw_tensor *out);
 rw_status rw_session_find(const rw_session *s, rw_kind kind, const char *name, rw_tensor *out);

@@ -188,7 +188,7 @@ rw_status rw_get(rw_session *s, const char *name, rw_dtype dtype, void *dst, siz
 rw_status rw_session_save(const rw_session *s, rw_kind kind, const char *path,
                           const char *const *meta, rw_message *m) {
     pool scratch = {.alloc = &s->c->alloc};
-    size_t n = rw_session_count(s, kind);
+    size_t n = rw_session_count(s, kind), copies = device_copies(s);
     rw_tensor *t = POOL_NEW(&scratch, rw_tensor, n + 1);
     if (t == NULL) return rw_fail(m, RW_NO_MEMORY, "%s: no memory for %zu tensors", path, n);
     rw_status r = RW_OK;
@@ -197,6 +197,7 @@ rw_status rw_session_save(const rw_session *s, rw_kind kind, const char *path,
         r = found(s, kind, &w, m);
     }
     if (r == RW_OK) r = rw_weights_save(path, t, n, meta, m);
+    device_forget(s, copies);
     pool_free(&scratch);
     return r;
 }

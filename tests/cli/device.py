@@ -17,9 +17,16 @@ def on(device):
     return ["--device", device, "--hip-library", LIBRARY]
 
 
+MADE = {}  # files of all cases: the same options make the same bytes
+
+
 def compiled(b, name, *more):
-    b.expect(["rwkvc", MODEL, "-o", name, *SIZES, *more], 0)
-    return name
+    key = (name.split(".")[1], *more)
+    if key not in MADE:
+        b.expect(["rwkvc", MODEL, "-o", name, *SIZES, *more], 0)
+        with open(b.path(name), "rb") as f:
+            MADE[key] = f.read()
+    return b.write(name, MADE[key])
 
 
 def distance(b, first, second):

@@ -1,6 +1,7 @@
 /* Sessions on GPUs, against the same on a processor: AMD's code runs on the emulator, whose library is the
  * argument. What is called more than twice is replayed, so everything here is called more often. */
 #include <math.h>
+#include <pthread.h>
 #include <sha2.h>
 #include <stdatomic.h>
 
@@ -8,7 +9,7 @@
 #include "compiled.h"
 #include "runtime/format.h"
 
-static rw_message m;
+static _Thread_local rw_message m;
 #define GOOD(call)                                                                                 \
     do {                                                                                           \
         m.text[0] = '\0';                                                                          \
@@ -186,7 +187,9 @@ static void steps(on *g, on *c) {
         CLOSE(t >= 9 && t < 14 ? fork : g->s, c->s, RW_OUTPUT, 1e-5);
         if (t != 13) continue;
         rw_weights *w = NULL;
+        long before = live;
         GOOD(rw_session_save(fork, RW_STATE, path, NULL, &m));
+        CHECK(live == before, "%ld blocks stay after a file was written", live - before);
         GOOD(rw_weights_open(path, &w, &m));
         GOOD(rw_states_load(g->s, RW_STATE, w, &m));
         rw_weights_close(w);
@@ -289,6 +292,33 @@ static void in_turn(const char *const *path) {
         CLOSE(x[0].s, x[1].s, RW_PARAM, 1e-3);
     }
     for (int d = 0; d < DEVICES; d++) close_on(&x[d]);
+}
+
+typedef struct trained {
+    rw_session *s;
+    float loss;
+    pthread_t thread;
+} trained;
+
+static void *train_some(void *user) {
+    trained *x = user;
+    for (int step = 1; step <= 5; step++) x->loss = train(x->s, "train", step);
+    return NULL;
+}
+
+/* Two sessions of one program, each by a thread of its own. */
+static void at_once(const char *path) {
+    on x;
+    if (open_on(&x, "hip:0", path)) {
+        trained t[2] = {{.s = x.s}, {.s = session(x.p)}};
+        for (int i = 0; i < 2; i++)
+            CHECK(pthread_create(&t[i].thread, NULL, train_some, &t[i]) == 0, "no thread");
+        for (int i = 0; i < 2; i++) pthread_join(t[i].thread, NULL);
+        CHECK(t[0].loss == t[1].loss && differ(t[0].s, t[1].s, RW_PARAM) == 0, "losses %g and %g",
+              (double)t[0].loss, (double)t[1].loss);
+        rw_session_destroy(t[1].s);
+    }
+    close_on(&x);
 }
 
 /* Masters and copies: of bf16 the two devices' losses are near each other, and both learn. */
@@ -480,6 +510,7 @@ int main(int argc, char **argv) {
     }
     if (good) {
         in_turn((const char *const[]){file[0], file[1]});
+        at_once(file[0]);
         mistakes(file[0], so, ptx);
         no_room(file[0]);
         lists();
