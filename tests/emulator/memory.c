@@ -82,7 +82,7 @@ static bool race_free(Wave *w, const Inst *in, const Buffer *b, uint64_t ours, u
     wave_fault(
         w, in, (int)lane,
         "another %s wrote another value to the same memory, %u bytes at offset %llu of a buffer of %zu bytes",
-        r == RACE_GROUP ? "group of the launch" : "wave, since the last barrier,", a->bytes,
+        r == RACE_GROUP ? "group" : "wave, since the last barrier,", a->bytes,
         (unsigned long long)offset, b->bytes);
     return false;
 }

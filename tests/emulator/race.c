@@ -5,7 +5,8 @@
  *
  * Local memory: each byte has a tag of 16 bits, the number of the barrier (10 bits) and the wave (6 bits); four of
  * them, those of a word, are compared at once. Global memory: each word has a tag of the launch, the group, the
- * barriers the group has passed, and the wave; between groups of a launch no barrier helps. Stores of parts of words
+ * barriers the group has passed, and the wave; between groups of a launch, or of launches beside each other, no
+ * barrier helps. Stores of parts of words
  * leave no tag. */
 #include "wave.h"
 
@@ -96,8 +97,9 @@ enum { LAUNCH_AT = 40, GROUP_AT = 24, BARRIERS_AT = 6 };
 
 uint64_t race_global_tag(const Wave *w) {
     const Group *g = w->group;
-    uint64_t launch = g->worker->launch->emu->launches % 0xffffffu + 1u;
-    return launch << LAUNCH_AT | (g->index & 0xffffu) << GROUP_AT |
+    const Launch *l = g->worker->launch;
+    return (l->round % 0xffffffu + 1u) << LAUNCH_AT |
+           ((g->index + l->number * 0x9e37u) & 0xffffu) << GROUP_AT |
            (uint64_t)(g->barriers & 0x3ffffu) << BARRIERS_AT | w->index;
 }
 

@@ -205,7 +205,6 @@ void wave_fault(Wave *w, const Inst *in, int lane, const char *format, ...) {
     snprintf(worker->fault + n, sizeof worker->fault - (size_t)n,
              "\n    before: wave %u, lane %u read %s memory that another %s\n    at +0x%llx: %s",
              g->raced.wave, g->raced.lane, g->raced.is_local ? "local" : "global",
-             g->raced.is_of_group ? "group of the launch wrote"
-                                  : "wave wrote since the last barrier",
+             g->raced.is_of_group ? "group wrote" : "wave wrote since the last barrier",
              (unsigned long long)(g->raced.in->address - k->entry), g->raced.in->text);
 }

@@ -103,6 +103,9 @@ struct Emu {
     void *disassembler;
     const struct OpIndex *ops;
     uint64_t launches;
+    uint64_t round; /* the first of the launches that run beside the next one */
+    bool is_beside; /* so are launches from now on, but the next if has_met */
+    bool has_met;
     char said[2048];
 };
 
@@ -144,7 +147,7 @@ typedef struct Launch {
     uint8_t *kernarg;
     uint32_t kernarg_bytes;
     _Alignas(64) uint8_t packet[64]; /* what the dispatch pointer shows */
-    uint64_t seed;
+    uint64_t seed, round, number;    /* number: of the launch in its round */
     uint32_t dropped; /* the number of the barrier that does nothing; UINT32_MAX: none */
     atomic_uint_fast64_t next;
     atomic_uint_fast64_t first_bad; /* the lowest group with a fault */
