@@ -71,7 +71,8 @@ static bool race_free(Wave *w, const Inst *in, const Buffer *b, uint64_t ours, u
     bool is_read = (in->op->flags & F_LOAD) != 0;
     uint64_t offset = (uint64_t)(a->data[lane] - b->base);
     if (b->writers == NULL) return true;
-    Race r = race_global(b, in->op->flags & F_ATOMIC ? 0 : ours, is_read, offset, a->bytes);
+    Race r =
+        race_global(w->group, b, in->op->flags & F_ATOMIC ? 0 : ours, is_read, offset, a->bytes);
     if (r == RACE_NONE) return true;
     if (is_read) {
         race_read(w, in, lane, false, r == RACE_GROUP);

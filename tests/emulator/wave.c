@@ -166,7 +166,7 @@ void wave_init(Wave *w, const Launch *l, Group *g, unsigned index) {
     memset(w->issued, 0, sizeof w->issued);
     memset(w->done, 0, sizeof w->done);
     w->n_pending = w->n_smem = 0;
-    w->lds_write = 0;
+    w->lds_write = w->settled = 0;
     w->scc = false;
     w->scc_unknown = true;
     w->mode = (k->rsrc1 >> 12 & 0xffu) | (k->rsrc1 >> 21 & 1u) << 8 | (k->rsrc1 >> 23 & 1u) << 9;

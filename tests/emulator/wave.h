@@ -194,6 +194,8 @@ struct Wave {
     Pending pending[MAX_PENDING];
     unsigned n_pending, n_smem;
     uint32_t lds_write; /* number of the last one */
+    uint32_t
+        settled; /* what it stored to global memory before the group passed so many barriers, all can see */
     uint8_t *scratch, *scratch_known;
     uint32_t scratch_lane; /* bytes */
     uint64_t executed;
@@ -320,7 +322,8 @@ uint64_t race_lanes(Group *g, unsigned tag, bool is_read, const uint32_t *at, ui
 /* The same of one access to a buffer. A tag says which wave of which group, and when. */
 typedef enum Race { RACE_NONE, RACE_WAVE, RACE_GROUP } Race;
 uint64_t race_global_tag(const Wave *w);
-Race race_global(const Buffer *b, uint64_t ours, bool is_read, uint64_t offset, uint32_t bytes);
+Race race_global(const Group *g, const Buffer *b, uint64_t ours, bool is_read, uint64_t offset,
+                 uint32_t bytes);
 /* Notes a read whose value is chance. */
 void race_read(Wave *w, const Inst *in, unsigned lane, bool is_local, bool is_of_group);
 
