@@ -119,14 +119,14 @@ if(TARGET emu_core)
     add_executable(emulator_known tests/emulator/known.c)
     target_link_libraries(emulator_known PRIVATE emu_testing)
     target_compile_options(emulator_known PRIVATE ${warnings})
+    py_test(emulator/known "")
     c_test(emulator test_hip emu_testing ${CMAKE_DL_LIBS} ARGS $<TARGET_FILE:emu>)
     c_test(runtime device rwkvc_dsl rwkvc_codegen rwkvrt ARGS $<TARGET_FILE:emu>)
     add_dependencies(test_runtime_device emu)
 endif()
 
 # Code for AMD's GPUs, on the emulator: the list of codegen/test_kernels (and what each barrier is there for: -x), and
-# random programs. Under more orders of
-# waves: ctest -C more -L emulator-more.
+# random programs. Under more orders of waves: ctest -C more -L emulator-more.
 function(more_test name)
     add_test(NAME ${name} CONFIGURATIONS more COMMAND ${ARGN} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
     set_tests_properties(${name} PROPERTIES TIMEOUT 1200 LABELS emulator-more ENVIRONMENT "${test_environment}")

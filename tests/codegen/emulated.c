@@ -55,6 +55,7 @@ void emulated_copy(Emulated *e, void *to, const void *from, size_t bytes) {
 
 void emulated_share(Emulated *e, void *p, size_t bytes) { emu_register(e->emu, p, bytes); }
 void emulated_seed(Emulated *e, uint64_t seed) { emu_set_seed(e->emu, seed); }
+void emulated_beside(Emulated *e, bool is_beside) { emu_beside(e->emu, is_beside); }
 char *emulated_report(Emulated *e) { return emu_report(e->emu, NULL); }
 
 const char *emulated_launch(Emulated *e, const char *symbol, uint32_t groups, uint32_t block,
@@ -209,6 +210,7 @@ void emulated_copy(Emulated *e, void *to, const void *from, size_t bytes) {
 
 void emulated_share(Emulated *e, void *p, size_t bytes) { (void)e, (void)p, (void)bytes; }
 void emulated_seed(Emulated *e, uint64_t seed) { (void)e, (void)seed; }
+void emulated_beside(Emulated *e, bool is_beside) { (void)e, (void)is_beside; }
 
 char *emulated_report(Emulated *e) {
     (void)e;

@@ -22,6 +22,8 @@ void emulated_copy(Emulated *e, void *to, const void *from, size_t bytes);
 void emulated_share(Emulated *e, void *p, size_t bytes);
 /* How waves and groups take turns from now on: 0 in order, else by chance. */
 void emulated_seed(Emulated *e, uint64_t seed);
+/* From now on launches run beside those before them, or not. */
+void emulated_beside(Emulated *e, bool is_beside);
 /* NULL, or what went wrong. args: numbers of 8 bytes. */
 const char *emulated_launch(Emulated *e, const char *symbol, uint32_t groups, uint32_t block,
                             const uint64_t *args, uint32_t n);

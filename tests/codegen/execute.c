@@ -300,6 +300,7 @@ static void launch_gpu(Machine *m, const Op *o, void *const *args, const int64_t
             m->emu && m->x->barriers && !m->x->pieces ? probe(m, o, groups, in, n + 1, room, bytes)
             : m->emu ? emulated_launch(m->emu, c->symbol, groups, c->block, in, n + 1)
                      : threads_launch(fn, in, groups, c->block, m->x->target->wave, m->rng);
+        if (m->emu) emulated_beside(m->emu, false); /* the pieces of a launch share their room */
         if (wrong) m->error = arena_printf(m->a, "%s: %s", c->symbol, wrong);
     }
     if (room && m->emu) emulated_free(m->emu, room);
@@ -371,23 +372,31 @@ static void run_loop(Machine *m, const Op *o) {
     }
 }
 
+static void run_op(Machine *m, const Op *o) {
+    if (o->kind == OP_LAUNCH) launch(m, o);
+    if (o->kind == OP_LOOP) run_loop(m, o);
+    if (o->kind == OP_SWAP) {
+        void *t = m->ptr[o->args.data[0].buf];
+        m->ptr[o->args.data[0].buf] = m->ptr[o->args.data[1].buf];
+        m->ptr[o->args.data[1].buf] = t;
+    }
+    if (o->kind == OP_COPY) {
+        size_t n;
+        char *dst = address(m, &o->args.data[0], &n), *src = address(m, &o->args.data[1], NULL);
+        if (m->emu)
+            emulated_copy(m->emu, dst, src, n);
+        else
+            memcpy(dst, src, n);
+    }
+}
+
+/* Ops beside each other in their order; in pieces the other way round. */
 static void run_ops(Machine *m, const Ops *ops) {
-    for (uint32_t i = 0; i < ops->list.n && !m->error; i++) {
-        const Op *o = &ops->list.data[i];
-        if (o->kind == OP_LAUNCH) launch(m, o);
-        if (o->kind == OP_LOOP) run_loop(m, o);
-        if (o->kind == OP_SWAP) {
-            void *t = m->ptr[o->args.data[0].buf];
-            m->ptr[o->args.data[0].buf] = m->ptr[o->args.data[1].buf];
-            m->ptr[o->args.data[1].buf] = t;
-        }
-        if (o->kind == OP_COPY) {
-            size_t n;
-            char *dst = address(m, &o->args.data[0], &n), *src = address(m, &o->args.data[1], NULL);
-            if (m->emu)
-                emulated_copy(m->emu, dst, src, n);
-            else
-                memcpy(dst, src, n);
+    for (uint32_t i = 0, end; i < ops->list.n && !m->error; i = end) {
+        for (end = i + 1; end < ops->list.n && ops->list.data[end].beside;) end++;
+        for (uint32_t k = i; k < end && !m->error; k++) {
+            if (m->emu) emulated_beside(m->emu, k > i);
+            run_op(m, &ops->list.data[m->x->pieces ? end - 1 - (k - i) : k]);
         }
     }
 }

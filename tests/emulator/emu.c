@@ -69,4 +69,10 @@ void emu_destroy(Emu *emu) {
 const char *emu_processor(const Emu *emu) { return emu->processor->name; }
 unsigned emu_wave_size(const Emu *emu) { return emu->processor->lanes; }
 void emu_set_seed(Emu *emu, uint64_t seed) { emu->options.seed = seed; }
+
+void emu_beside(Emu *emu, bool is_beside) {
+    emu->is_beside = is_beside;
+    emu->has_met |= !is_beside;
+}
+
 const char *emu_said(const Emu *emu) { return emu->said; }

@@ -43,6 +43,9 @@ const char *emu_processor(const Emu *emu);
 unsigned emu_wave_size(const Emu *emu);
 /* EmuOptions.seed of the launches to come. */
 void emu_set_seed(Emu *emu, uint64_t seed);
+/* From now on launches need not wait for those before, back to the last one that had to: all are one to whoever looks
+ * for races. */
+void emu_beside(Emu *emu, bool is_beside);
 /* EmuOptions.drop_barrier of the launches to come; false: no memory, or not of the form. */
 bool emu_drop_barrier(Emu *emu, const char *which);
 /* What the last call that failed had to say; lives until the next call. */

@@ -235,7 +235,10 @@ EmuStatus emu_launch(Emu *emu, EmuKernel *k, const uint32_t grid[3], const uint3
     status = EMU_NO_MEMORY;
     if (prepare(emu, k) && make_kernarg(&l, arguments, bytes)) {
         if (make_packet(&l)) {
-            emu->launches++;
+            if (!emu->is_beside || emu->has_met) emu->round = emu->launches;
+            emu->has_met = false;
+            l.round = emu->round;
+            l.number = emu->launches++ - emu->round;
             k->total.launches++;
             status = run(&l);
             buffers_remove(&emu->buffers, l.packet);

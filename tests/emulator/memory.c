@@ -71,7 +71,8 @@ static bool race_free(Wave *w, const Inst *in, const Buffer *b, uint64_t ours, u
     bool is_read = (in->op->flags & F_LOAD) != 0;
     uint64_t offset = (uint64_t)(a->data[lane] - b->base);
     if (b->writers == NULL) return true;
-    Race r = race_global(b, in->op->flags & F_ATOMIC ? 0 : ours, is_read, offset, a->bytes);
+    Race r =
+        race_global(w->group, b, in->op->flags & F_ATOMIC ? 0 : ours, is_read, offset, a->bytes);
     if (r == RACE_NONE) return true;
     if (is_read) {
         race_read(w, in, lane, false, r == RACE_GROUP);
@@ -82,7 +83,7 @@ static bool race_free(Wave *w, const Inst *in, const Buffer *b, uint64_t ours, u
     wave_fault(
         w, in, (int)lane,
         "another %s wrote another value to the same memory, %u bytes at offset %llu of a buffer of %zu bytes",
-        r == RACE_GROUP ? "group of the launch" : "wave, since the last barrier,", a->bytes,
+        r == RACE_GROUP ? "group" : "wave, since the last barrier,", a->bytes,
         (unsigned long long)offset, b->bytes);
     return false;
 }

@@ -5,8 +5,9 @@
  *
  * Local memory: each byte has a tag of 16 bits, the number of the barrier (10 bits) and the wave (6 bits); four of
  * them, those of a word, are compared at once. Global memory: each word has a tag of the launch, the group, the
- * barriers the group has passed, and the wave; between groups of a launch no barrier helps. Stores of parts of words
- * leave no tag. */
+ * barriers the group has passed, and the wave; between groups of a launch, or of launches beside each other, no
+ * barrier helps. Stores of parts of words leave no tag. On gfx11, where the waves of a group have two caches, a barrier
+ * does not help either if the wave that wrote did not wait for its stores before (s_waitcnt_vscnt). */
 #include "wave.h"
 
 enum { WAVE_BITS = 6, N_EPOCHS = 1 << 10 };
@@ -21,6 +22,11 @@ void race_clear(Group *g) {
 
 void race_barrier(Group *g) {
     g->barriers++;
+    for (unsigned i = 0; i < g->n_waves; i++) {
+        Wave *w = &g->waves[i];
+        bool is_there = !w->processor->is_gfx11 || w->done[CNT_VS] == w->issued[CNT_VS];
+        if (is_there) w->settled = g->barriers;
+    }
     if (++g->epoch == N_EPOCHS) race_clear(g);
 }
 
@@ -96,24 +102,29 @@ enum { LAUNCH_AT = 40, GROUP_AT = 24, BARRIERS_AT = 6 };
 
 uint64_t race_global_tag(const Wave *w) {
     const Group *g = w->group;
-    uint64_t launch = g->worker->launch->emu->launches % 0xffffffu + 1u;
-    return launch << LAUNCH_AT | (g->index & 0xffffu) << GROUP_AT |
+    const Launch *l = g->worker->launch;
+    return (l->round % 0xffffffu + 1u) << LAUNCH_AT |
+           ((g->index + l->number * 0x9e37u) & 0xffffu) << GROUP_AT |
            (uint64_t)(g->barriers & 0x3ffffu) << BARRIERS_AT | w->index;
 }
 
-static inline Race race_of(uint64_t tag, uint64_t ours) {
+static inline Race race_of(const Group *g, uint64_t tag, uint64_t ours) {
     uint64_t differs = tag ^ ours;
     if (differs == 0 || differs >> LAUNCH_AT != 0) return RACE_NONE;
     if (differs >> GROUP_AT != 0) return RACE_GROUP;
-    return differs >> BARRIERS_AT != 0 ? RACE_NONE : RACE_WAVE;
+    unsigned wave = tag & 63u;
+    if (wave == (ours & 63u) || wave >= g->n_waves) return RACE_NONE;
+    return (g->waves[wave].settled & 0x3ffffu) > (tag >> BARRIERS_AT & 0x3ffffu) ? RACE_NONE
+                                                                                 : RACE_WAVE;
 }
 
 /* Words are read and written one by one: several workers may be at it, where a kernel's groups race. */
-Race race_global(const Buffer *b, uint64_t ours, bool is_read, uint64_t offset, uint32_t bytes) {
+Race race_global(const Group *g, const Buffer *b, uint64_t ours, bool is_read, uint64_t offset,
+                 uint32_t bytes) {
     uint64_t *tag = b->writers + (offset >> 2), *end = b->writers + ((offset + bytes + 3) >> 2);
     uint64_t mine = ((offset | bytes) & 3u) == 0 ? ours : 0;
     for (; tag < end; tag++) {
-        Race r = race_of(__atomic_load_n(tag, __ATOMIC_RELAXED), ours);
+        Race r = race_of(g, __atomic_load_n(tag, __ATOMIC_RELAXED), ours);
         if (r != RACE_NONE && (is_read || mine != 0)) return r;
         if (!is_read) __atomic_store_n(tag, mine, __ATOMIC_RELAXED);
     }

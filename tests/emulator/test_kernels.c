@@ -97,6 +97,30 @@ static void test_saxpy(const Device *d) {
     emu_free(d->emu, arguments.x);
 }
 
+/* Two launches that change the same numbers have to wait for each other. */
+static void test_beside(const Device *d) {
+    float x[256], y[256];
+    numbers(x, 256, 8);
+    numbers(y, 256, 9);
+    struct {
+        float *y, *x;
+        float a;
+        int32_t n;
+    } arguments = {upload(d, y, 256), upload(d, x, 256), 2.0f, 256};
+    EmuStatus first = launch(d, "saxpy", 1, 1, 256, &arguments, sizeof arguments);
+    EmuStatus second = launch(d, "saxpy", 1, 1, 256, &arguments, sizeof arguments);
+    CHECK(first == EMU_OK && second == EMU_OK, "%s", emu_said(d->emu));
+    emu_beside(d->emu, true);
+    EmuStatus third = launch(d, "saxpy", 1, 1, 256, &arguments, sizeof arguments);
+    CHECK(third == EMU_FAULT && strstr(emu_said(d->emu), "that another group wrote"), "%s",
+          emu_said(d->emu));
+    emu_beside(d->emu, false);
+    CHECK(launch(d, "saxpy", 1, 1, 256, &arguments, sizeof arguments) == EMU_OK, "%s",
+          emu_said(d->emu));
+    emu_free(d->emu, arguments.y);
+    emu_free(d->emu, arguments.x);
+}
+
 static EmuStatus run_reduce(const Device *d, float *y, const float *x) {
     const void *arguments[2] = {upload(d, y, 8), upload(d, x, 2048)};
     EmuStatus status = launch(d, "reduce", 8, 1, 256, arguments, sizeof arguments);
@@ -220,6 +244,33 @@ static void test_refusals(const Device *d) {
     CHECK(launch(d, "reduce", 1, 1, 256, arguments, 16) == EMU_FAULT, "memory given back is read");
 }
 
+/* Addresses whose kind is not known make flat_* instructions. */
+static void test_unknown(const char *processor, const Code *known) {
+    size_t bytes;
+    uint8_t *data = code_from_ir(processor,
+                                 "define amdgpu_kernel void @f(i64 %a) {\n"
+                                 "%p = inttoptr i64 %a to ptr\n"
+                                 "%x = load i32, ptr %p\nstore i32 7, ptr %p\n"
+                                 "%q = getelementptr i32, ptr %p, i32 %x\n"
+                                 "store i32 7, ptr %q\nret void\n}\n",
+                                 true, &bytes);
+    const Code c = {data, bytes};
+    Device d = open_device((EmuOptions){.processor = processor}, &c);
+    char *said = emu_image_unknown(d.image);
+    CHECK(strncmp(said, "f: flat_load_", 13) == 0 && strstr(said, "\nf: flat_store_"), "%s", said);
+    unsigned lines = 0;
+    for (const char *s = said; *s != '\0'; s++) lines += *s == '\n';
+    CHECK(lines == 2, "%s", said);
+    emu_destroy(d.emu);
+    free(said);
+    free(data);
+    d = open_device((EmuOptions){.processor = processor}, known);
+    said = emu_image_unknown(d.image);
+    CHECK(*said == '\0', "%s", said);
+    emu_destroy(d.emu);
+    free(said);
+}
+
 static void test_processor(const char *processor, unsigned needed) {
     float first[8];
     Code c = compile(processor, "tests/emulator/kernels/common.ll");
@@ -234,10 +285,12 @@ static void test_processor(const char *processor, unsigned needed) {
             test_sizes(&d);
             test_count(&d);
             test_counts(&d);
+            test_beside(&d);
             if (seed == 0) test_refusals(&d);
             emu_destroy(d.emu);
         }
     test_dropped(processor, &c, needed);
+    test_unknown(processor, &c);
     free(c.data);
 }
 

@@ -166,7 +166,7 @@ void wave_init(Wave *w, const Launch *l, Group *g, unsigned index) {
     memset(w->issued, 0, sizeof w->issued);
     memset(w->done, 0, sizeof w->done);
     w->n_pending = w->n_smem = 0;
-    w->lds_write = 0;
+    w->lds_write = w->settled = 0;
     w->scc = false;
     w->scc_unknown = true;
     w->mode = (k->rsrc1 >> 12 & 0xffu) | (k->rsrc1 >> 21 & 1u) << 8 | (k->rsrc1 >> 23 & 1u) << 9;
@@ -205,7 +205,6 @@ void wave_fault(Wave *w, const Inst *in, int lane, const char *format, ...) {
     snprintf(worker->fault + n, sizeof worker->fault - (size_t)n,
              "\n    before: wave %u, lane %u read %s memory that another %s\n    at +0x%llx: %s",
              g->raced.wave, g->raced.lane, g->raced.is_local ? "local" : "global",
-             g->raced.is_of_group ? "group of the launch wrote"
-                                  : "wave wrote since the last barrier",
+             g->raced.is_of_group ? "group wrote" : "wave wrote since the last barrier",
              (unsigned long long)(g->raced.in->address - k->entry), g->raced.in->text);
 }

@@ -103,6 +103,9 @@ struct Emu {
     void *disassembler;
     const struct OpIndex *ops;
     uint64_t launches;
+    uint64_t round; /* the first of the launches that run beside the next one */
+    bool is_beside; /* so are launches from now on, but the next if has_met */
+    bool has_met;
     char said[2048];
 };
 
@@ -144,7 +147,7 @@ typedef struct Launch {
     uint8_t *kernarg;
     uint32_t kernarg_bytes;
     _Alignas(64) uint8_t packet[64]; /* what the dispatch pointer shows */
-    uint64_t seed;
+    uint64_t seed, round, number;    /* number: of the launch in its round */
     uint32_t dropped; /* the number of the barrier that does nothing; UINT32_MAX: none */
     atomic_uint_fast64_t next;
     atomic_uint_fast64_t first_bad; /* the lowest group with a fault */
@@ -191,6 +194,8 @@ struct Wave {
     Pending pending[MAX_PENDING];
     unsigned n_pending, n_smem;
     uint32_t lds_write; /* number of the last one */
+    uint32_t
+        settled; /* what it stored to global memory before the group passed so many barriers, all can see */
     uint8_t *scratch, *scratch_known;
     uint32_t scratch_lane; /* bytes */
     uint64_t executed;
@@ -317,7 +322,8 @@ uint64_t race_lanes(Group *g, unsigned tag, bool is_read, const uint32_t *at, ui
 /* The same of one access to a buffer. A tag says which wave of which group, and when. */
 typedef enum Race { RACE_NONE, RACE_WAVE, RACE_GROUP } Race;
 uint64_t race_global_tag(const Wave *w);
-Race race_global(const Buffer *b, uint64_t ours, bool is_read, uint64_t offset, uint32_t bytes);
+Race race_global(const Group *g, const Buffer *b, uint64_t ours, bool is_read, uint64_t offset,
+                 uint32_t bytes);
 /* Notes a read whose value is chance. */
 void race_read(Wave *w, const Inst *in, unsigned lane, bool is_local, bool is_of_group);
 
