@@ -2,8 +2,8 @@
 # What the compiler can do, on small things and in a few minutes: sets up, builds, checks the text of
 # RWKV-7, runs and differentiates a small one on real bytes, shows a diagnostic; compiles one of 1.3
 # million parameters, trains it on the project's own documents, is killed and goes on, beats a model of
-# byte trigrams on text held back, and writes; and, where the shared folder is there, lets the trained
-# digit reverser reverse.
+# byte trigrams on text held back, and writes, on the processor and on emulated GPUs; and, where the shared
+# folder is there, lets the trained digit reverser reverse.
 set -eu
 cd "$(dirname "$0")/.."
 scripts/setup.sh
@@ -117,6 +117,18 @@ say "Writing: 200 bytes behind '## The '"
 "$bin/rwkv" generate "$tmp/rwkv7.so" --params "$tmp/run/model.safetensors" --vocab bytes --prompt "## The " \
     --temperature 0.8 --top-p 0.9 --seed 1 --n 200
 echo
+
+say "The same model for AMD's GPUs, on the emulator of one: what it writes is what the processor writes"
+# shellcheck disable=SC2086
+show "$bin/rwkvc" models/rwkv7.rwkv $model -o "$tmp/rwkv7.hsaco"
+writes() { "$bin/rwkv" generate "$1" --params "$tmp/run/model.safetensors" --vocab bytes --prompt "## The " --temperature 0 \
+    --n 12 --device "$2" --hip-library "$bin/../libamdhip64-emu.so"; }
+for device in hip:0 hip:1; do
+    printf '$ rwkv generate rwkv7.hsaco --prompt "## The " --n 12 --device %s\n' $device
+    writes "$tmp/rwkv7.hsaco" $device | tee "$tmp/on.$device"
+    echo
+    writes "$tmp/rwkv7.so" cpu | cmp - "$tmp/on.$device"
+done
 
 say "The trained digit reverser: 31415, reversed by argmax"
 weights=$shared/data/260123_reverse_L2_only_rwkv7.pth
