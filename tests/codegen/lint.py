@@ -24,7 +24,7 @@ MATRIX = {("gfx942", "bf16"): ("v_mfma_f32_32x32x8_bf16", "v_mfma_f32_16x16x16_b
 FLOOR = {"gfx942": {"contract": (2, 2), "row": (3, 0), "scatter": (4, 4), "scan": (2, 0)},
          "gfx1100": {"contract": (6, 6), "row": (8, 0), "scatter": (8, 8), "scan": (4, 0)}}
 # Scalar registers that may lie in vector registers: scans are given fifty pointers, two scalars each, and more.
-SCALAR_SPILLS = {"contract": 0, "row": 8, "scatter": 0, "scan": 96}
+SCALAR_SPILLS = {"contract": 0, "row": 8, "scatter": 0, "scan": 128}
 FORBIDDEN = re.compile(r"\b(flat_(?:load|store|atomic)\w*|scratch_\w+|buffer_(?:load|store|atomic)\w*|"
                        r"\w*_atomic_\w*|s_swappc\w*|s_setpc\w*)")
 BRANCH = re.compile(r"^.*\b(?:s_cbranch|s_branch|s_endpgm)\w*.*$", re.M)
