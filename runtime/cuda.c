@@ -30,7 +30,6 @@ static const char *const libraries[] = {"libcuda.so.1", "libcuda.so", NULL};
 enum {
     OUT_OF_MEMORY = 2,
     NO_DEVICE = 100,
-    INVALID_PTX = 218,
     UNSUPPORTED_PTX = 222,
     ATTRIBUTE_UNITS = 16,
     ATTRIBUTE_MAJOR = 75,
