@@ -32,12 +32,13 @@ static int n_failures;
         CHECK(error_ == (want), "%d: %s", error_, hip.hipGetErrorString(error_));                  \
     } while (0)
 
+/* It finds no end to this. */
+/* clang-format off */
 #define NAMES(X)                                                                                                \
     X(hipInit)                                                                                                  \
     X(hipGetDeviceCount)                                                                                        \
     X(hipSetDevice)                                                                                             \
-    X(hipGetDevice)                                                                                             \
-    X(hipDeviceGetName) X(hipDeviceTotalMem) X(hipDeviceComputeCapability) X(                                   \
+    X(hipGetDevice) X(hipDeviceGetName) X(hipDeviceTotalMem) X(hipDeviceComputeCapability) X(                   \
         hipDeviceGetAttribute) X(hipGetDeviceProperties) X(hipGetDevicePropertiesR0600)                         \
         X(hipDeviceCanAccessPeer) X(hipDeviceSynchronize) X(hipDeviceReset) X(                                  \
             hipDriverGetVersion) X(hipRuntimeGetVersion) X(hipGetLastError) X(hipPeekAtLastError)               \
@@ -67,6 +68,7 @@ static int n_failures;
                                                             hipModuleOccupancyMaxActiveBlocksPerMultiprocessor) \
                                                             X(hipModuleLaunchKernel)                            \
                                                                 X(hipDeviceGet)
+/* clang-format on */
 
 #define MEMBER(name) __typeof__(name) *name;
 static struct Names { NAMES(MEMBER) } hip;
