@@ -47,6 +47,9 @@ int hipStreamBeginCapture(hipStream_t stream, int mode) {
     stream->capture = new_graph(h);
     if (stream->capture == NULL) return hip_leave(hipErrorOutOfMemory);
     stream->is_origin = true;
+    stream->capture->n_lines = 1;
+    stream->line = 0;
+    stream->past = (Past){0};
     if (mode != CAPTURE_RELAXED) h->captures++;
     return hip_leave(hipSuccess);
 }
@@ -124,6 +127,21 @@ int hipGraphUpload(hipGraphExec_t exec, hipStream_t stream) {
     return hip_leave(error);
 }
 
+/* Nodes beside each other: each of a run waits for none of it. */
+static void find_beside(NodeList *list) {
+    Past first = {0}; /* of each stream in the run at hand; 0: none */
+    bool is_empty = true;
+    for (Node *n = list->first; n != NULL; n = n->next) {
+        bool waits = false;
+        for (size_t i = 0; i < MAX_LINES; i++)
+            waits |= first.of[i] != 0 && n->past.of[i] >= first.of[i];
+        n->is_beside = !is_empty && !waits;
+        if (waits) first = (Past){0};
+        if (first.of[n->line] == 0) first.of[n->line] = n->past.of[n->line];
+        is_empty = false;
+    }
+}
+
 /* Its nodes go to the stream's queue, each with what it had when it was recorded. */
 int hipGraphLaunch(hipGraphExec_t exec, hipStream_t stream) {
     Hip *h;
@@ -132,6 +150,7 @@ int hipGraphLaunch(hipGraphExec_t exec, hipStream_t stream) {
     if (error != hipSuccess) return hip_leave(error);
     NodeList list = {NULL, NULL};
     if (!copy_nodes(&list, &exec->nodes)) error = hipErrorOutOfMemory;
+    find_beside(&list);
     for (Node *n = list.first; n != NULL && error == hipSuccess; n = n->next) {
         error = hip_enqueue(h, stream, *n);
         n->arguments = NULL;

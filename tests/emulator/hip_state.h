@@ -13,6 +13,12 @@ enum { MAX_DEVICES = 8 };
 /* Something a stream has to do. */
 typedef enum NodeKind { N_KERNEL, N_COPY, N_FILL, N_RECORD, N_WAIT, N_HOST, N_FREE } NodeKind;
 
+/* How many nodes of each stream in a graph come before: the streams are numbered as they join it. */
+enum { MAX_LINES = 16 };
+typedef struct Past {
+    uint32_t of[MAX_LINES];
+} Past;
+
 typedef struct Node {
     struct Node *next;
     NodeKind kind;
@@ -27,6 +33,11 @@ typedef struct Node {
     uint64_t recording; /* which recording of the event */
     void (*function)(void *);
     void *argument;
+    /* Of a graph: its stream, what it waits for (itself counted), and whether it waits for none of the nodes before it
+     * back to the last one that is not beside any. */
+    unsigned line;
+    Past past;
+    bool is_beside;
 } Node;
 
 typedef struct NodeList {
@@ -35,6 +46,7 @@ typedef struct NodeList {
 
 struct HipGraph {
     NodeList nodes;
+    unsigned n_lines;
     struct HipGraph *next; /* of all graphs and executables */
 };
 
@@ -44,6 +56,8 @@ struct HipStream {
     NodeList queue;
     hipGraph_t capture; /* NULL: none */
     bool is_origin;
+    unsigned line; /* in it */
+    Past past;
     struct HipStream *next;
 };
 
@@ -51,7 +65,8 @@ struct HipEvent {
     uint64_t recorded, done; /* numbers of recordings: asked for, passed */
     hipStream_t stream;      /* of the last one */
     hipGraph_t capture;      /* recorded while this was captured */
-    double time;             /* milliseconds of the device's clock */
+    Past past;
+    double time; /* milliseconds of the device's clock */
     struct HipEvent *next;
 };
 

@@ -58,6 +58,7 @@ static void release_allocation(Hip *h, void *at) {
 
 static int run_node(Hip *h, int device, const Node *n) {
     Device *d = &h->device[device];
+    emu_beside(d->emu, n->is_beside);
     switch (n->kind) {
     case N_KERNEL: return run_kernel(h, d, n);
     case N_COPY:
@@ -143,6 +144,11 @@ int hip_enqueue(Hip *h, hipStream_t stream, Node node) {
         error = h->device[s->device].lost;
         if (error == hipSuccess) meet_null_stream(h, s);
         if (error == hipSuccess) error = h->device[s->device].lost;
+    }
+    if (error == hipSuccess && s->capture != NULL) {
+        s->past.of[s->line]++;
+        node.line = s->line;
+        node.past = s->past;
     }
     NodeList *list = error != hipSuccess  ? NULL
                      : s->capture != NULL ? &s->capture->nodes
@@ -275,10 +281,24 @@ int hipEventRecord(hipEvent_t event, hipStream_t stream) {
     hipStream_t s = hip_stream(h, stream);
     event->stream = s;
     event->capture = s->capture;
+    event->past = s->past;
     if (s->capture != NULL) return hip_leave(hipSuccess); /* the order in the graph says it all */
     event->recorded++;
     Node node = {.kind = N_RECORD, .event = event, .recording = event->recorded};
     return hip_leave(hip_enqueue(h, stream, node));
+}
+
+/* It waits for what the event does, and with its first one joins the recording. */
+static int join_capture(hipStream_t s, hipEvent_t event) {
+    if (s->capture != event->capture) {
+        if (event->capture->n_lines == MAX_LINES) return hipErrorNotSupported;
+        s->capture = event->capture;
+        s->line = s->capture->n_lines++;
+        s->past = (Past){0};
+    }
+    for (size_t i = 0; i < MAX_LINES; i++)
+        if (event->past.of[i] > s->past.of[i]) s->past.of[i] = event->past.of[i];
+    return hipSuccess;
 }
 
 int hipStreamWaitEvent(hipStream_t stream, hipEvent_t event, unsigned flags) {
@@ -289,10 +309,7 @@ int hipStreamWaitEvent(hipStream_t stream, hipEvent_t event, unsigned flags) {
         error = hipErrorInvalidHandle;
     if (error != hipSuccess) return hip_leave(error);
     hipStream_t s = hip_stream(h, stream);
-    if (event->capture != NULL) { /* it joins the recording */
-        s->capture = event->capture;
-        return hip_leave(hipSuccess);
-    }
+    if (event->capture != NULL) return hip_leave(join_capture(s, event));
     if (s->capture != NULL) return hip_leave(hipErrorStreamCaptureUnsupported);
     if (event->recorded == event->done) return hip_leave(hipSuccess);
     Node node = {.kind = N_WAIT, .event = event, .recording = event->recorded};

@@ -32,6 +32,8 @@ static int n_failures;
         CHECK(error_ == (want), "%d: %s", error_, hip.hipGetErrorString(error_));                  \
     } while (0)
 
+/* It finds no end to this. */
+/* clang-format off */
 #define NAMES(X)                                                                                                \
     X(hipInit)                                                                                                  \
     X(hipGetDeviceCount)                                                                                        \
@@ -66,6 +68,7 @@ static int n_failures;
                                                             hipModuleOccupancyMaxActiveBlocksPerMultiprocessor) \
                                                             X(hipModuleLaunchKernel)                            \
                                                                 X(hipDeviceGet)
+/* clang-format on */
 
 #define MEMBER(name) __typeof__(name) *name;
 static struct Names { NAMES(MEMBER) } hip;
@@ -370,6 +373,39 @@ static void test_graphs(hipFunction_t f) {
     GOOD(hip.hipHostFree(out));
 }
 
+/* Two launches change the same numbers, each in a stream of its own; does the second wait for the first? */
+static void test_edge(hipFunction_t f, bool waits) {
+    hipStream_t s[2];
+    hipEvent_t fork, join;
+    hipGraph_t graph;
+    hipGraphExec_t exec;
+    float *x;
+    for (int i = 0; i < 2; i++) GOOD(hip.hipStreamCreate(&s[i]));
+    GOOD(hip.hipEventCreate(&fork));
+    GOOD(hip.hipEventCreate(&join));
+    GOOD(hip.hipMalloc((void **)&x, 2048));
+    GOOD(hip.hipMemset(x, 0, 2048));
+    Saxpy args = {x, x + 256, 2, 256};
+    GOOD(hip.hipStreamBeginCapture(s[0], 0));
+    GOOD(hip.hipEventRecord(fork, s[0]));
+    GOOD(hip.hipStreamWaitEvent(s[1], fork, 0));
+    GOOD(launch_saxpy(f, &args, s[0]));
+    if (waits) GOOD(hip.hipEventRecord(fork, s[0]));
+    if (waits) GOOD(hip.hipStreamWaitEvent(s[1], fork, 0));
+    GOOD(launch_saxpy(f, &args, s[1]));
+    GOOD(hip.hipEventRecord(join, s[1]));
+    GOOD(hip.hipStreamWaitEvent(s[0], join, 0));
+    GOOD(launch_saxpy(f, &args, s[0]));
+    GOOD(hip.hipStreamEndCapture(s[0], &graph));
+    GOOD(hip.hipGraphInstantiate(&exec, graph, NULL, NULL, 0));
+    GOOD(hip.hipGraphLaunch(exec, s[0]));
+    GIVES(waits ? hipSuccess : hipErrorLaunchFailure, hip.hipStreamSynchronize(s[0]));
+    CHECK(waits || strstr(hip.hipGetErrorString(719), "another group wrote") != NULL, "%s",
+          hip.hipGetErrorString(719));
+    if (waits) return;
+    GOOD(hip.hipDeviceReset());
+}
+
 /* ---- launches that go wrong ------------------------------------------------------------------------------- */
 
 static void test_faults(hipFunction_t f, hipFunction_t reduce) {
@@ -455,6 +491,8 @@ int main(int argc, char **argv) {
         test_streams(saxpy);
         test_null_stream(saxpy);
         test_graphs(saxpy);
+        test_edge(saxpy, true);
+        test_edge(saxpy, false);
         test_faults(saxpy, reduce);
         GOOD(hip.hipModuleUnload(m));
     }
