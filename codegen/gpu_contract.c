@@ -5,7 +5,7 @@
  * that lie along the result's last axis. Every sum is one chain over the terms in their order. */
 #include "gpu_contract.h"
 
-enum { BLOCK = 256 };
+enum { BLOCK = 256, WIDTH = 4 };
 
 static int64_t guess(Emit *e, Size s) { return size_guess(e, s); }
 
@@ -112,10 +112,54 @@ static void bind_members(GpuContract *c) {
     for (uint32_t i = 0; i < c->s.rank; i++) e->idx_size[i] = c->s.size[i];
 }
 
+static uint32_t count_lanes(V x) {
+    LLVMTypeRef t = LLVMTypeOf(x);
+    return LLVMGetTypeKind(t) == LLVMVectorTypeKind ? LLVMGetVectorSize(t) : 1;
+}
+
+typedef struct Wide {
+    int64_t last; /* X_IDX of the result's last axis */
+    bool ok;
+} Wide;
+
+static bool reads_index(Graph *g, ExprId e, int64_t i) {
+    const Expr *x = graph_expr(g, e);
+    if (x->op == X_IDX && x->i == i) return true;
+    for (uint32_t k = 0; k < x->n_args; k++)
+        if (reads_index(g, expr_arg(g, e, k), i)) return true;
+    return false;
+}
+
+/* Neighbours are read as neighbours, or as one. */
+static void visit_wide(Graph *g, ExprId id, void *user) {
+    Wide *w = user;
+    const Expr *x = graph_expr(g, id);
+    if (x->op == X_RANDOM) w->ok = false;
+    for (uint32_t k = 0; x->op == X_READ && k < x->n_args; k++) {
+        const Expr *s = graph_expr(g, expr_arg(g, id, k));
+        bool plain = k + 1u == x->n_args && s->op == X_IDX && s->i == w->last;
+        if (!plain && reads_index(g, expr_arg(g, id, k), w->last)) w->ok = false;
+    }
+}
+
+/* Neighbours along the result's last axis that a thread computes at once. */
+static uint32_t width_of(const GpuContract *c) {
+    Emit *e = c->e;
+    const ShapeAxes *n = &c->s.n;
+    Wide w = {.last = c->s.rank - 1, .ok = true};
+    if (!n->n || n->axis[n->n - 1] != w.last) return 1;
+    uint32_t by = gpu_multiple(e, c->s.size[w.last]);
+    if (by && by < WIDTH) return 1;
+    for (uint32_t i = 1; i < e->k->members.n; i++)
+        expr_walk(e->g, graph_node(e->g, e->k->members.data[i].node)->expr, visit_wide, &w);
+    return w.ok ? WIDTH : 1;
+}
+
 void tile_members(GpuContract *c, V sum) {
     Emit *e = c->e;
-    At at = {.width = 1};
+    At at = {.width = count_lanes(sum)};
     for (uint32_t i = 0; i < c->s.rank; i++) at.idx[i] = val_int(c->idx[i]);
+    if (at.width > 1) at.idx[c->s.rank - 1] = val_lane(c->idx[c->s.rank - 1], at.width);
     emit_fresh(e);
     for (uint32_t i = 0; i < e->k->members.n; i++) {
         const PlanMember *m = &e->k->members.data[i];
@@ -129,21 +173,23 @@ void tile_members(GpuContract *c, V sum) {
 
 static void finish(GpuContract *c) {
     Emit *e = c->e;
-    uint32_t all = c->t.pass * c->t.cols;
+    uint32_t width = width_of(c), line = c->t.cols / width, all = c->t.pass * line;
+    LLVMTypeRef t = width > 1 ? LLVMVectorType(e->f32, width) : e->f32;
     Loop pass = loop_begin(e, emit_const(e, 0), emit_const(e, c->t.rows / c->t.pass), 1);
     V q = narrow(e, pass.i);
     (c->t.unit ? mma_out : product_out)(c, q, c->pieces);
     gpu_barrier(e, false);
     V first = LLVMBuildAdd(e->b, c->m0, LLVMBuildMul(e->b, q, n32(e, c->t.pass), ""), "");
     Loop l = loop_begin(e, wide(e, e->gpu->thread), emit_const(e, all), BLOCK);
-    V i = narrow(e, l.i), r = LLVMBuildUDiv(e->b, i, n32(e, c->t.cols), ""),
-      s = LLVMBuildURem(e->b, i, n32(e, c->t.cols), "");
+    V i = narrow(e, l.i), r = LLVMBuildUDiv(e->b, i, n32(e, line), ""),
+      s = LLVMBuildMul(e->b, LLVMBuildURem(e->b, i, n32(e, line), ""), n32(e, width), "");
     V m = LLVMBuildAdd(e->b, first, r, ""), n = LLVMBuildAdd(e->b, c->n0, s, "");
     If in = if_begin(e, LLVMBuildAnd(e->b, below(e, m, c->M), below(e, n, c->N), ""));
     tile_point(c, m, n);
     V at = LLVMBuildAdd(e->b, LLVMBuildMul(e->b, r, n32(e, c->t.cols + 4), ""), s, "");
-    tile_members(
-        c, LLVMBuildLoad2(e->b, e->f32, LLVMBuildGEP2(e->b, e->f32, c->pieces, &at, 1, ""), ""));
+    V x = LLVMBuildLoad2(e->b, t, LLVMBuildGEP2(e->b, e->f32, c->pieces, &at, 1, ""), "");
+    LLVMSetAlignment(x, 4 * width);
+    tile_members(c, x);
     if_end(e, &in);
     loop_end(e, &l);
     gpu_barrier(e, false);
