@@ -6,6 +6,7 @@
 #include "formula.h"
 #include "program.h"
 #include "unpack.h"
+#include "weights_impl.h"
 
 typedef struct reader {
     unpacker u;
@@ -37,6 +38,7 @@ static void *take(reader *r, size_t n, size_t each) {
 static const char *text(reader *r) {
     size_t n;
     const char *s = unpack_text(&r->u, &n);
+    if (!text_is_valid(s, n)) unpack_fail(&r->u, "text that is not UTF-8");
     char *copy = unpack_good(&r->u) ? pool_text(&r->p->pool, s, n) : NULL;
     if (copy == NULL) {
         unpack_fail(&r->u, "no memory");

@@ -8,6 +8,7 @@
 #include "check.h"
 #include "compiled.h"
 #include "runtime/format.h"
+#include "runtime/weights_impl.h"
 
 /* Everything that would be loaded comes through here; the library is linked into this program. */
 static int n_loads;
@@ -79,6 +80,11 @@ static size_t find_manifest(const uint8_t *file, size_t n, size_t *bytes) {
     return 0;
 }
 
+/* Names are shown to people. */
+static void check_name(const char *name) {
+    CHECK(name == NULL || text_is_valid(name, strlen(name)), "a name that is not UTF-8: %s", name);
+}
+
 /* Everything that can be asked of a program that was read from a changed manifest. */
 static void look_around(rw_program *p) {
     rw_info info;
@@ -89,8 +95,10 @@ static void look_around(rw_program *p) {
         for (int kind = 0; kind < RW_KINDS; kind++) {
             const char *name = rw_program_entry(p, e);
             size_t n = rw_program_count(p, (rw_kind)kind, name);
+            check_name(name);
             for (size_t i = 0; i <= n && i < 1000; i++)
-                (void)rw_program_info(p, (rw_kind)kind, name, i, &info);
+                if (rw_program_info(p, (rw_kind)kind, name, i, &info) == RW_OK)
+                    check_name(info.name);
         }
     for (size_t e = 0; e < rw_program_entries(p); e++) {
         const char *name = rw_program_entry(p, e);
