@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "context.h"
 
@@ -40,14 +41,20 @@ static void tried(const gpu_api *api, char *text, size_t cap) {
 /* Drivers do not expect to be unloaded: they have threads, and things to do when the process ends. */
 enum { OPEN = RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE };
 
+/* A name without a folder is the system's to find; somebody may have meant the file that lies here. */
+static rw_status not_opened(const char *path, rw_message *m) {
+    const char *why = dlerror();
+    bool here = strchr(path, '/') == NULL && access(path, F_OK) == 0;
+    return rw_fail(m, RW_NO_DEVICE, "%s: this driver cannot be opened: %s%s%s", path, why,
+                   here ? ". The one in this folder is ./" : "", here ? path : "");
+}
+
 static rw_status open_library(gpu *g, const char *path, rw_message *m) {
     const gpu_api *api = g->api;
     if (path == NULL || path[0] == '\0') path = getenv(api->variable);
     if (path != NULL && path[0] != '\0') {
         g->library = dlopen(path, OPEN);
-        return g->library != NULL ? RW_OK
-                                  : rw_fail(m, RW_NO_DEVICE, "%s: this driver cannot be opened: %s",
-                                            path, dlerror());
+        return g->library != NULL ? RW_OK : not_opened(path, m);
     }
     for (size_t i = 0; api->libraries[i] != NULL && g->library == NULL; i++)
         g->library = dlopen(api->libraries[i], OPEN);

@@ -142,6 +142,8 @@ def lists(b):
     b.expect(["rwkv", "devices", "--json"], 0, ['"device": "hip:1", "target": "gfx1100"', '"units": 96'])
     b.env = {}
     b.expect(["rwkv", "devices", "--hip-library", "no.so"], 0, "hip      none: no.so: this driver cannot be opened")
+    b.write("here.so", b"")
+    b.expect(["rwkv", "devices", "--hip-library", "here.so"], 0, "The one in this folder is ./here.so")
     b.expect(["rwkv", "devices", "x"], 2, "", "it takes no file")
 
 
