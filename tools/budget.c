@@ -48,6 +48,8 @@ bool memory_budget_read(Arena *a, const char *text, MemoryBudget *to) {
         *equals++ = 0;
         struct AxisLength *x = &to->axis[to->n++];
         x->name = at;
+        for (struct AxisLength *o = to->axis; o < x; o++)
+            if (strcmp(o->name, at) == 0) return wrong(text);
         if (!parse_int(equals, &x->length) || x->length < 1 || x->length > INT64_C(1) << 40)
             return wrong(text);
         at = next;

@@ -87,7 +87,8 @@ def memory_budgets_that_are_none(b):
                  "0.5", "0.0001k", "9999999999T", "1"*400):
         b.expect(["rwkvc", "m.rwkv", "-o", "m.so", f"--memory-budget={size}"], 2, "",
                  f"--memory-budget={size}: SIZE or SIZE@AXIS=N")
-    for axes in ("", "T", "T=", "=4", "T=0", "T=-1", "T=x", "T=4,", "T=4,,B=1", "T=4;B=1", "T=1.5", "T=9999999999999"):
+    for axes in ("", "T", "T=", "=4", "T=0", "T=-1", "T=x", "T=4,", "T=4,,B=1", "T=4;B=1", "T=1.5", "T=9999999999999",
+                 "T=4,T=8"):
         b.expect(["rwkvc", "m.rwkv", "-o", "m.so", f"--memory-budget=1G@{axes}"], 2, "", "SIZE or SIZE@AXIS=N")
     b.expect(["rwkvc", "m.rwkv", "-o", "m.so", "--memory-budget=1G@Q=4"], 2, "", "--memory-budget: there is no axis 'Q'")
     b.expect(["rwkvc", "m.rwkv", "-o", "m.so", "--memory-budget"], 2, "", "option '--memory-budget' needs a value")
