@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { NOT_GRID = 255, BLOCK = 64 };
+enum { BLOCK = 64 };
 
 static uint32_t out_arg(const Work *w) { return w->e->k->members.data[0].arg; }
 
@@ -84,15 +84,9 @@ static void column(Work *w) {
 }
 
 const char *gpu_scatter(Emit *e) {
-    Work *w = work_new(e, e->k->par, e->k->n_par);
-    const PlanMember *m = &e->k->members.data[0];
-    w->node = graph_node(e->g, m->node);
-    memset(w->axis_of, NOT_GRID, sizeof w->axis_of);
-    for (uint32_t j = 0; j < w->n_par; j++) {
-        const Expr *s = graph_expr(e->g, w->node->subs[m->par[j]]);
-        if (s->op != X_IDX) return "a scatter over an axis that is no plain index";
-        w->axis_of[s->i] = (uint8_t)j;
-    }
+    Work *w;
+    const char *wrong = scatter_work(e, &w);
+    if (wrong) return wrong;
     e->code->scratch = size_num(e->g->sizes, 0);
     e->gpu->point = true;
     e->gpu->block = BLOCK;

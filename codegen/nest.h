@@ -8,7 +8,7 @@
 
 #include "emit_impl.h"
 
-enum { MAX_AXES = 2 * MAX_RANK, GRID_AXIS = 64, LANE_NONE = -1, LANE_GRID = -2 };
+enum { MAX_AXES = 2 * MAX_RANK, GRID_AXIS = 64, NOT_GRID = 255, LANE_NONE = -1, LANE_GRID = -2 };
 
 typedef struct NestMember {
     NodeId node;
@@ -57,7 +57,7 @@ struct Work {
     struct Again *again;             /* scan: steps run again (scan.c) */
     V *window_base;                  /* and where their slots begin */
     const Node *node;                /* scatter */
-    uint8_t axis_of[MAX_RANK];       /* scatter, by iteration axis: axis of the grid, or none */
+    uint8_t axis_of[MAX_RANK];       /* scatter, by iteration axis: axis of the grid, or NOT_GRID */
     Val idx[MAX_RANK];               /* scatter: indices of the iteration, or of the result */
     void (*body)(Work *w);
     uint8_t par_axis[MAX_RANK]; /* copies: axis of the value for each axis of the grid */
@@ -84,6 +84,8 @@ void red_places(Emit *e, bool ints, V *a, V *ia, V b,
                 V ib); /* RED_ARGMAX: item and place; of equals, the first */
 V red_number(Emit *e, At *at, const Node *n,
              uint32_t rank); /* the row-major number of the item at hand */
+/* scatter.c: a scatter's kernel with its grid; what is wrong with it, or NULL */
+const char *scatter_work(Emit *e, Work **out);
 /* copy.c: one point's part of a value; out through an argument that has one axis more (extra_axis >= 0). */
 void copy_in(Work *w, uint32_t arg, uint32_t local, const uint8_t *par);
 /* from item `at` of an argument that has `lead` axes that the launch chose, then one more, before its own */

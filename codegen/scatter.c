@@ -6,8 +6,6 @@
 
 #include "nest.h"
 
-enum { NOT_GRID = 255 };
-
 static uint32_t out_arg(const Work *w) { return w->e->k->members.data[0].arg; }
 static uint32_t out_rank(const Work *w) { return graph_value(w->e->g, w->node->out)->rank; }
 
@@ -126,8 +124,8 @@ static void alone(Work *w) {
     one_run(w, NULL, NULL);
 }
 
-const char *scatter_emit(Emit *e) {
-    Work *w = work_new(e, e->k->par, e->k->n_par);
+const char *scatter_work(Emit *e, Work **out) {
+    Work *w = *out = work_new(e, e->k->par, e->k->n_par);
     const PlanMember *m = &e->k->members.data[0];
     w->node = graph_node(e->g, m->node);
     memset(w->axis_of, NOT_GRID, sizeof w->axis_of);
@@ -136,6 +134,13 @@ const char *scatter_emit(Emit *e) {
         if (s->op != X_IDX) return "a scatter over an axis that is no plain index";
         w->axis_of[s->i] = (uint8_t)j;
     }
+    return NULL;
+}
+
+const char *scatter_emit(Emit *e) {
+    Work *w;
+    const char *wrong = scatter_work(e, &w);
+    if (wrong) return wrong;
     e->code->scratch = size_num(e->g->sizes, 0);
     w->tile = e->lanes * 4;
     if (w->n_par) {

@@ -72,6 +72,16 @@ typedef struct gpu_api {
     void (*graph_drop)(gpu *g, void *graph);
 } gpu_api;
 
+/* The functions of a driver's file, by the names they have there. */
+#define GPU_FUNCTIONS                                                                              \
+    .start = start, .choose = choose, .close = close_device, .enter = enter, .room = room,         \
+    .load = load, .unload = unload, .find = find, .take = take, .give = give,                      \
+    .take_host = take_host, .give_host = give_host, .queue_make = queue_make,                      \
+    .queue_drop = queue_drop, .wait = wait_for, .up = up, .down = down, .within = within,          \
+    .zero = zero, .launch = launch, .mark_make = mark_make, .mark_drop = mark_drop,                \
+    .mark = set_mark, .follow = follow, .between = between, .record_begin = record_begin,          \
+    .record_end = record_end, .replay = replay, .graph_drop = graph_drop
+
 /* A device that is open; the driver's structure begins with it. */
 struct gpu {
     const gpu_api *api;

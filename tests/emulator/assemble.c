@@ -1,6 +1,6 @@
 #include "assemble.h"
 
-#include "codegen/link.h"
+#include "codegen/codegen.h"
 
 #include <llvm-c/Analysis.h>
 #include <llvm-c/Core.h>
@@ -34,22 +34,15 @@ uint8_t *read_whole(const char *path, size_t *bytes) {
     return data;
 }
 
-/* The linker works on files. */
 static uint8_t *linked(const char *object, size_t n, size_t *bytes) {
-    char folder[] = "/tmp/emulator-test-XXXXXX", in[64], out[64];
-    if (mkdtemp(folder) == NULL) stop(folder, "cannot be made");
-    snprintf(in, sizeof in, "%s/in.o", folder);
-    snprintf(out, sizeof out, "%s/out", folder);
-    FILE *f = fopen(in, "wb");
-    if (f == NULL || fwrite(object, 1, n, f) != n || fclose(f) != 0) stop(in, "cannot be written");
-    const char *args[] = {"ld.lld", "-shared", "--no-undefined", "--threads=1", in, "-o", out};
-    char *why = link_elf(args, sizeof args / sizeof *args);
+    Arena *a = arena_new();
+    const void *image = NULL;
+    const char *why = link_shared(a, object, n, "/tmp/emulator-test", &image, bytes);
     if (why != NULL) stop("link", why);
-    uint8_t *data = read_whole(out, bytes);
-    remove(in);
-    remove(out);
-    rmdir(folder);
-    if (data == NULL) stop(out, "cannot be read");
+    uint8_t *data = malloc(*bytes + 1);
+    if (data == NULL) stop("link", "no memory");
+    memcpy(data, image, *bytes);
+    arena_free(a);
     return data;
 }
 

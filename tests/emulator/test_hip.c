@@ -2,6 +2,7 @@
  * second one it is run once more by itself, to see what is reported at the end of a process. */
 #include "assemble.h"
 #include "hip_api.h"
+#include "tests/failures.h"
 
 #include <dlfcn.h>
 #include <math.h>
@@ -10,17 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int n_failures;
-
-#define CHECK(condition, ...)                                                                      \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            n_failures++;                                                                          \
-            printf("%s:%d: %s: ", __FILE__, __LINE__, #condition);                                 \
-            printf(__VA_ARGS__);                                                                   \
-            printf("\n");                                                                          \
-        }                                                                                          \
-    } while (0)
 #define GOOD(call)                                                                                 \
     do {                                                                                           \
         int error_ = (call);                                                                       \

@@ -2,23 +2,12 @@
  * wrong sizes caught, counts that add up. */
 #include "assemble.h"
 #include "emu.h"
+#include "tests/failures.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static int n_failures;
-
-#define CHECK(condition, ...)                                                                      \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            n_failures++;                                                                          \
-            printf("%s:%d: %s: ", __FILE__, __LINE__, #condition);                                 \
-            printf(__VA_ARGS__);                                                                   \
-            printf("\n");                                                                          \
-        }                                                                                          \
-    } while (0)
 
 /* ---- a device with a program ------------------------------------------------------------------- */
 

@@ -1,5 +1,5 @@
-/* What the tests of this folder share: checks that go on after a failure, a folder for their files,
- * the folder of shared data. Each test is one program: include this in one file only. */
+/* What the tests of this folder share: a folder for their files, the folder of shared data, numbers at random.
+ * Each test is one program: include this in one file only. */
 #ifndef TESTS_RUNTIME_CHECK_H
 #define TESTS_RUNTIME_CHECK_H
 
@@ -13,25 +13,7 @@
 #include <unistd.h>
 
 #include "runtime/file.h"
-
-static int n_failures;
-
-/* The condition, then a printf text that says what was seen. */
-#define CHECK(condition, ...)                                                                      \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            n_failures++;                                                                          \
-            printf("%s:%d: %s: ", __FILE__, __LINE__, #condition);                                 \
-            printf(__VA_ARGS__);                                                                   \
-            printf("\n");                                                                          \
-        }                                                                                          \
-    } while (0)
-
-static inline int finish(void) {
-    if (n_failures > 0)
-        printf("%d failures\n", n_failures);
-    return n_failures > 0;
-}
+#include "tests/failures.h"
 
 /* ---- files --------------------------------------------------------------------------------- */
 
@@ -54,11 +36,9 @@ static inline void folder_remove(void) {
     for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
         CHECK(strstr(e->d_name, ".part-") == NULL, "%s was left behind", e->d_name);
         snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
-        if (e->d_name[0] != '.')
-            remove(path);
+        if (e->d_name[0] != '.') remove(path);
     }
-    if (d != NULL)
-        closedir(d);
+    if (d != NULL) closedir(d);
     CHECK(rmdir(folder) == 0, "%s is not empty", folder);
 }
 
@@ -115,8 +95,7 @@ static inline const char *shared(const char *name) {
 
 /* A test whose other checks passed but which missed the shared data. */
 static inline int finish_without_shared(void) {
-    if (n_failures == 0)
-        printf("SKIP: no shared data\n");
+    if (n_failures == 0) printf("SKIP: no shared data\n");
     return n_failures > 0 ? finish() : 77;
 }
 

@@ -5,24 +5,9 @@
 #include <sha2.h>
 #include <stdatomic.h>
 
-#include "check.h"
+#include "calls.h"
 #include "compiled.h"
 #include "runtime/format.h"
-
-static _Thread_local rw_message m;
-#define GOOD(call)                                                                                 \
-    do {                                                                                           \
-        m.text[0] = '\0';                                                                          \
-        rw_status good_ = (call);                                                                  \
-        CHECK(good_ == RW_OK, "%s: %s", rw_status_name(good_), m.text);                            \
-    } while (0)
-#define FAILS(status, part, call)                                                                  \
-    do {                                                                                           \
-        m.text[0] = '\0';                                                                          \
-        rw_status fails_ = (call);                                                                 \
-        CHECK(fails_ == (status) && strstr(m.text, part) != NULL, "%s: %s",                        \
-              rw_status_name(fails_), m.text);                                                     \
-    } while (0)
 
 enum { B = 2, T = 17, DEVICES = 2 };
 static const char *const device_name[DEVICES] = {"hip:0", "hip:1"};

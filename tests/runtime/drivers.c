@@ -4,23 +4,8 @@
 #include <dlfcn.h>
 #include <pthread.h>
 
-#include "check.h"
+#include "calls.h"
 #include "compiled.h"
-
-static rw_message m;
-#define GOOD(call)                                                                                 \
-    do {                                                                                           \
-        m.text[0] = '\0';                                                                          \
-        rw_status good_ = (call);                                                                  \
-        CHECK(good_ == RW_OK, "%s: %s", rw_status_name(good_), m.text);                            \
-    } while (0)
-#define FAILS(status, part, call)                                                                  \
-    do {                                                                                           \
-        m.text[0] = '\0';                                                                          \
-        rw_status fails_ = (call);                                                                 \
-        CHECK(fails_ == (status) && strstr(m.text, part) != NULL, "%s: %s",                        \
-              rw_status_name(fails_), m.text);                                                     \
-    } while (0)
 
 enum { B = 2, T = 9 };
 static const char *cuda, *hip, *hip_old, *hip_missing;

@@ -1,18 +1,10 @@
 /* What a plan says of its memory is what a session takes. */
-#include "check.h"
+#include "calls.h"
 #include "runtime/rw.h"
 #include "runtime/session.h"
 
 bool peak_compile(const char *name, int64_t bytes, int64_t batch, int64_t steps, const char *path,
                   int64_t *tensors, int64_t *outside);
-
-static rw_message m;
-#define GOOD(call)                                                                                 \
-    do {                                                                                           \
-        m.text[0] = '\0';                                                                          \
-        rw_status good_ = (call);                                                                  \
-        CHECK(good_ == RW_OK, "%s: %s", rw_status_name(good_), m.text);                            \
-    } while (0)
 
 /* Returns what the tensors take. */
 static int64_t check_entry(rw_context *c, const char *name, int64_t bytes, int64_t batch,

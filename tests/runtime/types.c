@@ -1,19 +1,11 @@
 /* Parameters in two types: the f32 master that is set, trained and saved, and the short copy that products
  * read, which updates write beside it. */
-#include "check.h"
+#include "calls.h"
 #include "runtime/rw.h"
 #include "runtime/session.h"
 
 /* types_text.c: headers of the compiler and of the runtime do not go together */
 bool types_compile(const char *target, uint8_t dtype, const char *path);
-
-static rw_message m;
-#define GOOD(call)                                                                                 \
-    do {                                                                                           \
-        m.text[0] = '\0';                                                                          \
-        rw_status good_ = (call);                                                                  \
-        CHECK(good_ == RW_OK, "%s: %s", rw_status_name(good_), m.text);                            \
-    } while (0)
 
 enum { B = 3, T = 11, MATRICES = 6, PARAMS = 8 };
 
