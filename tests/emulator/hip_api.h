@@ -36,6 +36,7 @@ typedef enum HipError {
     hipErrorStreamCaptureUnsupported = 900,
     hipErrorStreamCaptureInvalidated = 901,
     hipErrorStreamCaptureUnmatched = 903,
+    hipErrorStreamCaptureWrongThread = 908,
     hipErrorUnknown = 999,
 } HipError;
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CAPTURE_RELAXED = 2, CAPTURE_NONE = 0, CAPTURE_ACTIVE = 1 };
+enum { CAPTURE_NONE = 0, CAPTURE_ACTIVE = 1 }; /* as hipStreamIsCapturing says it */
 
 static hipGraph_t new_graph(Hip *h) {
     hipGraph_t g = calloc(1, sizeof *g);
@@ -41,6 +41,8 @@ int hipStreamBeginCapture(hipStream_t stream, int mode) {
     Hip *h;
     int error = hip_enter(&h);
     if (error == hipSuccess && stream == NULL) error = hipErrorStreamCaptureUnsupported;
+    if (error == hipSuccess && (mode < CAPTURE_GLOBAL || mode > CAPTURE_RELAXED))
+        error = hipErrorInvalidValue;
     if (error == hipSuccess && !hip_has_stream(h, stream)) error = hipErrorInvalidHandle;
     if (error == hipSuccess && stream->capture != NULL) error = hipErrorStreamCaptureUnsupported;
     if (error != hipSuccess) return hip_leave(error);
@@ -50,7 +52,8 @@ int hipStreamBeginCapture(hipStream_t stream, int mode) {
     stream->capture->n_lines = 1;
     stream->line = 0;
     stream->past = (Past){0};
-    if (mode != CAPTURE_RELAXED) h->captures++;
+    stream->mode = (CaptureMode)mode;
+    stream->thread = pthread_self();
     return hip_leave(hipSuccess);
 }
 
@@ -61,6 +64,9 @@ int hipStreamEndCapture(hipStream_t stream, hipGraph_t *graph) {
     if (error == hipSuccess && !hip_has_stream(h, stream)) error = hipErrorInvalidHandle;
     if (error == hipSuccess && (stream->capture == NULL || !stream->is_origin))
         error = hipErrorStreamCaptureUnmatched;
+    if (error == hipSuccess && stream->mode != CAPTURE_RELAXED &&
+        !pthread_equal(stream->thread, pthread_self()))
+        error = hipErrorStreamCaptureWrongThread;
     if (error != hipSuccess) return hip_leave(error);
     *graph = stream->capture;
     for (hipStream_t s = h->streams; s != NULL; s = s->next)
@@ -68,7 +74,6 @@ int hipStreamEndCapture(hipStream_t stream, hipGraph_t *graph) {
     for (hipEvent_t e = h->events; e != NULL; e = e->next)
         if (e->capture == *graph) e->capture = NULL;
     stream->is_origin = false;
-    if (h->captures > 0) h->captures--;
     return hip_leave(hipSuccess);
 }
 

@@ -152,6 +152,8 @@ static const struct {
      "operation failed due to a previous error during capture"},
     {hipErrorStreamCaptureUnmatched, "hipErrorStreamCaptureUnmatched",
      "the capture was not initiated in this stream"},
+    {hipErrorStreamCaptureWrongThread, "hipErrorStreamCaptureWrongThread",
+     "attempt to terminate a thread-local capture sequence from another thread"},
     {hipErrorUnknown, "hipErrorUnknown", "unknown error"},
 };
 enum { N_MESSAGES = sizeof messages / sizeof *messages };

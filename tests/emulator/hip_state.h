@@ -6,6 +6,7 @@
 #include "emu.h"
 #include "hip_api.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 
 enum { MAX_DEVICES = 8 };
@@ -50,13 +51,18 @@ struct HipGraph {
     struct HipGraph *next; /* of all graphs and executables */
 };
 
+/* Whom a recording forbids what would wait: all threads, the one that began it, none. */
+typedef enum CaptureMode { CAPTURE_GLOBAL, CAPTURE_OF_THREAD, CAPTURE_RELAXED } CaptureMode;
+
 struct HipStream {
     int device;
     bool is_blocking; /* waits for the null stream and makes it wait */
     NodeList queue;
     hipGraph_t capture; /* NULL: none */
     bool is_origin;
-    unsigned line; /* in it */
+    CaptureMode mode; /* of an origin */
+    pthread_t thread; /* that began it */
+    unsigned line;    /* in it */
     Past past;
     struct HipStream *next;
 };
@@ -102,7 +108,6 @@ typedef struct Hip {
     hipGraph_t graphs;
     Allocation *allocations;
     size_t n_allocations, cap_allocations;
-    int captures;       /* streams that are recorded and forbid what would wait */
     const char *report; /* where to, or NULL */
     char *reports;      /* of modules that are gone */
     char detail[2600];
@@ -130,7 +135,7 @@ int hip_run_device(Hip *hip, int device);  /* all streams */
 int hip_run_nodes(Hip *hip, int device, const NodeList *list);
 bool hip_append(NodeList *list, Node node);
 void hip_free_nodes(NodeList *list);
-/* No stream is being recorded; else the error to answer. */
+/* No recording forbids it to this thread; else the error to answer. */
 int hip_may_wait(const Hip *hip);
 
 const Allocation *hip_allocation(const Hip *hip, const void *at, size_t bytes);

@@ -159,7 +159,17 @@ int hip_enqueue(Hip *h, hipStream_t stream, Node node) {
 }
 
 int hip_may_wait(const Hip *h) {
-    return h->captures > 0 ? hipErrorStreamCaptureUnsupported : hipSuccess;
+    for (hipStream_t s = h->streams; s != NULL; s = s->next)
+        if (s->is_origin &&
+            (s->mode == CAPTURE_GLOBAL ||
+             (s->mode == CAPTURE_OF_THREAD && pthread_equal(s->thread, pthread_self()))))
+            return hipErrorStreamCaptureUnsupported;
+    return hipSuccess;
+}
+
+/* What is recorded is never waited for, whoever asks. */
+static int may_wait_for(const Hip *h, hipStream_t s) {
+    return s != NULL && s->capture != NULL ? hipErrorStreamCaptureUnsupported : hip_may_wait(h);
 }
 
 /* ---- streams ------------------------------------------------------------------------------------ */
@@ -212,7 +222,7 @@ int hipStreamSynchronize(hipStream_t stream) {
     Hip *h;
     int error = hip_enter(&h);
     if (error == hipSuccess && !hip_has_stream(h, stream)) error = hipErrorInvalidHandle;
-    if (error == hipSuccess) error = hip_may_wait(h);
+    if (error == hipSuccess) error = may_wait_for(h, stream);
     if (error == hipSuccess) error = hip_run(h, hip_stream(h, stream));
     return hip_leave(error);
 }
@@ -222,7 +232,7 @@ int hipStreamQuery(hipStream_t stream) {
     Hip *h;
     int error = hip_enter(&h);
     if (error == hipSuccess && !hip_has_stream(h, stream)) error = hipErrorInvalidHandle;
-    if (error == hipSuccess) error = hip_may_wait(h);
+    if (error == hipSuccess) error = may_wait_for(h, stream);
     if (error != hipSuccess) return hip_leave(error);
     hipStream_t s = hip_stream(h, stream);
     if (s->queue.first == NULL) return hip_leave(h->device[s->device].lost);

@@ -6,6 +6,7 @@
 
 #include <dlfcn.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -363,6 +364,50 @@ static void test_graphs(hipFunction_t f) {
     GOOD(hip.hipHostFree(out));
 }
 
+typedef struct Elsewhere {
+    hipStream_t mine, recorded;
+    hipGraph_t graph;
+    int error[3];
+} Elsewhere;
+
+static void *wait_elsewhere(void *user) {
+    Elsewhere *x = user;
+    x->error[0] = hip.hipStreamSynchronize(x->mine);
+    x->error[1] = hip.hipStreamSynchronize(x->recorded);
+    x->error[2] = hip.hipStreamEndCapture(x->recorded, &x->graph);
+    return NULL;
+}
+
+/* What another thread may do while a stream is recorded, by what the recording forbids. */
+static void test_modes(void) {
+    static const int wants[][2] = {
+        {hipErrorStreamCaptureUnsupported, hipErrorStreamCaptureWrongThread},
+        {hipSuccess, hipErrorStreamCaptureWrongThread},
+        {hipSuccess, hipSuccess}};
+    for (int mode = 0; mode < 3; mode++) {
+        Elsewhere x = {0};
+        pthread_t thread;
+        GOOD(hip.hipStreamCreate(&x.mine));
+        GOOD(hip.hipStreamCreate(&x.recorded));
+        GOOD(hip.hipStreamBeginCapture(x.recorded, mode));
+        GIVES(mode == 2 ? hipSuccess : hipErrorStreamCaptureUnsupported,
+              hip.hipStreamSynchronize(x.mine));
+        CHECK(pthread_create(&thread, NULL, wait_elsewhere, &x) == 0, "no thread");
+        pthread_join(thread, NULL);
+        CHECK(x.error[0] == wants[mode][0], "mode %d: %d", mode, x.error[0]);
+        CHECK(x.error[1] == hipErrorStreamCaptureUnsupported, "mode %d: %d", mode, x.error[1]);
+        CHECK(x.error[2] == wants[mode][1], "mode %d: %d", mode, x.error[2]);
+        if (x.error[2] != hipSuccess) GOOD(hip.hipStreamEndCapture(x.recorded, &x.graph));
+        GOOD(hip.hipGraphDestroy(x.graph));
+        GOOD(hip.hipStreamDestroy(x.mine));
+        GOOD(hip.hipStreamDestroy(x.recorded));
+    }
+    hipStream_t s;
+    GOOD(hip.hipStreamCreate(&s));
+    GIVES(hipErrorInvalidValue, hip.hipStreamBeginCapture(s, 3));
+    GOOD(hip.hipStreamDestroy(s));
+}
+
 /* Two launches change the same numbers, each in a stream of its own; does the second wait for the first? */
 static void test_edge(hipFunction_t f, bool waits) {
     hipStream_t s[2];
@@ -481,6 +526,7 @@ int main(int argc, char **argv) {
         test_streams(saxpy);
         test_null_stream(saxpy);
         test_graphs(saxpy);
+        test_modes();
         test_edge(saxpy, true);
         test_edge(saxpy, false);
         test_faults(saxpy, reduce);
