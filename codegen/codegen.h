@@ -75,6 +75,22 @@ const char *codegen_object(Codegen *cg, const void *blob, size_t n, const void *
 void codegen_print_ir(Codegen *cg, Text *out);   /* --emit=llvm */
 const char *codegen_asm(Codegen *cg, Text *out); /* --emit=asm  */
 
+/* A kernel that does nothing but multiply and add numbers of a type, as products of them do: its workgroups make so
+ * many operations in a turn of its loop. Its arguments: a pointer to 4 bytes of device memory, the turns. */
+enum { MOST_RATES = 2 };
+typedef struct RateCode {
+    const char *symbol;
+    uint8_t number; /* Dtype */
+    uint32_t block;
+    int64_t operations;
+} RateCode;
+typedef struct Rates {
+    uint32_t n;
+    RateCode of[MOST_RATES];
+} Rates;
+/* Adds those of the target; processors and types whose products are made of another one have none. */
+void codegen_rates(Codegen *cg, Rates *out);
+
 /* Links one object into a shared object, in memory; its temporary files lie beside `path`. */
 const char *link_shared(Arena *a, const void *object, size_t n, const char *path,
                         const void **image, size_t *bytes);
@@ -88,7 +104,8 @@ typedef struct FileEntry {
 } FileEntry;
 /* The manifest (docs/format.md), MessagePack; deterministic. */
 const char *manifest_write(Arena *a, const FileEntry *entries, uint32_t n, const TargetInfo *t,
-                           const char *program, const void **blob, size_t *bytes);
+                           const Rates *rates, const char *program, const void **blob,
+                           size_t *bytes);
 
 /* The whole way: kernels of all entries, the manifest, an object, a shared object with the hash behind it, in
  * one file that appears at `path` when it is complete. Several targets, all of AMD: their shared objects in an

@@ -64,7 +64,10 @@ static const char *part_build(Part *p, FileEntry *entries, uint32_t n, const cha
         wrong = codegen_add(p->cg, entries[i].plan, entries[i].codes);
     }
     if (wrong) return wrong;
-    return manifest_write(p->arena, entries, n, p->t, program, &p->blob.data, &p->blob.bytes);
+    Rates rates;
+    codegen_rates(p->cg, &rates);
+    return manifest_write(p->arena, entries, n, p->t, &rates, program, &p->blob.data,
+                          &p->blob.bytes);
 }
 
 static void *part_compile(void *user) {

@@ -45,6 +45,8 @@ typedef struct Gpu {
  * known last. */
 void gpu_begin(Emit *e);
 void gpu_end(Emit *e, const char *symbol);
+/* An empty function that can be launched, in workgroups of gpu->block threads. */
+V gpu_function(Emit *e, const char *symbol, LLVMTypeRef *types, uint32_t n);
 V gpu_size_param(Emit *e);                                         /* one more of code->sizes */
 V gpu_array(Emit *e, LLVMTypeRef t, uint64_t n, const char *name); /* local memory */
 V gpu_call(Emit *e, const char *name, V *args, uint32_t n);        /* of the prelude */
@@ -119,6 +121,9 @@ void gpu_grid(Work *w, void (*body)(Work *w));
 V gpu_tile(Emit *e); /* i32: the number of the tile at hand */
 /* gpu_nest.c */
 void gpu_nest(Work *w, const Nest *n);
+
+/* gpu_rate.c: the function of code->symbol and code->number, and what it does; false: there is none. */
+bool gpu_rate(Emit *e, RateCode *code);
 
 /* The rest of the schedules. */
 const char *gpu_scatter(Emit *e);

@@ -118,6 +118,8 @@ typedef struct MmaLane {
 } MmaLane;
 MmaLane mma_lane(Emit *e, const MmaUnit *u, char axis);
 uint32_t mma_repeat(const MmaUnit *u);
+/* a times b and d, of a wave: operands as the unit has them. */
+V mma_once(Emit *e, const MmaUnit *u, V a, V b, V d);
 LLVMTypeRef mma_sum_type(Emit *e, const MmaUnit *u);
 V mma_square(Emit *e, const MmaUnit *u, const V *rows, const V *cols, V sum); /* the new sum */
 void mma_square_out(Emit *e, const MmaUnit *u, V col, V sum, uint32_t line, V to);

@@ -206,21 +206,24 @@ static void nvidia_attributes(Emit *e, V fn) {
 
 /* ---- the end ---------------------------------------------------------------------------------------------- */
 
-static V function_of(Emit *e, const char *symbol, const Params *p) {
-    bool flat = e->gpu->t->family == FAMILY_THREADS;
-    LLVMTypeRef *types = NEWN(e->arena, LLVMTypeRef, p->in.n + 1);
-    for (uint32_t i = 0; i < p->in.n; i++) types[i] = LLVMTypeOf(p->in.data[i]);
-    LLVMTypeRef none = LLVMVoidTypeInContext(e->c);
+V gpu_function(Emit *e, const char *symbol, LLVMTypeRef *types, uint32_t n) {
     V fn = LLVMAddFunction(e->m, symbol,
-                           flat ? LLVMFunctionType(none, &e->ptr, 1, false)
-                                : LLVMFunctionType(none, types, p->in.n, false));
+                           LLVMFunctionType(LLVMVoidTypeInContext(e->c), types, n, false));
     attribute(e, fn, ON_FUNCTION, "nounwind", 0);
     text_attribute(e, fn, "no-builtins", "");
-    if (flat) return fn;
+    if (e->gpu->t->family == FAMILY_THREADS) return fn;
     text_attribute(e, fn, "denormal-fp-math-f32", "preserve-sign,preserve-sign");
-    param_attributes(e, fn);
     if (e->gpu->t->family == FAMILY_AMD) amd_attributes(e, fn);
     if (e->gpu->t->family == FAMILY_NVIDIA) nvidia_attributes(e, fn);
+    return fn;
+}
+
+static V function_of(Emit *e, const char *symbol, const Params *p) {
+    if (e->gpu->t->family == FAMILY_THREADS) return gpu_function(e, symbol, &e->ptr, 1);
+    LLVMTypeRef *types = NEWN(e->arena, LLVMTypeRef, p->in.n + 1);
+    for (uint32_t i = 0; i < p->in.n; i++) types[i] = LLVMTypeOf(p->in.data[i]);
+    V fn = gpu_function(e, symbol, types, p->in.n);
+    param_attributes(e, fn);
     return fn;
 }
 

@@ -234,7 +234,7 @@ static V call_threads(Emit *e, const MmaUnit *u, V a, V b, V d) {
     return emit_get(e, LLVMTypeOf(d), room[2]);
 }
 
-static V one(Emit *e, const MmaUnit *u, V a, V b, V d) {
+V mma_once(Emit *e, const MmaUnit *u, V a, V b, V d) {
     switch ((TargetFamily)e->gpu->t->family) {
     case FAMILY_AMD: return call_amd(e, u, a, b, d);
     case FAMILY_NVIDIA: return call_nvidia(e, u, a, b, d);
@@ -256,7 +256,8 @@ void mma_add(GpuContract *c) {
             for (uint32_t i = 0; i < p.rows; i++)
                 for (uint32_t j = 0; j < p.cols; j++) {
                     V sum = c->sum[i * p.cols + j];
-                    emit_set(e, sum, one(e, p.u, a[i][r], b[j][r], emit_get(e, c->sum_type, sum)));
+                    emit_set(e, sum,
+                             mma_once(e, p.u, a[i][r], b[j][r], emit_get(e, c->sum_type, sum)));
                 }
     }
 }
@@ -281,7 +282,7 @@ V mma_square(Emit *e, const MmaUnit *u, const V *rows, const V *cols, V sum) {
     V a[MMA_REPEAT], b[MMA_REPEAT];
     arrange(e, u, &la, 'i', rows, a);
     arrange(e, u, &lb, 'j', cols, b);
-    for (uint32_t r = 0; r < mma_repeat(u); r++) sum = one(e, u, a[r], b[r], sum);
+    for (uint32_t r = 0; r < mma_repeat(u); r++) sum = mma_once(e, u, a[r], b[r], sum);
     return sum;
 }
 

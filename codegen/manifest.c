@@ -282,7 +282,7 @@ static void write_target(Writer *w, Text *t) {
     const TargetInfo *x = w->target;
     uint32_t n = 1;
     for (const char *s = x->features; *s; s++) n += *s == '+';
-    pack_map(t, 4);
+    pack_map(t, 5);
     pack_str(t, "name");
     pack_str(t, x->name);
     pack_str(t, "triple");
@@ -294,6 +294,16 @@ static void write_target(Writer *w, Text *t) {
         if (*s == '+') pack_str(t, arena_strn(w->arena, s + 1, strcspn(s + 1, ",")));
     pack_str(t, "amx");
     pack_bool(t, x->amx);
+    pack_str(t, "rates");
+    pack_array(t, w->rates->n);
+    for (uint32_t i = 0; i < w->rates->n; i++) {
+        const RateCode *r = &w->rates->of[i];
+        pack_array(t, 4);
+        pack_str(t, r->symbol);
+        pack_int(t, r->number);
+        pack_int(t, r->block);
+        pack_int(t, r->operations);
+    }
 }
 
 static void write_formulas(Text *t, const char *key, const Formulas *all) {
@@ -322,8 +332,9 @@ static void write_tables(Writer *w, Text *t) {
 }
 
 const char *manifest_write(Arena *a, const FileEntry *entries, uint32_t n, const TargetInfo *target,
-                           const char *program, const void **blob, size_t *bytes) {
-    Writer w = {.arena = a, .entries = entries, .n_entries = n, .target = target};
+                           const Rates *rates, const char *program, const void **blob,
+                           size_t *bytes) {
+    Writer w = {.arena = a, .entries = entries, .n_entries = n, .target = target, .rates = rates};
     w.param_of = NEWN(a, uint32_t *, n + 1);
     w.state_of = NEWN(a, uint32_t *, n + 1);
     for (uint32_t i = 0; i < n; i++) gather_entry(&w, i);

@@ -31,6 +31,7 @@ typedef struct Writer {
     const FileEntry *entries;
     uint32_t n_entries;
     const TargetInfo *target;
+    const Rates *rates;
     const char *error;
     VEC(const char *) axes;
     VEC(int64_t) multiples;

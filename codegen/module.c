@@ -283,6 +283,24 @@ const char *codegen_add(Codegen *cg, Plan *p, KernelCode *codes) {
     return NULL;
 }
 
+void codegen_rates(Codegen *cg, Rates *out) {
+    static const RateCode kinds[MOST_RATES] = {{.symbol = "rate_f32", .number = DT_F32},
+                                               {.symbol = "rate_bf16", .number = DT_BF16}};
+    *out = (Rates){0};
+    if (cg->error || (cg->t->family != FAMILY_AMD && cg->t->family != FAMILY_NVIDIA)) return;
+    for (uint32_t i = 0; i < MOST_RATES; i++) {
+        Emit *e = NEW(cg->arena, Emit);
+        *e = (Emit){.cg = cg, .arena = cg->arena, .m = cg->m};
+        set_types(e, cg->c);
+        e->b = LLVMCreateBuilderInContext(cg->c);
+        e->gpu = NEW(cg->arena, Gpu);
+        e->gpu->t = cg->t;
+        out->of[out->n] = kinds[i];
+        if (gpu_rate(e, &out->of[out->n])) out->n++;
+        LLVMDisposeBuilder(e->b);
+    }
+}
+
 /* ---- out ------------------------------------------------------------------------------------------------ */
 
 static const char *check(Codegen *cg) {

@@ -3,7 +3,7 @@
 #ifndef RW_FORMAT_H
 #define RW_FORMAT_H
 
-#define RW_FORMAT_VERSION 3
+#define RW_FORMAT_VERSION 4
 
 /* Where the manifest lies in an ELF image. */
 #define RW_MANIFEST_SECTION ".rwkvc"

@@ -504,10 +504,25 @@ static void read_entry(reader *r) {
 
 /* ---- the whole --------------------------------------------------------------------------------- */
 
+static void read_rates(reader *r) {
+    rw_program *p = r->p;
+    unpack_key(&r->u, "rates");
+    size_t n = unpack_array(&r->u);
+    p->rates = TAKE(r, rate, n);
+    for (; p->n_rates < n && unpack_good(&r->u); p->n_rates++) {
+        rate *x = &p->rates[p->n_rates];
+        unpack_array_of(&r->u, 4);
+        x->symbol = text(r);
+        x->dtype = (uint8_t)unpack_below(&r->u, RW_FILE_DTYPES);
+        x->block = (uint32_t)unpack_int(&r->u, 1, RW_FILE_BLOCK);
+        x->operations = unpack_int(&r->u, 1, INT64_MAX);
+    }
+}
+
 static void read_target(reader *r) {
     rw_program *p = r->p;
     unpack_key(&r->u, "target");
-    unpack_map_of(&r->u, 4);
+    unpack_map_of(&r->u, 5);
     unpack_key(&r->u, "name");
     p->target = text(r);
     unpack_key(&r->u, "triple");
@@ -518,6 +533,7 @@ static void read_target(reader *r) {
     for (; p->n_needs < n && unpack_good(&r->u); p->n_needs++) p->needs[p->n_needs] = text(r);
     unpack_key(&r->u, "amx");
     p->amx = unpack_bool(&r->u);
+    read_rates(r);
 }
 
 static void read_tensors(reader *r) {

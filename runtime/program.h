@@ -119,6 +119,14 @@ typedef struct kernel {
         levels; /* GPUs: threads of a workgroup, its local memory, loops it is told of */
 } kernel;
 
+/* A kernel that measures how fast numbers of a type are multiplied: docs/format.md, target. */
+typedef struct rate {
+    const char *symbol;
+    uint8_t dtype;
+    uint32_t block;
+    int64_t operations; /* of a workgroup, in a turn */
+} rate;
+
 typedef struct arg {
     uint32_t buf;
     uint8_t n_level;
@@ -186,8 +194,9 @@ struct rw_program {
     const char *name, *target, *triple;
     const char **needs;
     bool amx;
-    uint32_t n_needs, n_axes, n_quotients, n_sizes, n_counts, n_params, n_states, n_entries,
-        n_slots;
+    uint32_t n_needs, n_rates, n_axes, n_quotients, n_sizes, n_counts, n_params, n_states,
+        n_entries, n_slots;
+    rate *rates;
     axis *axes;
     quotient *quotients;
     size *sizes, *counts;

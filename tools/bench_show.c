@@ -9,15 +9,18 @@
 static const char *const kind_name[KINDS] = {"decode", "prefill", "train"};
 static const char *const limit_name[LIMITS] = {"read memory", "multiply f32",
                                                "multiply bf16 (amx)"};
+static const char *const gpu_limit_name[LIMITS] = {"copy memory", "multiply f32", "multiply bf16"};
 
 /* ---- what follows from a rate ----------------------------------------------------------------- */
 
 /* The unit the products of this file are made with. */
 static Limit unit_of(const Bench *b) {
-    bool half = rw_dtype_bytes(rw_program_weights(b->c.program)) == 2;
-    bool tiles = half && b->measure && strstr(rw_program_target(b->c.program), "amx") &&
-                 measure_has(b->measure, LIMIT_AMX);
-    return tiles ? LIMIT_AMX : LIMIT_FMA;
+    rw_dtype weights = rw_program_weights(b->c.program);
+    if (!b->measure)
+        return weights == RW_BF16 && b->limit[LIMIT_BF16].n_any > 0 ? LIMIT_BF16 : LIMIT_F32;
+    bool tiles = rw_dtype_bytes(weights) == 2 && strstr(rw_program_target(b->c.program), "amx") &&
+                 measure_has(b->measure, LIMIT_BF16);
+    return tiles ? LIMIT_BF16 : LIMIT_F32;
 }
 
 /* Operations of products, of a token. */
@@ -46,8 +49,9 @@ static void print_limits(const Bench *b) {
     for (int i = 0; i < LIMITS; i++) {
         Spread s = series_spread(&b->limit[i]);
         if (s.n == 0) continue;
-        printf("  %-20s %9.1f %-8s (%.1f to %.1f)\n", b->measure ? limit_name[i] : "copy memory",
-               s.median / 1e9, i == LIMIT_READ ? "GB/s" : "GFLOP/s", s.low / 1e9, s.high / 1e9);
+        printf("  %-20s %9.1f %-8s (%.1f to %.1f)\n",
+               b->measure ? limit_name[i] : gpu_limit_name[i], s.median / 1e9,
+               i == LIMIT_READ ? "GB/s" : "GFLOP/s", s.low / 1e9, s.high / 1e9);
     }
 }
 
@@ -64,7 +68,7 @@ static void print_rate(const Bench *b, Kind k) {
     printf("  %.1f GFLOP/s", products(b, k) * s.median / 1e9);
     double part = share(b, unit, s.median, products(b, k));
     if (!isnan(part))
-        printf(" = %.0f %% of multiplying %s", 100 * part, unit == LIMIT_AMX ? "bf16" : "f32");
+        printf(" = %.0f %% of multiplying %s", 100 * part, unit == LIMIT_BF16 ? "bf16" : "f32");
     part = share(b, LIMIT_READ, s.median, given(b, k));
     if (k == K_DECODE) printf("; %.1f GB/s", given(b, k) * s.median / 1e9);
     if (k == K_DECODE && !isnan(part))

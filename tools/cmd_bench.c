@@ -300,6 +300,17 @@ static int run_peer(Bench *b) {
     return EXIT_DONE;
 }
 
+/* What the machine can do; 0 where there is no such limit. */
+static rw_status limit_sample(Bench *b, Limit i, double *rate, bool *clean, rw_message *m) {
+    if (b->measure) {
+        if (measure_has(b->measure, i)) *rate = measure_sample(b->measure, i, clean);
+        return RW_OK;
+    }
+    if (i == LIMIT_READ) return rw_context_copy_rate(b->c.context, rate, m);
+    rw_status s = rw_program_product_rate(b->c.program, i == LIMIT_F32 ? RW_F32 : RW_BF16, rate, m);
+    return s == RW_NO_SUCH ? RW_OK : s;
+}
+
 static int run_rounds(Bench *b) {
     rw_message m = {""};
     for (uint64_t round = 0; round <= b->rounds; round++) { /* the first warms up */
@@ -307,17 +318,12 @@ static int run_rounds(Bench *b) {
             rw_status s = b->size[k] ? sample(b, (Kind)k, round > 0, &m) : RW_OK;
             if (s != RW_OK) return compiled_failed(&b->c, s, &m);
         }
-        if (!b->measure) {
-            double rate;
-            rw_status s = rw_context_copy_rate(b->c.context, &rate, &m);
-            if (s != RW_OK) return compiled_failed(&b->c, s, &m);
-            if (round > 0) series_add(&b->limit[LIMIT_READ], rate, true);
-        }
         for (int i = 0; i < LIMITS; i++) {
-            bool clean = false;
-            if (!b->measure || !measure_has(b->measure, (Limit)i)) continue;
-            double rate = measure_sample(b->measure, (Limit)i, &clean);
-            if (round > 0) series_add(&b->limit[i], rate, clean);
+            double rate = 0;
+            bool clean = true;
+            rw_status s = limit_sample(b, (Limit)i, &rate, &clean, &m);
+            if (s != RW_OK) return compiled_failed(&b->c, s, &m);
+            if (round > 0 && rate > 0) series_add(&b->limit[i], rate, clean);
         }
         int code = b->peer && round > 0 ? run_peer(b) : EXIT_DONE;
         if (code != EXIT_DONE) return code;

@@ -118,10 +118,12 @@ static const char *make(Model *m, Codegen *cg, FileEntry *entries, uint32_t n, C
         wrong = codegen_add(cg, entries[i].plan, entries[i].codes);
     }
     if (wrong) return wrong;
+    Rates rates;
+    codegen_rates(cg, &rates);
     if (stage == CODE_LLVM) return codegen_print_ir(cg, out), NULL;
     if (stage == CODE_ASM) return codegen_asm(cg, out);
     const char *name = program_name(m->arena, m->options->path);
-    wrong = manifest_write(m->arena, entries, n, t, name, &blob, &blob_bytes);
+    wrong = manifest_write(m->arena, entries, n, t, &rates, name, &blob, &blob_bytes);
     if (!wrong && stage == CODE_MANIFEST) print_manifest(blob, blob_bytes, out);
     if (wrong || stage == CODE_MANIFEST) return wrong;
     wrong = codegen_object(cg, blob, blob_bytes, &object, &object_bytes);

@@ -158,7 +158,7 @@ static void do_work(Worker *w) {
         return;
     }
 #ifdef HAS_X86
-    if (w->shared->what == LIMIT_AMX) {
+    if (w->shared->what == LIMIT_BF16) {
         w->result += tiles(rounds);
         w->work += (double)rounds * 4 * 16 * 16 * 32 * 2;
     } else if (m->has_avx512) {
@@ -238,7 +238,7 @@ void measure_free(Measure *m) {
 }
 
 bool measure_has(const Measure *m, Limit what) {
-    return what == LIMIT_READ ? true : what == LIMIT_FMA ? m->has_fma : m->has_amx;
+    return what == LIMIT_READ ? true : what == LIMIT_F32 ? m->has_fma : m->has_amx;
 }
 
 /* ---- samples ------------------------------------------------------------------------------- */

@@ -7,9 +7,9 @@
 #include <stddef.h>
 
 typedef enum Limit {
-    LIMIT_READ, /* bytes a second from memory, far beyond any cache           */
-    LIMIT_FMA,  /* float32 operations a second: multiply and add are two      */
-    LIMIT_AMX,  /* bf16 operations a second of the tile unit, where there is one */
+    LIMIT_READ, /* bytes a second from memory, far beyond any cache; on a GPU, copied there */
+    LIMIT_F32,  /* operations a second on float32: multiply and add are two */
+    LIMIT_BF16, /* on bf16, by the unit for matrices, where there is one    */
     LIMITS
 } Limit;
 

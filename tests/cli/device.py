@@ -131,7 +131,7 @@ def profiles(b):
     b.expect(["rwkv", "run", "a.hsaco", "forward", "--in", "token=x.npy", "--profile", *on("hip:0")], 0,
              ["profile of forward, 1 call", "us each", "around"])
     b.expect(["rwkv", "bench", "a.hsaco", "--decode", 3, "--rounds", 1, *on("hip:1")], 0,
-             ["device hip:1", "copy memory", "GB/s", "rwkv7 for gfx1100", "tok/s", "% of copying"])
+             ["device hip:1", "copy memory", "GB/s", "multiply f32", "multiply bf16", "% of multiplying f32", "rwkv7 for gfx1100", "tok/s", "% of copying"])
 
 
 @case

@@ -25,6 +25,8 @@ FLOOR = {"gfx942": {"contract": (2, 2), "row": (3, 0), "scatter": (4, 4), "scan"
          "gfx1100": {"contract": (6, 6), "row": (8, 0), "scatter": (8, 8), "scan": (4, 0)}}
 # Scalar registers that may lie in vector registers: scans are given fifty pointers, two scalars each, and more.
 SCALAR_SPILLS = {"contract": 0, "row": 8, "scatter": 0, "scan": 128}
+# What is in no plan: products that nothing is done with, to measure what those of the plan can reach.
+RATES = {"rate_f32": {("contract", "f32")}, "rate_bf16": {("contract", "bf16")}}
 FORBIDDEN = re.compile(r"\b(flat_(?:load|store|atomic)\w*|scratch_\w+|buffer_(?:load|store|atomic)\w*|"
                        r"\w*_atomic_\w*|s_swappc\w*|s_setpc\w*)")
 BRANCH = re.compile(r"^.*\b(?:s_cbranch|s_branch|s_endpgm)\w*.*$", re.M)
@@ -155,7 +157,7 @@ def lint(target, dtype, image, folder, kinds, aligned=True):
     found = []
     for k in kernels:
         name = re.sub(r"^k\d+_", "", k["name"])
-        what = kinds.get(name, set())
+        what = kinds.get(name, RATES.get(k["name"], set()))
         if not what:
             found.append(f"{target} {k['name']}: in no plan")
         if "s_endpgm" not in code.get(k["name"], ""):

@@ -306,6 +306,26 @@ static void at_once(const char *path) {
     close_on(&x);
 }
 
+/* What can be reached is known of what products are made of, on what they would run on. */
+static void rates(const char *path, const char *so) {
+    on g, c;
+    double f32 = -1, bf16 = -1, none = -1;
+    if (context_on(&g, "hip:0") && context_on(&c, NULL)) {
+        GOOD(rw_program_read(g.c, path, &g.p, &m));
+        FAILS(RW_BAD_ARG, "not loaded for a GPU", rw_program_product_rate(g.p, RW_F32, &none, &m));
+        rw_program_destroy(g.p);
+        GOOD(rw_program_load(g.c, path, &g.p, &m));
+        GOOD(rw_program_product_rate(g.p, RW_F32, &f32, &m));
+        GOOD(rw_program_product_rate(g.p, RW_BF16, &bf16, &m));
+        FAILS(RW_NO_SUCH, "no products of f16", rw_program_product_rate(g.p, RW_F16, &none, &m));
+        CHECK(f32 > 0 && bf16 > 2 * f32 && none == 0, "%g, %g, %g", f32, bf16, none);
+        GOOD(rw_program_load(c.c, so, &c.p, &m));
+        FAILS(RW_BAD_ARG, "not loaded for a GPU", rw_program_product_rate(c.p, RW_F32, &none, &m));
+        close_on(&c);
+    }
+    close_on(&g);
+}
+
 /* Masters and copies: of bf16 the two devices' losses are near each other, and both learn. */
 static void short_weights(const char *device, const char *path, const char *so) {
     on g, c;
@@ -496,6 +516,7 @@ int main(int argc, char **argv) {
     if (good) {
         in_turn((const char *const[]){file[0], file[1]});
         at_once(file[0]);
+        rates(file[0], so);
         mistakes(file[0], so, ptx);
         no_room(file[0]);
         lists();
