@@ -48,6 +48,7 @@ typedef struct Stage {
     Size total;             /* of the terms */
     V to;                   /* local memory */
     uint32_t line;          /* numbers from line to line there */
+    uint32_t run, skew;     /* packed: behind every `run` lines lie `skew` numbers more */
     /* gpu_stage.c */
     bool along_terms; /* neighbouring threads load neighbouring terms, else points */
     uint32_t vec, loads, align;
@@ -94,6 +95,8 @@ uint32_t stage_bytes(const Stage *s);                     /* of local memory */
 void stage_begin(GpuContract *c, Stage *s, V first, V n); /* points first .. of n */
 void stage_load(GpuContract *c, Stage *s, V k0);          /* terms from k0 on */
 void stage_store(GpuContract *c, Stage *s);
+V stage_packed(Emit *e, const Stage *s, V point,
+               V term); /* i32: where a term of a packed piece lies */
 
 /* A factor straight from memory: `run` terms from k on of the point that lies at `at`, in a vector; 0 behind
  * the last term. */

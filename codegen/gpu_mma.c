@@ -192,9 +192,8 @@ static void operands(Emit *e, const Part *p, const Stage *s, const MmaLayout *l,
     }
     V x[2];
     for (uint32_t q = 0; q < (second ? 2u : 1u); q++) {
-        V line = LLVMBuildMul(e->b, add32(e, point, q * second), n32(e, s->line), "");
-        x[q] = load(e, LLVMVectorType(e->i16, run), s->to, LLVMBuildAdd(e->b, line, term, ""),
-                    e->i16, 16);
+        V at = stage_packed(e, s, add32(e, point, q * second), term);
+        x[q] = load(e, LLVMVectorType(e->i16, run), s->to, at, e->i16, 16);
     }
     if (!second) x[1] = x[0];
     arrange(e, p->u, l, axis, x, out);

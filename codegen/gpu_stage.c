@@ -78,10 +78,21 @@ void stage_plan(GpuContract *c, Stage *s) {
     while (s->packed && !s->along_terms && s->group < 4 && s->loads % (2 * s->group) == 0)
         s->group *= 2;
     s->line = s->packed ? s->terms + LOCAL_PAD / 2 : s->points + LOCAL_PAD / 4;
+    /* Neighbouring threads store lines that are s->vec apart, which alone would be the same few banks. */
+    s->run = s->along_terms ? 1 : s->vec;
+    s->skew = s->packed && s->run > 1 ? LOCAL_PAD / 2 : 0;
 }
 
 uint32_t stage_bytes(const Stage *s) {
-    return s->packed ? s->points * s->line * 2 : s->terms * s->line * 4;
+    if (!s->packed) return s->terms * s->line * 4;
+    return 2 * (s->points * s->line + s->points / s->run * s->skew);
+}
+
+V stage_packed(Emit *e, const Stage *s, V point, V term) {
+    V at = LLVMBuildAdd(e->b, LLVMBuildMul(e->b, point, n32(e, s->line), ""), term, "");
+    if (s->skew == 0) return at;
+    V runs = LLVMBuildUDiv(e->b, point, n32(e, s->run), "");
+    return LLVMBuildAdd(e->b, at, LLVMBuildMul(e->b, runs, n32(e, s->skew), ""), "");
 }
 
 /* ---- where ------------------------------------------------------------------------------------------- */
@@ -170,9 +181,14 @@ static V as_float(Emit *e, const Stage *s, V x) {
     return LLVMBuildBitCast(e->b, bits, vector(e->f32, n), "");
 }
 
-static V place(Emit *e, const Stage *s, V line, V at) {
-    at = LLVMBuildAdd(e->b, LLVMBuildMul(e->b, line, n32(e, s->line), ""), at, "");
-    return LLVMBuildGEP2(e->b, s->packed ? e->i16 : e->f32, s->to, &at, 1, "");
+static V place_plain(Emit *e, const Stage *s, V term, V point) {
+    V at = LLVMBuildAdd(e->b, LLVMBuildMul(e->b, term, n32(e, s->line), ""), point, "");
+    return LLVMBuildGEP2(e->b, e->f32, s->to, &at, 1, "");
+}
+
+static V place_packed(Emit *e, const Stage *s, V point, V term) {
+    V at = stage_packed(e, s, point, term);
+    return LLVMBuildGEP2(e->b, e->i16, s->to, &at, 1, "");
 }
 
 static void put(Emit *e, V x, V to, uint32_t align) {
@@ -187,11 +203,11 @@ static V element(Emit *e, V x, uint32_t i) {
 static void store_plain(Emit *e, Stage *s, V x, uint32_t l) {
     x = as_float(e, s, x);
     if (!s->along_terms) {
-        put(e, x, place(e, s, s->term[l], s->point[l]), 4 * least(s->vec, 4));
+        put(e, x, place_plain(e, s, s->term[l], s->point[l]), 4 * least(s->vec, 4));
         return;
     }
     for (uint32_t i = 0; i < s->vec; i++)
-        put(e, element(e, x, i), place(e, s, add32(e, s->term[l], i), s->point[l]), 4);
+        put(e, element(e, x, i), place_plain(e, s, add32(e, s->term[l], i), s->point[l]), 4);
 }
 
 static V as_bf16(Emit *e, const Stage *s, V x) {
@@ -201,14 +217,14 @@ static V as_bf16(Emit *e, const Stage *s, V x) {
 /* As bf16, lines of terms: a vector of them, or a few terms of each point from as many loads. */
 static void store_packed(Emit *e, Stage *s, const V *x, uint32_t l) {
     if (s->along_terms) {
-        put(e, x[0], place(e, s, s->point[l], s->term[l]), 2 * s->vec);
+        put(e, x[0], place_packed(e, s, s->point[l], s->term[l]), 2 * s->vec);
         return;
     }
     for (uint32_t i = 0; i < s->vec; i++) {
         V all = s->group == 1 ? element(e, x[0], i) : LLVMGetPoison(vector(e->i16, s->group));
         for (uint32_t g = 0; s->group > 1 && g < s->group; g++)
             all = LLVMBuildInsertElement(e->b, all, element(e, x[g], i), n32(e, g), "");
-        put(e, all, place(e, s, add32(e, s->point[l], i), s->term[l]), 2 * s->group);
+        put(e, all, place_packed(e, s, add32(e, s->point[l], i), s->term[l]), 2 * s->group);
     }
 }
 
