@@ -125,17 +125,18 @@ if(TARGET emu_core)
     add_dependencies(test_runtime_device emu)
 endif()
 
-# Code for AMD's GPUs, on the emulator: the list of codegen/test_kernels (and what each barrier is there for: -x), and
+# Code for GPUs, on the emulator: the list of codegen/test_kernels (and what each barrier is there for: -x), and
 # random programs. Under more orders of waves: ctest -C more -L emulator-more.
 function(more_test name)
     add_test(NAME ${name} CONFIGURATIONS more COMMAND ${ARGN} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
     set_tests_properties(${name} PROPERTIES TIMEOUT 1200 LABELS emulator-more ENVIRONMENT "${test_environment}")
 endfunction()
 if(TARGET emu_core AND NOT RWKVC_SANITIZE)
-    foreach(target gfx942 gfx1100)
+    foreach(target gfx942 gfx1100 sm_80)
         a_test(codegen/${target} "" $<TARGET_FILE:test_codegen_kernels> -a -t ${target} -x)
         more_test(codegen/${target}_more $<TARGET_FILE:test_codegen_kernels> -a -t ${target} -S 3)
     endforeach()
+    a_test(codegen/sm_90 "" $<TARGET_FILE:test_codegen_kernels> -a -t sm_90)
 endif()
 
 # ---- commands --------------------------------------------------------------------------------
@@ -193,7 +194,7 @@ foreach(target threads64 threads32) # as GPUs do it
     a_test(random/compiled_${target} "" $<TARGET_FILE:test_random_compiled> ${target} 200 ${n_compiled})
 endforeach()
 if(TARGET emu_core)
-    foreach(target gfx942 gfx1100)
+    foreach(target gfx942 gfx1100 sm_80)
         a_test(random/compiled_${target} sanitize $<TARGET_FILE:test_random_compiled> ${target} 240 5)
         a_test(random/compiled_${target}_bf16 "" $<TARGET_FILE:test_random_compiled> ${target} -b 245 5)
         more_test(random/compiled_${target}_more $<TARGET_FILE:test_random_compiled> ${target} -S3 200 40)

@@ -1,4 +1,4 @@
-/* Objects linked, loaded into an emulated device, and run there. */
+/* Objects linked (PTX as it is), loaded into an emulated device, and run there. */
 #include "emulated.h"
 
 #ifdef RWKVC_EMULATOR
@@ -31,8 +31,13 @@ const char *emulated_open(Arena *a, const TargetInfo *t, const void *object, siz
     Emulated *e = *out = arena_alloc(a, sizeof *e);
     *e = (Emulated){.a = a, .emu = emu_create(&options)};
     if (e->emu == NULL) return arena_printf(a, "no emulator for %s", t->name);
-    const char *wrong = link_shared(a, object, n, "/tmp/rwkvc-test", &code, &bytes);
-    if (wrong) return wrong;
+    if (t->family == FAMILY_NVIDIA) {
+        code = object;
+        bytes = n;
+    } else {
+        const char *wrong = link_shared(a, object, n, "/tmp/rwkvc-test", &code, &bytes);
+        if (wrong) return wrong;
+    }
     if (emu_image_load(e->emu, code, bytes, &e->image) != EMU_OK)
         return arena_str(a, emu_said(e->emu));
     return NULL;

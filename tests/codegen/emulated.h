@@ -1,4 +1,4 @@
-/* Kernels of AMD's GPUs on the emulator (tests/emulator), for programs that run plans without a driver. */
+/* Kernels of GPUs on the emulator (tests/emulator), for programs that run plans without a driver. */
 #ifndef RWKVC_EMULATED_H
 #define RWKVC_EMULATED_H
 

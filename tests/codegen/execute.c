@@ -53,7 +53,7 @@ typedef struct Machine {
     uint64_t rng;
     const char *error;
     double *seconds;
-    Emulated *emu; /* AMD: where the buffers are too */
+    Emulated *emu; /* AMD, NVIDIA: where the buffers are too */
 } Machine;
 
 static double uniform(Machine *m) {
@@ -486,7 +486,7 @@ static const char *compare_one(Machine *m, uint32_t k, double *worst, uint64_t *
 }
 
 static const char *load(Machine *m, const void *object, size_t n, void **handle) {
-    if (m->x->target->family == FAMILY_AMD) {
+    if (m->x->target->family == FAMILY_AMD || m->x->target->family == FAMILY_NVIDIA) {
         const char *e = emulated_open(m->a, m->x->target, object, n, &m->emu);
         if (!e) emulated_share(m->emu, m->levels, sizeof m->levels);
         return e;

@@ -16,8 +16,8 @@ typedef struct Execute {
     double drown; /* how much noise, relative to the largest number, makes a comparison idle */
     uint32_t *outputs, *drowned; /* counts all outputs and those that are idle, or NULL */
     bool pieces;                 /* cut every launch into pieces of odd lengths */
-    uint32_t orders;             /* AMD: how many other orders of waves and groups to try, 0: one */
-    /* AMD: every barrier of every kernel is left out once, and what that shows is counted (emulated.h); or NULL. */
+    uint32_t orders;             /* emulated: how many other orders of waves and groups to try, 0: one */
+    /* Emulated: each barrier of each kernel is left out once, and what that shows is counted (emulated.h); or NULL. */
     struct BarrierCount *barriers;
     uint32_t repeat; /* launches once more each, for times */
     bool per_item;   /* the bar is relative to each number, and the interpreter rounds to float32 */

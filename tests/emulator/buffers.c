@@ -53,6 +53,7 @@ static void release(Buffer *x) {
     if (x->is_ours) free(x->block);
     free(x->known);
     free(x->writers);
+    free(x->read_only);
     free(x);
 }
 
@@ -81,7 +82,10 @@ void *emu_alloc(Emu *emu, size_t bytes) {
     b.block = aligned_alloc(GAP, b.block_bytes);
     b.known = calloc(bytes + 16, 1); /* pages of what is never written are never touched */
     b.writers = calloc(bytes / 4 + 5, sizeof *b.writers);
-    if (b.block != NULL && b.known != NULL && b.writers != NULL) {
+    bool is_nvidia = emu->processor->family == &family_nvidia;
+    b.read_only = is_nvidia ? calloc(bytes / 4 + 5, sizeof *b.read_only) : NULL;
+    bool is_whole = b.known != NULL && b.writers != NULL && (!is_nvidia || b.read_only != NULL);
+    if (b.block != NULL && is_whole) {
         b.base = (uint8_t *)b.block + GAP;
         memset(b.base, 0xa5, bytes);
         if (buffers_add(&emu->buffers, b)) {
@@ -92,6 +96,7 @@ void *emu_alloc(Emu *emu, size_t bytes) {
     free(b.block);
     free(b.known);
     free(b.writers);
+    free(b.read_only);
     return NULL;
 }
 

@@ -6,8 +6,10 @@
 #include <stdlib.h>
 
 static const Processor processors[] = {
-    {"gfx942", "", 64, false, 0x4c, 102},
-    {"gfx1100", "+wavefrontsize32", 32, true, 0x41, 106},
+    {"gfx942", "", &family_amd, 64, 65536, false, 0x4c, 102},
+    {"gfx1100", "+wavefrontsize32", &family_amd, 32, 65536, true, 0x41, 106},
+    {"sm_80", "", &family_nvidia, 32, 49152, false, 80, 0},
+    {"sm_90", "", &family_nvidia, 32, 49152, false, 90, 0},
 };
 
 const Processor *processor_of(const char *name) {
@@ -46,9 +48,10 @@ Emu *emu_create(const EmuOptions *options) {
     emu->options.processor = p->name;
     if (emu->options.threads == 0) emu->options.threads = 1;
     if (emu->options.max_instructions == 0) emu->options.max_instructions = (uint64_t)1 << 32;
-    emu->disassembler = disassembler_create(p);
-    emu->ops = ops_index();
-    if (emu->disassembler == NULL || emu->ops == NULL ||
+    bool is_amd = p->family == &family_amd;
+    emu->disassembler = is_amd ? disassembler_create(p) : NULL;
+    emu->ops = is_amd ? ops_index() : NULL;
+    if ((is_amd && (emu->disassembler == NULL || emu->ops == NULL)) ||
         !emu_drop_barrier(emu, options->drop_barrier)) {
         emu_destroy(emu);
         return NULL;

@@ -1,5 +1,5 @@
-/* An emulator of AMD's GPUs for tests: code objects in, the numbers they compute out, and every
- * mistake it can see reported with its place. docs/emulator.md says what it checks and what not.
+/* An emulator of GPUs for tests: AMD's code objects or NVIDIA's PTX in, the numbers they compute out, and
+ * every mistake it can see reported with its place. docs/emulator.md says what it checks and what not.
  *
  * One Emu is one device. Addresses of the device are addresses of this process; a kernel may touch
  * the buffers that were registered and nothing else. All calls on one Emu from one thread at a time;
@@ -12,27 +12,27 @@
 #include <stdint.h>
 
 typedef struct Emu Emu;
-typedef struct EmuImage EmuImage;   /* one loaded code object */
+typedef struct EmuImage EmuImage;   /* one loaded code object, or text */
 typedef struct EmuKernel EmuKernel; /* one of its kernels; owned by the image */
 
 typedef enum EmuStatus {
     EMU_OK = 0,
     EMU_BAD_ARG,
     EMU_NO_MEMORY,
-    EMU_BAD_IMAGE,  /* not a code object, or one that cannot be read */
-    EMU_NO_CODE,    /* a bundle without code for this processor */
+    EMU_BAD_IMAGE,  /* not a code object or text, or one that cannot be read */
+    EMU_NO_CODE,    /* a bundle without code for this processor, text for a newer one */
     EMU_NOT_FOUND,  /* no such kernel or symbol */
     EMU_BAD_LAUNCH, /* sizes that the kernel or the processor does not take */
     EMU_FAULT       /* the kernel did something wrong: emu_said has the text */
 } EmuStatus;
 
 typedef struct EmuOptions {
-    const char *processor; /* "gfx942" | "gfx1100" */
+    const char *processor; /* "gfx942" | "gfx1100" | "sm_80" | "sm_90" */
     uint64_t seed; /* 0: waves run to the next barrier in their order; 1: in the opposite order, and
                               groups in another one; else waves interleave by chance */
     unsigned threads;          /* workers of a launch, 0: one */
     uint64_t max_instructions; /* of one wave, 0: 2^32 */
-    const char *drop_barrier;  /* "KERNEL:N": its N-th s_barrier, counted in the text from 0, does
+    const char *drop_barrier;  /* "KERNEL:N": its N-th barrier, counted in the text from 0, does
                                   nothing; NULL: none. For tests of tests. */
 } EmuOptions;
 
@@ -71,7 +71,8 @@ void emu_fill(Emu *emu, void *to, uint32_t value, unsigned width, size_t count);
 
 /* ---- code ------------------------------------------------------------------------------------ */
 
-/* data: an ELF code object, or an offload bundle that has one for the processor. A copy is made. */
+/* data: an ELF code object, or an offload bundle that has one for the processor; for NVIDIA's PTX, with
+ * comments before it or not. A copy is made. */
 EmuStatus emu_image_load(Emu *emu, const void *data, size_t bytes, EmuImage **out);
 void emu_image_free(EmuImage *image);
 EmuStatus emu_image_kernel(EmuImage *image, const char *name, EmuKernel **out);
@@ -103,7 +104,7 @@ const EmuKernelInfo *emu_kernel_info(const EmuKernel *kernel);
 EmuStatus emu_launch_check(Emu *emu, const EmuKernel *kernel, const uint32_t grid[3],
                            const uint32_t block[3], uint32_t lds, size_t bytes);
 /* Runs it to its end. grid counts blocks; lds: bytes beside the kernel's own; arguments: the explicit
- * part of the kernarg segment, bytes of it. */
+ * part of the kernarg segment (PTX: all .param, aligned by nature, as EmuKernelInfo.arguments says), bytes of it. */
 EmuStatus emu_launch(Emu *emu, EmuKernel *kernel, const uint32_t grid[3], const uint32_t block[3],
                      uint32_t lds, const void *arguments, size_t bytes);
 
@@ -122,7 +123,7 @@ typedef struct EmuCounts {
 
 /* Since the image was loaded. */
 void emu_kernel_counts(const EmuKernel *kernel, EmuCounts *out);
-/* How many s_barrier its code has, and how often waves came to each of the first n. 0 before its first launch. */
+/* How many barriers its code has, and how often waves came to each of the first n. 0 before its first launch. */
 unsigned emu_kernel_barriers(const EmuKernel *kernel, uint64_t *came, unsigned n);
 /* A table of every kernel that ran, of all images in the order of loading or of one of them; to be
  * freed. NULL: no memory. */

@@ -1,13 +1,16 @@
-# The emulator of AMD's GPUs, and in front of it a library with the names of the HIP runtime: what the
+# The emulator of GPUs, and in front of it a library with the names of the HIP runtime: what the
 # tests and anybody without such a GPU runs kernels on. It needs LLVM's disassembler for them.
 
 set(emulator tests/emulator)
 add_library(emu_core STATIC
-    ${emulator}/access.c ${emulator}/buffers.c ${emulator}/constant.c ${emulator}/control.c
+    ${emulator}/access.c ${emulator}/amd.c ${emulator}/buffers.c ${emulator}/constant.c ${emulator}/control.c
     ${emulator}/cross.c ${emulator}/decode.c ${emulator}/disasm.c ${emulator}/emu.c
     ${emulator}/group.c ${emulator}/image.c ${emulator}/lanes_compare.c ${emulator}/lanes_float.c
     ${emulator}/lanes_int.c ${emulator}/lanes_wide.c ${emulator}/launch.c ${emulator}/lds.c
     ${emulator}/matrix.c ${emulator}/memory.c ${emulator}/note.c ${emulator}/ops.c
+    ${emulator}/ptx_decode.c ${emulator}/ptx_group.c ${emulator}/ptx_image.c ${emulator}/ptx_memory.c
+    ${emulator}/ptx_mma.c ${emulator}/ptx_ops.c ${emulator}/ptx_race.c ${emulator}/ptx_scan.c
+    ${emulator}/ptx_warp.c
     ${emulator}/race.c ${emulator}/report.c ${emulator}/salu.c ${emulator}/text.c
     ${emulator}/valu.c ${emulator}/valu_result.c ${emulator}/valu_source.c
     ${emulator}/valu_spread.c ${emulator}/wait.c ${emulator}/wave.c runtime/unpack.c)

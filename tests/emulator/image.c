@@ -321,8 +321,9 @@ static EmuStatus load_kernels(EmuImage *m) {
 
 /* ---- images ---------------------------------------------------------------------------------- */
 
-static EmuStatus load(EmuImage *m) {
+EmuStatus image_load_elf(EmuImage *m) {
     Header h;
+    emu_say(m->emu, "not a code object, or a damaged one");
     if (!header_of(m, &h)) return EMU_BAD_IMAGE;
     EmuStatus status = check_header(m, &h);
     if (status == EMU_OK) status = load_segments(m, &h);
@@ -337,7 +338,6 @@ static EmuStatus load(EmuImage *m) {
 
 EmuStatus emu_image_load(Emu *emu, const void *data, size_t bytes, EmuImage **out) {
     const uint8_t *code = data;
-    emu_say(emu, "not a code object, or a damaged one");
     EmuStatus status = unbundle(emu, &code, &bytes);
     if (status != EMU_OK) return status;
     EmuImage *m = calloc(1, sizeof *m);
@@ -348,12 +348,13 @@ EmuStatus emu_image_load(Emu *emu, const void *data, size_t bytes, EmuImage **ou
     m->emu = emu;
     m->file_bytes = bytes;
     memcpy(m->file, code, bytes);
+    m->file[bytes] = '\0';
     if (emu->last == NULL)
         emu->first = m;
     else
         emu->last->next = m;
     emu->last = m;
-    status = load(m);
+    status = emu->processor->family->load(m);
     if (status != EMU_OK) {
         emu_image_free(m);
         return status;
@@ -376,11 +377,13 @@ static void unlink_image(EmuImage *m) {
 
 void emu_image_free(EmuImage *m) {
     if (m == NULL) return;
+    const Family *family = m->emu->processor->family;
     unlink_image(m);
     if (m->memory != NULL) buffers_remove(&m->emu->buffers, m->memory);
     for (size_t i = 0; i < m->n_kernels; i++) {
         EmuKernel *k = &m->kernels[i];
-        function_release(&k->code);
+        family->release(k);
+        if (family->unload != NULL) family->unload(k);
         free(k->name);
         free(k->arguments);
         free(k->kinds);

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MAX_BLOCK = 1024, MAX_LDS = 65536, MAX_WORKERS = 64, MAX_KERNARG = 65536 };
+enum { MAX_BLOCK = 1024, MAX_WORKERS = 64, MAX_KERNARG = 65536 };
 
 /* ---- checks ---------------------------------------------------------------------------------- */
 
@@ -34,9 +34,10 @@ static bool check_sizes(Emu *emu, const EmuKernel *k, const Launch *l) {
                  b[1], b[2], want[0], want[1], want[2]);
         return refuse(emu, k, text);
     }
-    if ((uint64_t)k->info.lds + l->lds > MAX_LDS) {
-        snprintf(text, sizeof text, "%u bytes of local memory and %u more; there are %d",
-                 k->info.lds, l->lds, MAX_LDS);
+    uint32_t local = emu->processor->max_local;
+    if ((uint64_t)k->info.lds + l->lds > local) {
+        snprintf(text, sizeof text, "%u bytes of local memory and %u more; there are %u",
+                 k->info.lds, l->lds, local);
         return refuse(emu, k, text);
     }
     return true;
@@ -194,10 +195,11 @@ static EmuStatus run(Launch *l) {
 
 static bool prepare(Emu *emu, EmuKernel *k) {
     if (k->is_decoded) return true;
-    if (!function_decode(emu, k, &k->code)) return false;
+    const Family *family = emu->processor->family;
+    if (!family->decode(k)) return false;
     k->counts = calloc(k->code.n, sizeof *k->counts);
     if (k->counts == NULL) {
-        function_release(&k->code);
+        family->release(k);
         return false;
     }
     k->is_decoded = true;

@@ -1,5 +1,6 @@
 /* Local memory. */
 #include "access.h"
+#include "banks.h"
 #include "ops.h"
 
 /* ---- banks ----------------------------------------------------------------------------------- */
@@ -8,19 +9,17 @@ enum { N_BANKS = 32 };
 
 /* The lanes go in turns of as many as fill all banks; words of one bank wait for each other, unless
  * they are the same word. An estimate: the processors group lanes in ways nobody documents. */
-static void count_banks(Wave *w, const Access *a) {
-    EmuCounts *c = &w->group->worker->total;
-    unsigned words = access_words(a), turn = words == 3 ? 8 : N_BANKS / words;
-    for (unsigned first = 0; first < w->n; first += turn) {
-        const uint8_t *last[N_BANKS] = {NULL};
+void banks_count(EmuCounts *c, const uint32_t *at, uint64_t lanes, unsigned n, unsigned words) {
+    unsigned turn = words == 3 ? 8 : N_BANKS / words;
+    for (unsigned first = 0; first < n; first += turn) {
+        uint32_t last[N_BANKS];
         uint8_t used[N_BANKS] = {0}, most = 0;
         for (unsigned i = first; i < first + turn; i++) {
-            if ((a->lanes >> i & 1) == 0) continue;
+            if ((lanes >> i & 1) == 0) continue;
             for (unsigned k = 0; k < words; k++) {
-                const uint8_t *at = a->data[i] + 4 * k;
-                unsigned bank = (unsigned)((size_t)(at - w->group->lds) / 4 % N_BANKS);
-                if (last[bank] == at) continue;
-                last[bank] = at;
+                uint32_t word = at[i] + 4 * k, bank = word / 4 % N_BANKS;
+                if (used[bank] > 0 && last[bank] == word) continue;
+                last[bank] = word;
                 if (++used[bank] > most) most = used[bank];
             }
         }
@@ -92,7 +91,7 @@ static bool addresses(Wave *w, const Inst *in, uint32_t offset, Access *a) {
         a->known[i] = g->lds_known + (at[i] & active[i]);
     }
     for (uint64_t m = racing; m != 0; m &= m - 1) a->known[__builtin_ctzll(m)] = g->worker->nothing;
-    count_banks(w, a);
+    banks_count(&g->worker->total, at, a->lanes, w->n, access_words(a));
     return true;
 }
 

@@ -1,5 +1,4 @@
 /* What was counted: of each kernel, from how often each of its instructions ran. */
-#include "ops.h"
 #include "wave.h"
 
 #include <stdio.h>
@@ -7,41 +6,13 @@
 
 /* ---- what ran -------------------------------------------------------------------------------- */
 
-static void add_instruction(EmuCounts *c, const Inst *in, uint64_t n) {
-    c->instructions += n;
-    if (in->op == NULL) return;
-    if (in->dual != NULL) c->dual += n;
-    if (in->op->flags & F_BARRIER) c->barriers += n;
-    switch (in->op->kind) {
-    case K_VALU: c->vector += n; break;
-    case K_CROSS:
-        if (in->op->name[0] == 'd')
-            c->local += n;
-        else
-            c->vector += n;
-        break;
-    case K_MATRIX: c->matrix += n; break;
-    case K_GLOBAL:
-    case K_BUFFER: c->global += n; break;
-    case K_SCRATCH: c->scratch += n; break;
-    case K_LDS: c->local += n; break;
-    default: c->scalar += n; break;
-    }
-}
-
 void emu_kernel_counts(const EmuKernel *k, EmuCounts *out) {
     *out = k->total;
-    for (size_t i = 0; i < k->code.n; i++) add_instruction(out, &k->code.inst[i], k->counts[i]);
+    k->image->emu->processor->family->count(k, out);
 }
 
 unsigned emu_kernel_barriers(const EmuKernel *k, uint64_t *came, unsigned n) {
-    if (!k->is_decoded) return 0;
-    for (size_t i = 0; i < k->code.n; i++) {
-        const Inst *in = &k->code.inst[i];
-        bool is_barrier = in->op != NULL && (in->op->flags & F_BARRIER);
-        if (is_barrier && in->literal < n) came[in->literal] = k->counts[i];
-    }
-    return k->code.n_barriers;
+    return k->is_decoded ? k->image->emu->processor->family->barriers(k, came, n) : 0;
 }
 
 static int line(char *to, size_t room, const EmuKernel *k) {
@@ -76,11 +47,6 @@ char *emu_report(const Emu *emu, const EmuImage *only) {
 
 /* ---- what would not run ---------------------------------------------------------------------- */
 
-typedef struct Lines {
-    char *text;
-    size_t n, cap;
-} Lines;
-
 static bool append(Lines *l, const char *kernel, const char *text) {
     size_t more = strlen(kernel) + strlen(text) + 4;
     if (l->n + more > l->cap) {
@@ -94,7 +60,7 @@ static bool append(Lines *l, const char *kernel, const char *text) {
     return true;
 }
 
-/* Is there a line with an instruction of this name? Padding behind the last instruction is none. */
+/* Is there a line with an instruction of this name? */
 static bool is_listed(const Lines *l, const char *text) {
     char name[64];
     size_t n = strcspn(text, " ");
@@ -102,18 +68,13 @@ static bool is_listed(const Lines *l, const char *text) {
     return l->n > 0 && strstr(l->text, name) != NULL;
 }
 
+bool lines_unknown(Lines *l, const char *kernel, const char *text) {
+    return is_listed(l, text) || append(l, kernel, text);
+}
+
 char *emu_image_unknown(EmuImage *image) {
     Lines l = {calloc(1, 1), 0, 0};
-    bool good = l.text != NULL;
-    for (size_t k = 0; k < image->n_kernels && good; k++) {
-        Function f;
-        good = function_decode(image->emu, &image->kernels[k], &f);
-        for (size_t i = 0; i + 1 < f.n && good; i++)
-            if (f.inst[i].exec == exec_unknown && !is_listed(&l, f.inst[i].text))
-                good = append(&l, image->kernels[k].name, f.inst[i].text);
-        if (good) function_release(&f);
-    }
-    if (good) return l.text;
+    if (l.text != NULL && image->emu->processor->family->unknown(image, &l)) return l.text;
     free(l.text);
     return NULL;
 }

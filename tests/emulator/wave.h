@@ -16,7 +16,8 @@ typedef struct Buffer {
     uint8_t *base;
     size_t bytes;
     uint8_t *known;
-    uint64_t *writers; /* who wrote four bytes last (race.c); NULL: nobody asks */
+    uint64_t *writers;   /* who wrote four bytes last (race.c); NULL: nobody asks */
+    uint32_t *read_only; /* NVIDIA: the launch that read them as what nobody writes */
     bool is_ours, is_read_only;
     void *block; /* ours: what to unmap, block_bytes of it */
     size_t block_bytes;
@@ -42,13 +43,46 @@ typedef struct Place {
 
 /* ---- code ------------------------------------------------------------------------------------ */
 
+typedef struct Launch Launch;
+typedef struct Group Group;
+typedef struct Worker Worker;
+typedef enum Stop { RUNNING, AT_BARRIER, ENDED, FAULTED } Stop;
+
+/* Text that grows, line by line. */
+typedef struct Lines {
+    char *text;
+    size_t n, cap;
+} Lines;
+
+/* What AMD's and NVIDIA's processors do each in their way. */
+typedef struct Family {
+    EmuStatus (*load)(EmuImage *m);   /* file -> kernels, symbols, memory */
+    void (*unload)(EmuKernel *k);     /* what load made of it; NULL: nothing */
+    void (*release)(EmuKernel *k);    /* its code */
+    bool (*decode)(EmuKernel *k);     /* fills code.n and the like; false: no memory */
+    size_t (*arena)(const Launch *l); /* bytes of a worker for its waves */
+    void (*divide)(Worker *w, uint8_t *arena);
+    void (*begin)(Worker *w); /* the waves of a group, and its local memory */
+    Stop *(*stop)(Group *g, unsigned wave);
+    void (*run)(Group *g, unsigned wave, uint64_t turn); /* so many instructions */
+    void (*open)(Group *g);                              /* all waves have come to a barrier */
+    void (*forsaken)(Group *g, unsigned wave); /* another wave ends, this one waits for it */
+    void (*count)(const EmuKernel *k, EmuCounts *out);
+    unsigned (*barriers)(const EmuKernel *k, uint64_t *came, unsigned n);
+    bool (*unknown)(EmuImage *m, Lines *out);
+} Family;
+
 typedef struct Processor {
     const char *name, *features;
+    const Family *family;
     unsigned lanes;
+    uint32_t max_local;
     bool is_gfx11;
-    uint32_t machine; /* the lowest byte of e_flags */
+    uint32_t machine; /* AMD: the lowest byte of e_flags; NVIDIA: sm_ of what */
     uint32_t max_scalars;
 } Processor;
+
+extern const Family family_amd, family_nvidia;
 
 typedef struct Function { /* decoded code, in the order of addresses */
     Inst *inst;
@@ -70,6 +104,7 @@ struct EmuKernel {
     uint16_t properties, preload;
     uint32_t next_vector, next_agpr; /* registers it has */
     Function code;
+    struct PtxCode *ptx;
     bool is_decoded;
     uint64_t *counts; /* of each instruction */
     EmuCounts total;
@@ -100,7 +135,7 @@ struct Emu {
     unsigned drop_index;
     Buffers buffers;
     EmuImage *first, *last;
-    void *disassembler;
+    void *disassembler; /* AMD */
     const struct OpIndex *ops;
     uint64_t launches;
     uint64_t round; /* the first of the launches that run beside the next one */
@@ -111,8 +146,12 @@ struct Emu {
 
 void emu_say(Emu *emu, const char *format, ...) __attribute__((format(printf, 2, 3)));
 const Processor *processor_of(const char *name);
+EmuStatus image_load_elf(EmuImage *image);
 bool image_parse_notes(EmuImage *image);
 bool image_find(const EmuImage *image, const char *name, Symbol *out);
+
+/* An instruction that is not known, once each name; false: no memory. */
+bool lines_unknown(Lines *l, const char *kernel, const char *text);
 
 /* Decodes a kernel's code; false: no memory. What is not understood stops whoever gets there. */
 bool function_decode(Emu *emu, const EmuKernel *kernel, Function *f);
@@ -138,7 +177,7 @@ const char *op_name(const OpIndex *index, size_t k);
 
 /* ---- a launch -------------------------------------------------------------------------------- */
 
-typedef struct Launch {
+struct Launch {
     Emu *emu;
     EmuKernel *kernel;
     uint32_t grid[3], block[3];
@@ -151,9 +190,7 @@ typedef struct Launch {
     uint32_t dropped; /* the number of the barrier that does nothing; UINT32_MAX: none */
     atomic_uint_fast64_t next;
     atomic_uint_fast64_t first_bad; /* the lowest group with a fault */
-} Launch;
-
-typedef enum Stop { RUNNING, AT_BARRIER, ENDED, FAULTED } Stop;
+};
 
 typedef enum Counter { CNT_VM, CNT_LGKM, CNT_VS, N_COUNTERS } Counter;
 
@@ -166,9 +203,6 @@ typedef struct Pending {
 } Pending;
 
 enum { MAX_PENDING = 192 };
-
-typedef struct Group Group;
-typedef struct Worker Worker;
 
 struct Wave {
     Lanes *v;                        /* [N_VECTORS] */
@@ -203,9 +237,11 @@ struct Wave {
 
 struct Group {
     Worker *worker;
+    const Family *family;
     uint32_t id[3];
     uint64_t index;
     Wave *waves;
+    struct PtxGroup *ptx;
     unsigned n_waves;
     uint8_t *lds, *lds_known;
     uint32_t lds_bytes;
@@ -233,9 +269,9 @@ struct Worker {
 
 bool worker_init(Worker *w, Launch *launch);
 void worker_release(Worker *w);
+void wave_init(Wave *w, const Launch *l, Group *g, unsigned index);
 void group_begin(Worker *w, uint64_t index);
 void group_finish(Worker *w); /* runs it to its end */
-void wave_init(Wave *w, const Launch *l, Group *g, unsigned index);
 
 /* Stops the wave. lane < 0: no lane in particular. */
 void wave_fault(Wave *w, const Inst *in, int lane, const char *format, ...)
