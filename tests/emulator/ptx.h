@@ -139,6 +139,9 @@ struct PtxWarp {
     uint32_t switch_at;  /* where the next set waits, UINT32_MAX: nowhere ahead */
     PtxSet sets[PTX_LANES];
     unsigned n_sets, index;
+    bool is_apart;   /* one half of the lanes runs ahead of the other, from meeting to meeting */
+    uint32_t first;  /* that half */
+    uint32_t parted; /* how often so far */
     Stop stop;
     uint64_t executed;
 };
@@ -153,7 +156,7 @@ struct PtxGroup {
     PtxWarp *warps;
     uint8_t *shared, *known;
     uint32_t shared_bytes;
-    uint32_t *wrote, *read; /* of each two bytes: who did so last, and between which barriers */
+    uint32_t *wrote; /* of each two bytes: who did so last, and between which barriers */
     uint32_t epoch;
     PtxRaced raced;
 };
@@ -229,14 +232,18 @@ void ptx_barrier(PtxWarp *w, const PtxInst *in);
 void ptx_not_known(PtxWarp *w, const PtxInst *in);
 /* Are all of these lanes here? If not, the warp goes on with those that are not; or stops, if they never come. */
 bool ptx_together(PtxWarp *w, const PtxInst *in, uint32_t lanes);
+/* They part again. */
+void ptx_part(PtxWarp *w);
 
 /* ---- races (ptx_race.c) ---------------------------------------------------------------------- */
 
 void ptx_race_clear(PtxGroup *g);
 void ptx_race_barrier(PtxGroup *g);
 
-typedef enum PtxRace { PTX_RACE_NONE, PTX_RACE_WROTE, PTX_RACE_READ, PTX_RACE_GROUP } PtxRace;
-PtxRace ptx_race_shared(PtxGroup *g, uint32_t thread, bool is_read, uint64_t at, unsigned bytes);
+/* Did another thread write there? */
+bool ptx_race_shared(PtxGroup *g, uint32_t thread, bool is_read, uint64_t at, unsigned bytes,
+                     uint32_t *other);
+typedef enum PtxRace { PTX_RACE_NONE, PTX_RACE_THREAD, PTX_RACE_GROUP } PtxRace;
 /* A tag says which launch, group and thread, and between which barriers. */
 uint64_t ptx_race_tag(const Group *g, uint32_t thread);
 PtxRace ptx_race_global(const Buffer *b, uint64_t ours, bool is_read, uint64_t offset,

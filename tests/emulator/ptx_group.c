@@ -22,7 +22,7 @@ static Sizes sizes_of(const Launch *l) {
 
 static size_t arena(const Launch *l) {
     Sizes s = sizes_of(l);
-    return s.group + s.warps + l->n_waves * (s.registers + s.unknown) + 2 * (s.shared + s.tags);
+    return s.group + s.warps + l->n_waves * (s.registers + s.unknown) + 2 * s.shared + s.tags;
 }
 
 static void divide(Worker *w, uint8_t *p) {
@@ -43,7 +43,6 @@ static void divide(Worker *w, uint8_t *p) {
     g->shared = p;
     g->known = p + s.shared;
     g->wrote = (uint32_t *)(void *)(p + 2 * s.shared);
-    g->read = (uint32_t *)(void *)(p + 2 * s.shared + s.tags);
 }
 
 /* ---- the beginning --------------------------------------------------------------------------- */
@@ -76,10 +75,13 @@ static void begin_warp(PtxWarp *w, const Launch *l, Group *g, unsigned index) {
                    .common = g,
                    .index = index,
                    .switch_at = UINT32_MAX,
+                   .is_apart = l->seed != 0,
+                   .parted = (uint32_t)g->index + index,
                    .stop = RUNNING};
     memset(w->unknown, 0xff, c->n_registers * sizeof *w->unknown);
     for (uint32_t i = 0; i < PTX_LANES; i++) begin_lane(w, l, g, i);
     w->lanes = w->all;
+    ptx_part(w);
 }
 
 static void begin(Worker *worker) {

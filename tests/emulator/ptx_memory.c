@@ -124,16 +124,16 @@ static bool shared_place(PtxWarp *w, const PtxInst *in, Access *a, unsigned lane
     }
     a->data[lane] = g->shared + at;
     a->known[lane] = g->known + at;
-    PtxRace r = ptx_race_shared(g, thread_of(w, lane), !a->m->is_store, at, a->bytes);
-    if (r == PTX_RACE_NONE) return true;
+    uint32_t other;
+    if (!ptx_race_shared(g, thread_of(w, lane), !a->m->is_store, at, a->bytes, &other)) return true;
     if (!a->m->is_store) {
         note_race(w, in, a, lane, false);
         return true;
     }
     ptx_fault(
         w, in, (int)lane,
-        "another thread %s the same local memory (address %llu, %u bytes) since the last barrier",
-        r == PTX_RACE_READ ? "read" : "wrote", (unsigned long long)at, a->bytes);
+        "thread %u wrote the same local memory (address %llu, %u bytes) since the last barrier",
+        other, (unsigned long long)at, a->bytes);
     return false;
 }
 

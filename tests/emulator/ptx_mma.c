@@ -84,4 +84,5 @@ void ptx_mma(PtxWarp *w, const PtxInst *in) {
         ptx_set(w, in->arg[e], false, &x, open);
     }
     w->common->worker->total.matrix_flops += 2 * M * N * K;
+    ptx_part(w);
 }

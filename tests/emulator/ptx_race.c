@@ -1,9 +1,10 @@
-/* Who touched what since the last barrier. Lanes of a warp are threads of their own: that they run side by side is
- * no promise, and exchanging registers orders no memory, so that only barriers do.
+/* Who wrote what since the last barrier. Lanes of a warp are threads of their own: that they run side by side is no
+ * promise, and exchanging registers orders no memory, so that only barriers do. Nobody else may write it too; what
+ * another thread reads there is chance, and not known. Reads that come before the write are found under other orders
+ * of groups, warps and lanes (ptx_warp.c).
  *
- * Local memory: each two bytes know who wrote and who read them last, and between which barriers. Nobody else may
- * write what was written or read since; who else reads it gets chance. Global memory: as in race.c, but of threads;
- * stores of less than four bytes only say that the launch wrote. */
+ * Local memory: each two bytes know who wrote them last, and between which barriers. Global memory: as in race.c, but
+ * of threads; stores of less than four bytes only say that the launch wrote. */
 #include "ptx.h"
 
 enum { THREAD_BITS = 11, MANY = (1 << THREAD_BITS) - 1, N_EPOCHS = 1 << (32 - THREAD_BITS) };
@@ -11,7 +12,6 @@ enum { THREAD_BITS = 11, MANY = (1 << THREAD_BITS) - 1, N_EPOCHS = 1 << (32 - TH
 void ptx_race_clear(PtxGroup *g) {
     size_t n = (size_t)g->shared_bytes / 2 + 1;
     memset(g->wrote, 0, n * sizeof *g->wrote);
-    memset(g->read, 0, n * sizeof *g->read);
     g->epoch = 1;
 }
 
@@ -23,25 +23,17 @@ static inline bool is_other(uint32_t tag, uint32_t ours) {
     return tag != ours && (tag ^ ours) >> THREAD_BITS == 0;
 }
 
-static PtxRace touch(PtxGroup *g, uint32_t ours, bool is_read, uint64_t k) {
-    uint32_t *wrote = &g->wrote[k], *read = &g->read[k];
-    if (is_other(*wrote, ours)) return PTX_RACE_WROTE;
-    if (is_read) {
-        *read = is_other(*read, ours) ? ours | MANY : ours;
-        return PTX_RACE_NONE;
-    }
-    if (is_other(*read, ours)) return PTX_RACE_READ;
-    *wrote = ours;
-    return PTX_RACE_NONE;
-}
-
-PtxRace ptx_race_shared(PtxGroup *g, uint32_t thread, bool is_read, uint64_t at, unsigned bytes) {
+bool ptx_race_shared(PtxGroup *g, uint32_t thread, bool is_read, uint64_t at, unsigned bytes,
+                     uint32_t *other) {
     uint32_t ours = g->epoch << THREAD_BITS | (thread + 1);
     for (uint64_t k = at / 2, end = (at + bytes + 1) / 2; k < end; k++) {
-        PtxRace r = touch(g, ours, is_read, k);
-        if (r != PTX_RACE_NONE) return r;
+        if (is_other(g->wrote[k], ours)) {
+            *other = (g->wrote[k] & MANY) - 1;
+            return true;
+        }
+        if (!is_read) g->wrote[k] = ours;
     }
-    return PTX_RACE_NONE;
+    return false;
 }
 
 /* ---- global memory --------------------------------------------------------------------------- */
@@ -59,7 +51,7 @@ static inline PtxRace race_of(uint64_t tag, uint64_t ours) {
     uint64_t differs = tag ^ ours;
     if (differs == 0 || differs >> LAUNCH_AT != 0 || (tag & MANY) == MANY) return PTX_RACE_NONE;
     if (differs >> GROUP_AT != 0) return PTX_RACE_GROUP;
-    return differs >> BARRIERS_AT == 0 ? PTX_RACE_WROTE : PTX_RACE_NONE;
+    return differs >> BARRIERS_AT == 0 ? PTX_RACE_THREAD : PTX_RACE_NONE;
 }
 
 /* Several workers may be at it, where a kernel's groups race. */

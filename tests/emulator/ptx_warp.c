@@ -83,13 +83,20 @@ void ptx_set(PtxWarp *w, int32_t reg, bool is_wide, const PtxLanes *x, uint32_t 
 
 /* ---- places ---------------------------------------------------------------------------------- */
 
+/* Which half of the warp they are of, or both. */
+static unsigned side_of(const PtxWarp *w, uint32_t lanes) {
+    return ((lanes & w->first) != 0 ? 1u : 0u) | ((lanes & ~w->first) != 0 ? 2u : 0u);
+}
+
 static void stay(PtxWarp *w, uint32_t pc, uint32_t lanes, bool waits) {
-    for (unsigned i = 0; i < w->n_sets; i++)
-        if (w->sets[i].pc == pc) { /* they may be those that were waited for */
-            w->sets[i].lanes |= lanes;
-            w->sets[i].waits = false;
-            return;
-        }
+    for (unsigned i = 0; i < w->n_sets; i++) {
+        PtxSet *s = &w->sets[i];
+        bool meets = waits && s->waits, is_beside = side_of(w, s->lanes) == side_of(w, lanes);
+        if (s->pc != pc || !(meets || is_beside)) continue;
+        s->lanes |= lanes;
+        s->waits = false; /* these may be those that were waited for */
+        return;
+    }
     w->sets[w->n_sets++] = (PtxSet){pc, lanes, waits};
 }
 
@@ -110,14 +117,20 @@ static void forsaken(PtxWarp *w) {
               s->lanes);
 }
 
-/* Those at the lowest place run. */
+/* Those at the lowest place run, and of two halves the first. */
+static bool goes_before(const PtxWarp *w, const PtxSet *a, const PtxSet *b) {
+    bool first = side_of(w, a->lanes) & 1u, second = side_of(w, b->lanes) & 1u;
+    return first != second ? first : a->pc < b->pc;
+}
+
 static void settle(PtxWarp *w) {
     unsigned first = UINT32_MAX;
     if (w->lanes != 0) stay(w, w->pc, w->lanes, false);
     w->lanes = 0;
     w->switch_at = UINT32_MAX;
     for (unsigned i = 0; i < w->n_sets; i++)
-        if (!w->sets[i].waits && (first == UINT32_MAX || w->sets[i].pc < w->sets[first].pc))
+        if (!w->sets[i].waits &&
+            (first == UINT32_MAX || goes_before(w, &w->sets[i], &w->sets[first])))
             first = i;
     if (first == UINT32_MAX) {
         if (w->n_sets == 0)
@@ -140,6 +153,27 @@ bool ptx_together(PtxWarp *w, const PtxInst *in, uint32_t lanes) {
     w->lanes = 0;
     settle(w);
     return false;
+}
+
+/* Each time another half, by one bit of the lane's number, and now it, now the other one goes first. */
+void ptx_part(PtxWarp *w) {
+    static const uint32_t halves[5] = {0x55555555u, 0x33333333u, 0x0f0f0f0fu, 0x00ff00ffu,
+                                       0x0000ffffu};
+    PtxSet all[PTX_LANES];
+    unsigned n = w->n_sets;
+    if (!w->is_apart) return;
+    w->first = w->parted / 5 & 1 ? halves[w->parted % 5] : ~halves[w->parted % 5];
+    w->parted++;
+    memcpy(all, w->sets, n * sizeof *all);
+    if (w->lanes != 0) all[n++] = (PtxSet){w->pc, w->lanes, false};
+    w->n_sets = 0;
+    w->lanes = 0;
+    for (unsigned i = 0; i < n; i++)
+        for (unsigned side = 0; side < 2; side++) {
+            uint32_t lanes = all[i].lanes & (side == 0 ? w->first : ~w->first);
+            if (lanes != 0) w->sets[w->n_sets++] = (PtxSet){all[i].pc, lanes, all[i].waits};
+        }
+    settle(w);
 }
 
 /* ---- control --------------------------------------------------------------------------------- */
@@ -192,7 +226,9 @@ void ptx_barrier(PtxWarp *w, const PtxInst *in) {
                   w->ended);
         return;
     }
-    if (ptx_together(w, in, w->all)) w->stop = AT_BARRIER;
+    if (!ptx_together(w, in, w->all)) return;
+    ptx_part(w);
+    w->stop = AT_BARRIER;
 }
 
 void ptx_run(Group *g, unsigned warp, uint64_t turn) {
@@ -280,6 +316,7 @@ void ptx_shuffle(PtxWarp *w, const PtxInst *in) {
         open |= (unknown >> from & 1) << i;
     }
     ptx_set(w, in->arg[0], false, &out, open);
+    ptx_part(w);
 }
 
 /* ---- parts of registers ---------------------------------------------------------------------- */
