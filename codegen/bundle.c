@@ -1,5 +1,5 @@
-/* Code objects of several GPUs in one file, as AMD's runtime takes it: a table of entries, then the objects,
- * each at a multiple of a page. The first entry is the host's, empty. */
+/* Code objects of several GPUs in one file, as AMD's runtime and LLVM's tools take it: a table of entries, then
+ * the objects, each at a multiple of a page. The first entry is the host's, empty. */
 #include <string.h>
 
 #include "bundle.h"
@@ -27,7 +27,8 @@ void bundle_make(Arena *a, const TargetInfo *const *targets, const Image *images
     char **id = NEWN(a, char *, n + 1);
     size_t head = strlen(magic) + 8 + 24 + strlen(host);
     for (uint32_t i = 0; i < n; i++) {
-        id[i] = arena_printf(a, "hipv4-%s--%s", targets[i]->triple, targets[i]->cpu);
+        const char *kind = targets[i]->family == FAMILY_AMD ? "hipv4" : "cuda";
+        id[i] = arena_printf(a, "%s-%s--%s", kind, targets[i]->triple, targets[i]->cpu);
         head += 24 + strlen(id[i]);
     }
     Text t = text_new(a);

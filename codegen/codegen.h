@@ -46,8 +46,9 @@ typedef struct TargetInfo { /* rows of targets.def */
     uint32_t local_room; /* bytes of local memory a workgroup may have */
     uint32_t registers;  /* 32-bit registers a thread may have */
     /* What decides how many waves run at once: a compute unit has `units` parts with registers for each lane
-     * and room for so many waves, and local memory for all of them. */
-    uint32_t units, unit_registers, granule, unit_waves, unit_local;
+     * and room for so many waves, and local memory for all of them; of that each workgroup takes `block_local`
+     * bytes beside its own, and there is room for `unit_blocks` workgroups (0: no limit but the others). */
+    uint32_t units, unit_registers, granule, unit_waves, unit_local, block_local, unit_blocks;
 } TargetInfo;
 const TargetInfo *
 target_find(const char *name); /* NULL if unknown; "native" by the machine's CPUID */
@@ -107,13 +108,19 @@ const char *manifest_write(Arena *a, const FileEntry *entries, uint32_t n, const
                            const Rates *rates, const char *program, const void **blob,
                            size_t *bytes);
 
+typedef struct FileTo {
+    const char *path, *program; /* program: the name of the text */
+    const char
+        *ptxas; /* NVIDIA: the assembler to make machine code with; NULL: the file holds text */
+} FileTo;
 /* The whole way: kernels of all entries, the manifest, an object, a shared object with the hash behind it, in
- * one file that appears at `path` when it is complete. Several targets, all of AMD: their shared objects in an
- * offload bundle. One of NVIDIA: the text with the manifest before it. `entries` need their names and plans.
- * NULL or what is wrong; *is_io: the file system's fault. */
+ * one file that appears at `path` when it is complete. Several targets, all of AMD, or of NVIDIA and assembled:
+ * what they have in an offload bundle. One of NVIDIA, not assembled: the text with the manifest before it.
+ * `entries` need their names and plans. NULL or what is wrong; *is_io: the file system's fault, or ptxas's. */
 const char *file_write_all(Arena *a, FileEntry *entries, uint32_t n,
-                           const TargetInfo *const *targets, uint32_t n_targets,
-                           const char *program, const char *path, bool *is_io);
+                           const TargetInfo *const *targets, uint32_t n_targets, const FileTo *to,
+                           bool *is_io);
+/* For one target, not assembled. */
 const char *file_write(Arena *a, FileEntry *entries, uint32_t n, const TargetInfo *t,
                        const char *program, const char *path, bool *is_io);
 

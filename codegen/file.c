@@ -48,14 +48,16 @@ typedef struct Part {
     Arena *arena; /* of its own: parts are compiled side by side */
     Codegen *cg;
     const TargetInfo *t;
+    const FileTo *to;
     Image blob, object;
     const char *wrong;
+    bool is_io;
     pthread_t thread;
     bool started;
 } Part;
 
 /* Plans and their sizes are shared, so this is done for one target after another. */
-static const char *part_build(Part *p, FileEntry *entries, uint32_t n, const char *program) {
+static const char *part_build(Part *p, FileEntry *entries, uint32_t n) {
     p->cg = codegen_new(p->arena, p->t);
     const char *wrong = NULL;
     for (uint32_t i = 0; i < n && !wrong; i++) {
@@ -66,7 +68,7 @@ static const char *part_build(Part *p, FileEntry *entries, uint32_t n, const cha
     if (wrong) return wrong;
     Rates rates;
     codegen_rates(p->cg, &rates);
-    return manifest_write(p->arena, entries, n, p->t, &rates, program, &p->blob.data,
+    return manifest_write(p->arena, entries, n, p->t, &rates, p->to->program, &p->blob.data,
                           &p->blob.bytes);
 }
 
@@ -74,10 +76,15 @@ static void *part_compile(void *user) {
     Part *p = user;
     p->wrong =
         codegen_object(p->cg, p->blob.data, p->blob.bytes, &p->object.data, &p->object.bytes);
+    if (p->wrong || !p->to->ptxas) return NULL;
+    Text said = text_new(p->arena);
+    Image text = p->object;
+    p->is_io = true;
+    p->wrong = ptxas_run(p->arena, p->to->ptxas, p->t, NULL, &text, p->to->path, &p->object, &said);
     return NULL;
 }
 
-static const char *compile_all(Part *p, uint32_t n) {
+static const char *compile_all(Part *p, uint32_t n, bool *is_io) {
     for (uint32_t i = 1; i < n; i++)
         p[i].started = pthread_create(&p[i].thread, NULL, part_compile, &p[i]) == 0;
     for (uint32_t i = 0; i < n; i++)
@@ -85,22 +92,28 @@ static const char *compile_all(Part *p, uint32_t n) {
     const char *wrong = NULL;
     for (uint32_t i = 0; i < n; i++) {
         if (p[i].started) pthread_join(p[i].thread, NULL);
-        if (!wrong) wrong = p[i].wrong;
+        if (wrong || !p[i].wrong) continue;
+        wrong = p[i].wrong;
+        *is_io = p[i].is_io;
     }
     return wrong;
 }
 
 /* ---- the file ------------------------------------------------------------------------------------------ */
 
+static bool is_text(const Part *p) { return p->t->family == FAMILY_NVIDIA && !p->to->ptxas; }
+
 static const char *pack(Arena *a, Part *p, const TargetInfo *const *targets, uint32_t n,
-                        const char *path, Image *out) {
-    if (p[0].t->family == FAMILY_NVIDIA) {
+                        Image *out) {
+    if (is_text(p)) {
         ptx_make(a, p[0].blob.data, p[0].blob.bytes, &p[0].object, out);
         return NULL;
     }
     Image *images = NEWN(a, Image, n + 1);
     for (uint32_t i = 0; i < n; i++) {
-        const char *wrong = link_shared(a, p[i].object.data, p[i].object.bytes, path,
+        images[i] = p[i].object;
+        if (p->to->ptxas) continue;
+        const char *wrong = link_shared(a, p[i].object.data, p[i].object.bytes, p->to->path,
                                         &images[i].data, &images[i].bytes);
         if (wrong) return wrong;
     }
@@ -112,27 +125,25 @@ static const char *pack(Arena *a, Part *p, const TargetInfo *const *targets, uin
 }
 
 static const char *make(Arena *a, Part *parts, FileEntry *entries, uint32_t n,
-                        const TargetInfo *const *targets, uint32_t n_targets, const char *program,
-                        const char *path, bool *is_io) {
+                        const TargetInfo *const *targets, uint32_t n_targets, bool *is_io) {
     const char *wrong = NULL;
-    for (uint32_t i = 0; i < n_targets && !wrong; i++)
-        wrong = part_build(&parts[i], entries, n, program);
-    if (!wrong) wrong = compile_all(parts, n_targets);
+    for (uint32_t i = 0; i < n_targets && !wrong; i++) wrong = part_build(&parts[i], entries, n);
+    if (!wrong) wrong = compile_all(parts, n_targets, is_io);
     if (wrong) return arena_str(a, wrong);
     Image image;
     *is_io = true;
-    wrong = pack(a, parts, targets, n_targets, path, &image);
-    return wrong ? wrong : write_file(a, path, &image, targets[0]->family != FAMILY_NVIDIA);
+    wrong = pack(a, parts, targets, n_targets, &image);
+    return wrong ? wrong : write_file(a, parts->to->path, &image, !is_text(parts));
 }
 
 const char *file_write_all(Arena *a, FileEntry *entries, uint32_t n,
-                           const TargetInfo *const *targets, uint32_t n_targets,
-                           const char *program, const char *path, bool *is_io) {
+                           const TargetInfo *const *targets, uint32_t n_targets, const FileTo *to,
+                           bool *is_io) {
     *is_io = false;
     Part *parts = NEWN(a, Part, n_targets + 1);
     for (uint32_t i = 0; i < n_targets; i++)
-        parts[i] = (Part){.arena = arena_new(), .t = targets[i]};
-    const char *wrong = make(a, parts, entries, n, targets, n_targets, program, path, is_io);
+        parts[i] = (Part){.arena = arena_new(), .t = targets[i], .to = to};
+    const char *wrong = make(a, parts, entries, n, targets, n_targets, is_io);
     for (uint32_t i = 0; i < n_targets; i++) {
         codegen_free(parts[i].cg);
         arena_free(parts[i].arena);
@@ -143,5 +154,6 @@ const char *file_write_all(Arena *a, FileEntry *entries, uint32_t n,
 
 const char *file_write(Arena *a, FileEntry *entries, uint32_t n, const TargetInfo *t,
                        const char *program, const char *path, bool *is_io) {
-    return file_write_all(a, entries, n, &t, 1, program, path, is_io);
+    FileTo to = {.path = path, .program = program};
+    return file_write_all(a, entries, n, &t, 1, &to, is_io);
 }

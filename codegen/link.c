@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "codegen.h"
+#include "bundle.h"
 #include "link.h"
 
 /* A new file that is open, its name in *name; -1. */
@@ -23,7 +23,7 @@ static bool put(int fd, const char *data, size_t n) {
     return true;
 }
 
-static const char *read_whole(Arena *a, const char *name, const void **data, size_t *bytes) {
+const char *image_read(Arena *a, const char *name, Image *out) {
     FILE *f = fopen(name, "rb");
     long n = -1;
     if (f && fseek(f, 0, SEEK_END) == 0) n = ftell(f);
@@ -31,8 +31,7 @@ static const char *read_whole(Arena *a, const char *name, const void **data, siz
     bool good = to && fseek(f, 0, SEEK_SET) == 0 && fread(to, 1, (size_t)n, f) == (size_t)n;
     if (f) fclose(f);
     if (!good) return arena_printf(a, "%s: cannot be read back", name);
-    *data = to;
-    *bytes = (size_t)n;
+    *out = (Image){to, (size_t)n};
     return NULL;
 }
 
@@ -61,7 +60,10 @@ const char *link_shared(Arena *a, const void *object, size_t n, const char *path
                           "-o",
                           out};
     char *said = link_elf(args, sizeof args / sizeof *args);
-    const char *wrong = said ? arena_str(a, said) : read_whole(a, out, image, bytes);
+    Image made_of = {NULL, 0};
+    const char *wrong = said ? arena_str(a, said) : image_read(a, out, &made_of);
+    *image = made_of.data;
+    *bytes = made_of.bytes;
     free(said);
     unlink(in);
     unlink(out);

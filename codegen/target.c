@@ -6,11 +6,11 @@
 
 static const TargetInfo targets[] = {
 #define TARGET(name, triple, cpu, features, lanes, amx)                                            \
-    {name, triple, cpu, features, lanes, amx, FAMILY_X86, 0, 0, 0, 0, 0, 0, 0, 0},
+    {name, triple, cpu, features, lanes, amx, FAMILY_X86, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
 #define GPU(name, triple, cpu, features, family, wave, local, registers, units, of_unit, granule,  \
-            waves, local_all)                                                                      \
-    {name,  triple,    cpu,   features, wave,    false, FAMILY_##family, wave,                     \
-     local, registers, units, of_unit,  granule, waves, local_all},
+            waves, local_all, block_local, blocks)                                                 \
+    {name,      triple, cpu,     features, wave,  false,     FAMILY_##family, wave,  local,        \
+     registers, units,  of_unit, granule,  waves, local_all, block_local,     blocks},
 #include "targets.def"
 #undef TARGET
 };

@@ -1,5 +1,5 @@
-/* Which code of a file a device is given. A file holds one ELF image (of a processor or of one of AMD's
- * GPUs), several of AMD's in an offload bundle, or text for NVIDIA's driver. The hash of the whole is checked
+/* Which code of a file a device is given. A file holds one ELF image (of a processor or of one GPU), several
+ * of GPUs of one maker in an offload bundle, or text for NVIDIA's driver. The hash of the whole is checked
  * before anything else, whatever it holds. */
 #include <elf.h>
 #include <sha2.h>
@@ -15,7 +15,8 @@ static bool inside(uint64_t at, uint64_t n, size_t bytes) { return at <= bytes &
 /* ---- bundles ------------------------------------------------------------------------------------- */
 
 static const char bundle_magic[] = "__CLANG_OFFLOAD_BUNDLE__";
-static const char amd_entry[] = "hipv4-amdgcn-amd-amdhsa--";
+static const char *const gpu_entries[] = {"hipv4-amdgcn-amd-amdhsa--",
+                                          "cuda-nvptx64-nvidia-cuda--"};
 enum { MAGIC = sizeof bundle_magic - 1 };
 
 static uint64_t read_u64(const uint8_t *p) {
@@ -39,13 +40,20 @@ static bool next_entry(const uint8_t *data, size_t bytes, size_t *at, bundle_ent
     if (name > MOST_NAME || !inside(*at + 24, name, bytes) || !inside(from, n, bytes)) return false;
     *at += 24 + (size_t)name;
     *out = (bundle_entry){.image = data + from, .bytes = (size_t)n};
-    size_t prefix = sizeof amd_entry - 1;
-    if (name <= prefix || memcmp(id, amd_entry, prefix) != 0) return true;
-    size_t length = 0;
-    while (prefix + length < name && id[prefix + length] != ':') length++;
-    if (length >= sizeof out->processor) return false;
-    memcpy(out->processor, id + prefix, length);
+    for (size_t k = 0; k < sizeof gpu_entries / sizeof *gpu_entries; k++) {
+        size_t prefix = strlen(gpu_entries[k]), length = 0;
+        if (name <= prefix || memcmp(id, gpu_entries[k], prefix) != 0) continue;
+        while (prefix + length < name && id[prefix + length] != ':') length++;
+        if (length >= sizeof out->processor) return false;
+        memcpy(out->processor, id + prefix, length);
+    }
     return true;
+}
+
+/* Whether code for x is the better one for a device than code for y: it runs there, and knows more of it. */
+static bool is_better(const char *arch, const char *x, const char *y) {
+    if (arch == NULL || !machine_code_runs(arch, x)) return false;
+    return !machine_code_runs(arch, y) || machine_code_runs(x, y);
 }
 
 /* Adds ", name" to a list. */
@@ -58,27 +66,21 @@ static rw_status open_bundle(rw_program *p, const char *arch, code *c, rw_messag
     const uint8_t *data = c->image;
     size_t bytes = c->bytes, at = MAGIC + 8;
     uint64_t n = bytes >= at ? read_u64(data + MAGIC) : 0;
-    bundle_entry e;
+    bundle_entry e, best = {.image = NULL};
     char all[160] = "";
-    c->image = NULL;
     for (uint64_t i = 0; i < n; i++) {
         if (n > MOST_ENTRIES || !next_entry(data, bytes, &at, &e))
             return rw_fail(m, RW_BAD_FILE, "%s: the bundle's table lies outside it", p->path);
         if (e.processor[0] == '\0') continue;
         add_target(all, sizeof all, e.processor);
-        if (c->image != NULL || (arch != NULL && strcmp(arch, e.processor) != 0)) continue;
-        c->image = e.image;
-        c->bytes = e.bytes;
+        if (best.image == NULL || is_better(arch, e.processor, best.processor)) best = e;
     }
+    c->image = best.image;
+    c->bytes = best.bytes;
     c->targets = pool_text(&p->pool, all, strlen(all));
     if (c->targets == NULL) return rw_fail(m, RW_NO_MEMORY, "%s: no memory", p->path);
     if (c->image != NULL) return RW_OK;
-    if (arch == NULL || all[0] == '\0')
-        return rw_fail(m, RW_BAD_FILE, "%s: the bundle holds no code for a GPU", p->path);
-    return rw_fail(m, RW_WRONG_TARGET,
-                   "%s: it holds code for %s, and %s is %s: compile it with --target=%s, if "
-                   "'rwkvc --help' lists that",
-                   p->path, all, p->context->gpu->name, arch, arch);
+    return rw_fail(m, RW_BAD_FILE, "%s: the bundle holds no code for a GPU", p->path);
 }
 
 /* ---- PTX ----------------------------------------------------------------------------------------- */
@@ -198,8 +200,8 @@ rw_status code_open(rw_program *p, const uint8_t *data, size_t bytes, const char
         s = image_manifest(p->path, c->image, c->bytes, &c->manifest, &c->manifest_bytes, &machine,
                            m);
     if (s != RW_OK) return s;
-    c->kind = machine == AMD_MACHINE ? CODE_AMD : CODE_HOST;
-    if (machine == AMD_MACHINE || machine == EM_X86_64) return RW_OK;
+    c->kind = machine == AMD_MACHINE ? CODE_AMD : machine == EM_CUDA ? CODE_CUBIN : CODE_HOST;
+    if (c->kind != CODE_HOST || machine == EM_X86_64) return RW_OK;
     return rw_fail(m, RW_WRONG_TARGET, "%s: it was compiled for another kind of machine (ELF %u)",
                    p->path, machine);
 }

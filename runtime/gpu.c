@@ -135,12 +135,23 @@ void driver_close(gpu *g) {
     alloc.fn(alloc.user, g, g->api->bytes, 0);
 }
 
-/* "sm_86" runs what is for sm_80 and newer ones up to its own; AMD's code is for one processor. */
-bool driver_runs(const gpu *g, const char *target) {
+/* 86 of "sm_86". */
+static bool number_of(const char *arch, unsigned *n) {
+    char after;
+    return sscanf(arch, "sm_%4u%c", n, &after) == 1;
+}
+
+bool ptx_runs(const char *arch, const char *target) {
     unsigned has, wants;
-    if (sscanf(g->arch, "sm_%u", &has) == 1)
-        return sscanf(target, "sm_%u", &wants) == 1 && wants <= has;
-    return strcmp(g->arch, target) == 0;
+    return number_of(arch, &has) && number_of(target, &wants) && wants <= has;
+}
+
+/* The last digit is the minor number; AMD's code is for one processor, as is sm_90a. */
+bool machine_code_runs(const char *arch, const char *target) {
+    unsigned has, wants;
+    if (strcmp(arch, target) == 0) return true;
+    return number_of(arch, &has) && number_of(target, &wants) && wants <= has &&
+           wants / 10 == has / 10;
 }
 
 /* ---- listing ------------------------------------------------------------------------------------- */

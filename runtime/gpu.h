@@ -104,7 +104,10 @@ const gpu_api *driver_kind(const char *device, int *index);
 rw_status driver_open(const rw_alloc *alloc, const gpu_api *api, int index, const char *library,
                       gpu **out, rw_message *m);
 void driver_close(gpu *g); /* g may be NULL */
-/* Whether code for `target` ("gfx942", "sm_80") runs on it. */
-bool driver_runs(const gpu *g, const char *target);
+/* Whether machine code for `target` ("gfx942", "sm_80") runs on devices that are `arch`: that of NVIDIA's on those
+ * of the same generation that are no older. */
+bool machine_code_runs(const char *arch, const char *target);
+/* Whether PTX for `target` does: on all that are no older. */
+bool ptx_runs(const char *arch, const char *target);
 
 #endif

@@ -87,7 +87,7 @@ static rw_status load_gpu(rw_program *p, const code *c, rw_message *m) {
     if (s == RW_OK) s = g->api->enter(g, m);
     if (s != RW_OK) return s;
     const uint8_t *image = c->image;
-    if (c->kind == CODE_AMD) { /* the driver may look at it as long as the module lives */
+    if (c->kind != CODE_PTX) { /* the driver may look at it as long as the module lives */
         uint8_t *copy = pool_take(&p->pool, c->bytes + 4096, 1);
         if (copy == NULL) return rw_fail(m, RW_NO_MEMORY, "%s: no memory for its code", p->path);
         copy += (size_t)(-(uintptr_t)copy & 4095);
@@ -104,6 +104,28 @@ static rw_status load_gpu(rw_program *p, const code *c, rw_message *m) {
 
 /* ---- either ------------------------------------------------------------------------------------ */
 
+/* What would run on the device instead. */
+static rw_status wrong_target(const rw_program *p, const code *c, const char *has, rw_message *m) {
+    const gpu *g = p->context->gpu;
+    unsigned number = 0;
+    if (c->kind == CODE_PTX)
+        return rw_fail(m, RW_WRONG_TARGET,
+                       "%s: it holds code for %s, and %s is %s, which is older: compile it with "
+                       "--target=sm_80, which runs on all since then",
+                       p->path, has, g->name, g->arch);
+    if (c->kind == CODE_CUBIN && sscanf(g->arch, "sm_%4u", &number) == 1)
+        return rw_fail(
+            m, RW_WRONG_TARGET,
+            "%s: it holds machine code for %s (cubin), and %s is %s: compile it with "
+            "--target=sm_%u, if 'rwkvc --help' lists that, or as .ptx, which newer devices "
+            "run too",
+            p->path, has, g->name, g->arch, number / 10 * 10);
+    return rw_fail(m, RW_WRONG_TARGET,
+                   "%s: it holds code for %s, and %s is %s: compile it with --target=%s, if "
+                   "'rwkvc --help' lists that",
+                   p->path, has, g->name, g->arch, g->arch);
+}
+
 /* What the device can run and what the file holds are told apart by more than a refusal. */
 static rw_status check_kind(const rw_program *p, const code *c, rw_message *m) {
     const gpu *g = p->context->gpu;
@@ -113,32 +135,23 @@ static rw_status check_kind(const rw_program *p, const code *c, rw_message *m) {
         return rw_fail(m, RW_WRONG_TARGET,
                        "%s: it holds code for %s, a GPU: run it with --device %s:0, or compile the "
                        "text for this machine (-o FILE.so)",
-                       p->path, has, c->kind == CODE_PTX ? "cuda" : "hip");
-    const char *ending = g->api == &driver_hip ? "hsaco" : "ptx";
-    if ((g->api == &driver_hip) != (c->kind == CODE_AMD) ||
-        (g->api == &driver_cuda) != (c->kind == CODE_PTX))
+                       p->path, has, c->kind == CODE_AMD ? "hip" : "cuda");
+    bool is_cuda = g->api == &driver_cuda;
+    if (c->kind == CODE_HOST || (c->kind == CODE_AMD) == is_cuda)
         return rw_fail(m, RW_WRONG_TARGET,
                        "%s: it holds code for %s, and %s is %s: compile the text for it (-o "
                        "FILE.%s)",
-                       p->path, has, g->name, g->arch, ending);
-    if (driver_runs(g, p->target)) return RW_OK;
-    if (c->kind == CODE_PTX)
-        return rw_fail(m, RW_WRONG_TARGET,
-                       "%s: it holds code for %s, and %s is %s, which is older: compile it with "
-                       "--target=sm_80, which runs on all since then",
-                       p->path, has, g->name, g->arch);
-    return rw_fail(m, RW_WRONG_TARGET,
-                   "%s: it holds code for %s, and %s is %s: compile it with --target=%s, if "
-                   "'rwkvc --help' lists that",
-                   p->path, has, g->name, g->arch, g->arch);
+                       p->path, has, g->name, g->arch, is_cuda ? "ptx" : "hsaco");
+    bool runs =
+        c->kind == CODE_PTX ? ptx_runs(g->arch, p->target) : machine_code_runs(g->arch, p->target);
+    return runs ? RW_OK : wrong_target(p, c, has, m);
 }
 
 static rw_status load(rw_program *p, const uint8_t *data, size_t bytes, bool with_code,
                       rw_message *m) {
     const gpu *g = p->context->gpu;
     code c;
-    rw_status s = code_open(
-        p, data, bytes, with_code && g != NULL && g->api == &driver_hip ? g->arch : NULL, &c, m);
+    rw_status s = code_open(p, data, bytes, with_code && g != NULL ? g->arch : NULL, &c, m);
     if (s == RW_OK) s = manifest_read(p, c.manifest, c.manifest_bytes, m);
     if (s == RW_OK && with_code) s = check_kind(p, &c, m);
     if (s != RW_OK) return s;

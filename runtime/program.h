@@ -220,14 +220,15 @@ rw_status image_manifest(const char *path, const uint8_t *image, size_t bytes, c
                          size_t *n, unsigned *machine, rw_message *m);
 
 /* code.c: a file's code for one device, and its manifest. */
-typedef enum code_kind { CODE_HOST, CODE_AMD, CODE_PTX } code_kind;
+typedef enum code_kind { CODE_HOST, CODE_AMD, CODE_PTX, CODE_CUBIN } code_kind;
 typedef struct code {
     code_kind kind;
     const uint8_t *image, *manifest; /* in the bytes of the file, or in the program's pool */
     size_t bytes, manifest_bytes;
     const char *targets; /* "gfx942, gfx1100": all that a bundle holds; else NULL */
 } code;
-/* arch: of the device; NULL: the first there is, for listings. RW_BAD_FILE; RW_WRONG_TARGET: it has none. */
+/* arch: of the device, so that of a bundle the best for it is chosen; where none is, or arch is NULL, it is the
+ * first. RW_BAD_FILE; RW_WRONG_TARGET: code for another kind of machine. */
 rw_status code_open(rw_program *p, const uint8_t *data, size_t bytes, const char *arch, code *c,
                     rw_message *m);
 

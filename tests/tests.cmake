@@ -80,6 +80,14 @@ fake(fake_hip_missing fake_hip FAKE_MISSING)
 c_test(runtime drivers rwkvc_dsl rwkvc_codegen rwkvrt ${CMAKE_DL_LIBS} ARGS $<TARGET_FILE:fake_cuda>
     $<TARGET_FILE:fake_hip> $<TARGET_FILE:fake_hip_old> $<TARGET_FILE:fake_hip_missing>)
 add_dependencies(test_runtime_drivers fake_cuda fake_hip fake_hip_old fake_hip_missing)
+find_program(PTXAS ptxas HINTS /usr/local/cuda/bin) # NVIDIA's assembler, on some machines
+set(ptxas "")
+if(PTXAS)
+    set(ptxas "${PTXAS}")
+endif()
+c_test(runtime cubin rwkvc_dsl rwkvc_codegen rwkvrt ${CMAKE_DL_LIBS} ARGS $<TARGET_FILE:fake_cuda>
+    "${CMAKE_SOURCE_DIR}/tests/runtime/fake_ptxas.py" ${ptxas})
+add_dependencies(test_runtime_cubin fake_cuda)
 c_test(runtime types rwkvc_dsl rwkvc_codegen rwkvrt SOURCES tests/runtime/types_text.c)
 foreach(name expr graph passes pull stream grad grad_random interp interp_time report plan_log)
     c_test(compiler test_${name} rwkvc_compiler)
@@ -141,7 +149,7 @@ endif()
 
 # ---- commands --------------------------------------------------------------------------------
 
-foreach(name usage files eval compiled stages)
+foreach(name usage files eval compiled stages cubin)
     py_test(cli/${name} sanitize)
 endforeach()
 

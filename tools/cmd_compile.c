@@ -34,11 +34,14 @@ static const char help[] =
     "                       (default: forward; for --emit=grad: grad; for llvm and what follows\n"
     "                       it, all entries, as in the file)\n"
     "  -o OUT               the file; its ending says for what: .so processors, .hsaco AMD's GPUs,\n"
-    "                       .ptx NVIDIA's. With --emit, --report or --explain, where what they\n"
-    "                       show goes\n"
+    "                       .ptx NVIDIA's as text for the driver, .cubin as machine code. With\n"
+    "                       --emit, --report or --explain, where what they show goes\n"
     "  --target=T           .so     native (default) x86-64-v3 x86-64-v4 x86-64-amx\n"
     "                       .hsaco  gfx942 gfx1100, by default both: --target=gfx942,gfx1100\n"
     "                       .ptx    sm_80 (default, and all that is newer) sm_90\n"
+    "                       .cubin  sm_80 (also 8.x) sm_90, by default both: --target=sm_80,sm_90\n"
+    "  --ptxas=PATH         NVIDIA's assembler, for .cubin and what --report says of it (default:\n"
+    "                       RWKVC_PTXAS, ptxas of PATH, /usr/local/cuda/bin/ptxas)\n"
     "  --dtype=D            f32 (default) bf16 f16: what weights and saved activations are kept in\n"
     "  --memory-budget=SIZE[@AXIS=N,...]\n"
     "                       recomputes in the backward pass what a run of SIZE (900M 2G 1.5GiB)\n"
@@ -75,8 +78,8 @@ static const char *const emit_name[] = {"",    "ast",      "program", "graph", "
 typedef struct Request {
     ModelOptions model;
     Emit emit;
-    const char *entry, *out, *target, *explain;
-    uint8_t dtype;                    /* of weights and saved activations */
+    const char *entry, *out, *target, *explain, *ptxas;
+    uint8_t dtype; /* of weights and saved activations */
     MemoryBudget budget;
     bool report, verify, times, done; /* done: --help or --version was printed */
 } Request;
@@ -118,7 +121,8 @@ enum {
     TARGET,
     DTYPE,
     BUDGET,
-    EXPLAIN
+    EXPLAIN,
+    PTXAS
 };
 
 static int take_option(Request *q, Arena *a, int c) {
@@ -145,6 +149,7 @@ static int take_option(Request *q, Arena *a, int c) {
     case DTYPE: return set_dtype(q, optarg);
     case BUDGET: return memory_budget_read(a, optarg, &q->budget) ? EXIT_DONE : EXIT_USAGE;
     case EXPLAIN: q->explain = optarg; break;
+    case PTXAS: q->ptxas = optarg; break;
     case 1:
         if (q->model.path)
             return usage_error("rwkvc", "one text at a time: '%s' and '%s'", q->model.path, optarg);
@@ -168,6 +173,7 @@ static int read_request(Request *q, Arena *a, int argc, char **argv) {
                                           {"dtype", required_argument, NULL, DTYPE},
                                           {"memory-budget", required_argument, NULL, BUDGET},
                                           {"explain", required_argument, NULL, EXPLAIN},
+                                          {"ptxas", required_argument, NULL, PTXAS},
                                           {0}};
     model_options(&q->model, a, "rwkvc", argc);
     Line line = {"rwkvc", argc, argv, MODEL_SHORTS "o:", longs, false};
@@ -271,6 +277,7 @@ static CompileFile compilation(Request *q) {
                          .budget = &q->budget,
                          .target = q->target,
                          .entry = q->entry,
+                         .ptxas = q->ptxas,
                          .dtype = q->dtype};
 }
 

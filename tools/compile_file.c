@@ -61,19 +61,24 @@ const char *program_name(Arena *a, const char *path) {
 static const struct {
     const char *ending, *targets; /* of none given */
     uint8_t family, most;
-} kinds[] = {{".so", "native", FAMILY_X86, 1},
-             {".hsaco", "gfx942,gfx1100", FAMILY_AMD, MOST_TARGETS},
-             {".ptx", "sm_80", FAMILY_NVIDIA, 1}};
+    bool is_assembled;
+} kinds[] = {{".so", "native", FAMILY_X86, 1, false},
+             {".hsaco", "gfx942,gfx1100", FAMILY_AMD, MOST_TARGETS, false},
+             {".ptx", "sm_80", FAMILY_NVIDIA, 1, false},
+             {".cubin", "sm_80,sm_90", FAMILY_NVIDIA, MOST_TARGETS, true}};
 
-/* The targets of "a,b"; -1: said what is wrong with them. */
-static int find_targets(Model *m, const CompileFile *f, const TargetInfo **targets) {
+/* The targets of "a,b"; -1: said what is wrong with them. *is_assembled: they are made with ptxas. */
+static int find_targets(Model *m, const CompileFile *f, const TargetInfo **targets,
+                        bool *is_assembled) {
     size_t kind = 0, n_kinds = sizeof kinds / sizeof *kinds;
     while (kind < n_kinds && !has_ending(f->out, kinds[kind].ending)) kind++;
     if (kind == n_kinds) {
-        usage_error("rwkvc", "-o %s: files end in .so (x86-64), .hsaco (AMD) or .ptx (NVIDIA)",
+        usage_error("rwkvc",
+                    "-o %s: files end in .so (x86-64), .hsaco (AMD), .ptx or .cubin (NVIDIA)",
                     f->out);
         return -1;
     }
+    *is_assembled = kinds[kind].is_assembled;
     int n = 0;
     for (const char *s = f->target ? f->target : kinds[kind].targets; *s && n < MOST_TARGETS;) {
         const char *name = arena_strn(m->arena, s, strcspn(s, ","));
@@ -87,6 +92,11 @@ static int find_targets(Model *m, const CompileFile *f, const TargetInfo **targe
             usage_error("rwkvc", "-o %s: a file of this ending holds no code for %s", f->out, name);
             return -1;
         }
+        for (int i = 0; i < n; i++)
+            if (targets[i] == t) {
+                usage_error("rwkvc", "--target=%s: %s twice", f->target, name);
+                return -1;
+            }
         targets[n++] = t;
     }
     if (n >= 1 && n <= kinds[kind].most) return n;
@@ -133,8 +143,14 @@ int compile_entries(Model *m, const CompileFile *f, FileEntry **entries, uint32_
 
 int compile_file(Model *m, const CompileFile *f) {
     const TargetInfo *targets[MOST_TARGETS];
-    int n_targets = find_targets(m, f, targets);
+    bool is_assembled;
+    int n_targets = find_targets(m, f, targets, &is_assembled);
     if (n_targets < 0) return EXIT_USAGE;
+    FileTo to = {.path = f->out, .program = program_name(m->arena, m->options->path)};
+    const char *lacks = is_assembled ? ptxas_find(m->arena, f->ptxas, &to.ptxas) : NULL;
+    if (lacks)
+        return failed("rwkvc", EXIT_IO, "-o %s: %s. A .ptx, which drivers assemble, needs none",
+                      f->out, lacks);
     FileEntry *entries;
     uint32_t n;
     const char *why;
@@ -142,8 +158,8 @@ int compile_file(Model *m, const CompileFile *f) {
     if (why) return failed("rwkvc", code, "%s: %s", m->options->path, why);
     if (code != EXIT_DONE) return code;
     bool is_io = false;
-    const char *wrong = file_write_all(m->arena, entries, n, targets, (uint32_t)n_targets,
-                                       program_name(m->arena, m->options->path), f->out, &is_io);
+    const char *wrong =
+        file_write_all(m->arena, entries, n, targets, (uint32_t)n_targets, &to, &is_io);
     if (!wrong) return EXIT_DONE;
     return failed("rwkvc", is_io ? EXIT_IO : EXIT_INTERNAL, is_io ? "%s" : "internal error: %s",
                   wrong);

@@ -10,6 +10,7 @@ typedef struct CompileFile {
     const char *out,
         *target;       /* target: names with commas, or NULL: what goes with the ending of out */
     const char *entry; /* only this one, or NULL: all */
+    const char *ptxas; /* the option --ptxas, or NULL */
     uint8_t dtype;     /* Dtype of the plan */
     MemoryBudget *budget;
 } CompileFile;
@@ -21,6 +22,9 @@ int compile_file(Model *m, const CompileFile *f);
  * caller: an entry that has no compiled form. */
 int compile_entries(Model *m, const CompileFile *f, FileEntry **entries, uint32_t *n,
                     const char **why);
+/* NVIDIA's assembler (ptxas.c): the one named, that of RWKVC_PTXAS, of PATH, of the usual folder. NULL or what is
+ * wrong. */
+const char *ptxas_find(Arena *a, const char *named, const char **path);
 const TargetInfo *compile_target(const CompileFile *f); /* NULL, reported: no such target */
 /* "rwkv7" of "models/rwkv7.rwkv". */
 const char *program_name(Arena *a, const char *path);

@@ -140,22 +140,36 @@ static void set_block(GpuUse *u, const FileEntry *entries, uint32_t n) {
                 u->block = entries[i].codes[k].block;
 }
 
-static int print_gpu(Code *c, const TargetInfo *t, const FileEntry *entries, uint32_t n,
-                     const Text *object) {
-    GpuUses all = {0};
-    bool missing = false;
-    const char *wrong =
-        t->family == FAMILY_AMD
-            ? gpu_uses_of_object(c->m->arena, object->data, object->n, &all)
-            : gpu_uses_of_ptx(c->m->arena, t, object->data, object->n, &all, &missing);
+/* What functions use; of NVIDIA's text, if there is an assembler, the machine code that it becomes too. */
+typedef struct Uses {
+    GpuUses all;
+    const char *lacks; /* why nobody knows, or NULL */
+} Uses;
+
+static int find_uses(Code *c, const CompileFile *f, const TargetInfo *t, const Text *object,
+                     Uses *out) {
+    const char *wrong = NULL, *ptxas;
+    if (t->family == FAMILY_AMD)
+        wrong = gpu_uses_of_object(c->m->arena, object->data, object->n, &out->all);
     if (wrong) return failed("rwkvc", EXIT_INTERNAL, "%s: %s", t->name, wrong);
-    if (missing) {
-        text_add(c->out, "registers and spills: there is no ptxas here to say (RWKVC_PTXAS)\n");
-        return EXIT_DONE;
-    }
-    for (uint32_t i = 0; i < all.n; i++) set_block(&all.data[i], entries, n);
-    gpu_print_uses(t, &all, c->out);
+    if (t->family != FAMILY_NVIDIA) return EXIT_DONE;
+    Image text = {object->data, object->n}, cubin = {NULL, 0};
+    c->object = (Object){NULL, 0};
+    out->lacks = ptxas_find(c->m->arena, f->ptxas, &ptxas);
+    if (out->lacks) return EXIT_DONE;
+    wrong = gpu_uses_of_ptx(c->m->arena, t, ptxas, &text, &out->all, &cubin);
+    if (wrong) return failed("rwkvc", EXIT_IO, "%s: %s", t->name, wrong);
+    c->object = (Object){cubin.data, cubin.bytes};
     return EXIT_DONE;
+}
+
+static void print_gpu(Code *c, const TargetInfo *t, const FileEntry *entries, uint32_t n,
+                      Uses *uses) {
+    for (uint32_t i = 0; i < uses->all.n; i++) set_block(&uses->all.data[i], entries, n);
+    if (uses->lacks)
+        text_printf(c->out, "registers and spills are not known: %s\n", uses->lacks);
+    else
+        gpu_print_uses(t, &uses->all, c->out);
 }
 
 int report_code(Model *m, const CompileFile *f, Text *out) {
@@ -169,8 +183,10 @@ int report_code(Model *m, const CompileFile *f, Text *out) {
     if (why) text_printf(out, "not compiled: %s\n", why);
     if (why || code != EXIT_DONE) return why ? EXIT_DONE : code;
     const TargetInfo *t = compile_target(f);
-    bool is_text = t->family == FAMILY_NVIDIA; /* no machine code to count */
-    Code c = {m, {(const uint8_t *)object.data, is_text ? 0 : object.n}, out};
+    Code c = {m, {(const uint8_t *)object.data, object.n}, out};
+    Uses uses = {.lacks = NULL};
+    code = find_uses(&c, f, t, &object, &uses);
+    if (code != EXIT_DONE) return code;
     for (uint32_t i = 0; i < n; i++) {
         if (!entries[i].plan || (f->entry && strcmp(f->entry, entries[i].name) != 0)) continue;
         text_printf(out, "launches of %s\n", entries[i].name);
@@ -180,8 +196,7 @@ int report_code(Model *m, const CompileFile *f, Text *out) {
                           out);
         if (f->entry) print_kernels(&c, &entries[i]);
     }
-    if (t->family == FAMILY_AMD || t->family == FAMILY_NVIDIA)
-        code = print_gpu(&c, t, entries, n, &object);
+    if (t->family == FAMILY_AMD || t->family == FAMILY_NVIDIA) print_gpu(&c, t, entries, n, &uses);
     text_printf(out, "compiled for %s: %llu bytes of code\n", t->name,
                 (unsigned long long)all_code(&c.object));
     text_printf(out, "  %-12s %8s %9s %10s %11s  %s\n", "entry", "kernels", "launches", "functions",

@@ -1,12 +1,8 @@
 /* Registers, spills, local memory and occupancy of GPU kernels. */
-#define _GNU_SOURCE /* mkdtemp, popen */
 #include "report_gpu.h"
 
 #include <elf.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* ---- AMD: MessagePack in a note -------------------------------------------------------------------- */
 
@@ -135,101 +131,43 @@ const char *gpu_uses_of_object(Arena *a, const void *object, size_t bytes, GpuUs
     return "the code object has no metadata";
 }
 
-/* ---- NVIDIA: what the assembler says ------------------------------------------------------------------ */
-
-static const char *find_ptxas(Arena *a) {
-    const char *named = getenv("RWKVC_PTXAS");
-    if (named && *named) return access(named, X_OK) == 0 ? named : NULL;
-    const char *path = getenv("PATH");
-    for (const char *s = path ? path : ""; *s;) {
-        size_t n = strcspn(s, ":");
-        const char *file = arena_printf(a, "%.*s/ptxas", (int)n, s);
-        if (n && access(file, X_OK) == 0) return file;
-        s += n + (s[n] == ':');
-    }
-    static const char usual[] = "/usr/local/cuda/bin/ptxas";
-    return access(usual, X_OK) == 0 ? usual : NULL;
-}
-
-static uint32_t number_before(const char *line, const char *what) {
-    const char *at = strstr(line, what);
-    if (!at) return 0;
-    while (at > line && at[-1] == ' ') at--;
-    while (at > line && at[-1] >= '0' && at[-1] <= '9') at--;
-    return (uint32_t)strtoul(at, NULL, 10);
-}
-
-static void read_line(Arena *a, const char *line, GpuUses *out) {
-    static const char begins[] = "Compiling entry function '";
-    const char *name = strstr(line, begins);
-    if (name) {
-        name += sizeof begins - 1;
-        PUSH(a, out)->symbol = arena_strn(a, name, strcspn(name, "'"));
-        return;
-    }
-    if (!out->n) return;
-    GpuUse *u = &out->data[out->n - 1];
-    if (strstr(line, "bytes stack frame")) {
-        u->own = number_before(line, "bytes stack frame");
-        u->spilled = number_before(line, "bytes spill stores");
-    }
-    if (!strstr(line, "Used ")) return;
-    u->vector = number_before(line, "registers");
-    u->local = number_before(line, "bytes smem");
-}
-
-static const char *assemble(Arena *a, const TargetInfo *t, const char *ptxas, const char *file,
-                            GpuUses *out) {
-    char line[1024];
-    FILE *f = popen(
-        arena_printf(a, "'%s' -arch=%s -v '%s' -o '%s.cubin' 2>&1", ptxas, t->cpu, file, file),
-        "r");
-    if (!f) return "ptxas cannot be run";
-    const char *last = "";
-    while (fgets(line, sizeof line, f)) {
-        read_line(a, line, out);
-        if (strstr(line, "error") || strstr(line, "fatal")) last = arena_str(a, line);
-    }
-    return pclose(f) == 0 ? NULL : arena_printf(a, "ptxas: %s", last);
-}
-
-const char *gpu_uses_of_ptx(Arena *a, const TargetInfo *t, const void *text, size_t bytes,
-                            GpuUses *out, bool *missing) {
-    const char *ptxas = find_ptxas(a);
-    *missing = !ptxas;
-    if (!ptxas) return NULL;
-    const char *tmp = getenv("TMPDIR");
-    char *folder = arena_printf(a, "%s/rwkvc-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-    if (strchr(ptxas, '\'') || strchr(folder, '\'')) return "a path with a quote";
-    if (!mkdtemp(folder)) return "no folder for temporary files";
-    const char *file = arena_printf(a, "%s/code.ptx", folder), *wrong = "a file cannot be written";
-    FILE *f = fopen(file, "wb");
-    bool good = f && fwrite(text, 1, bytes, f) == bytes;
-    if (f && fclose(f)) good = false;
-    if (good) wrong = assemble(a, t, ptxas, file, out);
-    unlink(file);
-    unlink(arena_printf(a, "%s.cubin", file));
-    rmdir(folder);
-    return wrong;
-}
-
 /* ---- occupancy -------------------------------------------------------------------------------------------- */
 
 static uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
+/* Registers are given out by waves of one part, all else by workgroups of the whole unit. */
 uint32_t gpu_waves(const TargetInfo *t, const GpuUse *u) {
     uint32_t each = (u->vector + t->granule - 1) / t->granule * t->granule;
     uint32_t waves = least(t->unit_waves, t->unit_registers / (each ? each : t->granule));
     if (u->block < t->wave) return waves;
     uint32_t of_block = u->block / t->wave, blocks = waves * t->units / of_block;
-    if (u->local) blocks = least(blocks, t->unit_local / u->local);
+    uint32_t local = u->local + t->block_local;
+    if (local) blocks = least(blocks, t->unit_local / local);
+    if (t->unit_blocks) blocks = least(blocks, t->unit_blocks);
     return blocks * of_block / t->units;
 }
 
-void gpu_print_uses(const TargetInfo *t, const GpuUses *all, Text *out) {
-    bool amd = t->family == FAMILY_AMD;
-    text_printf(out, "functions: registers of a thread%s, spills, bytes, waves at once of %u\n",
-                amd ? ", of the matrix unit, of a wave" : "", t->unit_waves);
+static void print_nvidia(const TargetInfo *t, const GpuUses *all, Text *out) {
+    text_printf(
+        out,
+        "functions: registers of a thread, bytes spilled, shared by a block, of a thread's own, warps "
+        "at once of %u\n",
+        t->unit_waves);
+    text_printf(out, "  %-36s %6s %9s %7s %7s %7s %6s\n", "function", "block", "registers",
+                "spills", "shared", "stack", "warps");
+    for (uint32_t i = 0; i < all->n; i++) {
+        const GpuUse *u = &all->data[i];
+        text_printf(out, "  %-36s %6u %9u %7u %7u %7u %6u\n", u->symbol, u->block, u->vector,
+                    u->spilled, u->local, u->own, gpu_waves(t, u));
+    }
+}
+
+static void print_amd(const TargetInfo *t, const GpuUses *all, Text *out) {
+    text_printf(
+        out,
+        "functions: registers of a thread, of the matrix unit, of a wave, spills, bytes, waves at once "
+        "of %u\n",
+        t->unit_waves);
     text_printf(out, "  %-36s %6s %6s %6s %6s %7s %7s %7s %6s\n", "function", "block", "VGPR",
                 "AGPR", "SGPR", "spills", "local", "private", "waves");
     for (uint32_t i = 0; i < all->n; i++) {
@@ -238,4 +176,11 @@ void gpu_print_uses(const TargetInfo *t, const GpuUses *all, Text *out) {
                     u->vector, u->matrix, u->scalar, u->spilled + u->scalar_spilled, u->local,
                     u->own, gpu_waves(t, u));
     }
+}
+
+void gpu_print_uses(const TargetInfo *t, const GpuUses *all, Text *out) {
+    if (t->family == FAMILY_AMD)
+        print_amd(t, all, out);
+    else
+        print_nvidia(t, all, out);
 }

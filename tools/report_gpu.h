@@ -2,7 +2,7 @@
 #ifndef RWKVC_TOOLS_REPORT_GPU_H
 #define RWKVC_TOOLS_REPORT_GPU_H
 
-#include "../codegen/codegen.h"
+#include "../codegen/bundle.h"
 
 typedef struct GpuUse {
     const char *symbol;
@@ -16,10 +16,9 @@ typedef VEC(GpuUse) GpuUses;
 
 /* From an object of AMD's: the note that LLVM writes. NULL or what is wrong. */
 const char *gpu_uses_of_object(Arena *a, const void *object, size_t bytes, GpuUses *out);
-/* From PTX, as NVIDIA's assembler says it: RWKVC_PTXAS, or ptxas of PATH or of the usual folder. NULL, what is
- * wrong, or (*missing) that there is none. */
-const char *gpu_uses_of_ptx(Arena *a, const TargetInfo *t, const void *text, size_t bytes,
-                            GpuUses *out, bool *missing);
+/* From what NVIDIA's assembler says of PTX, and the cubin that it makes (ptxas.c). NULL or what is wrong. */
+const char *gpu_uses_of_ptx(Arena *a, const TargetInfo *t, const char *ptxas, const Image *text,
+                            GpuUses *out, Image *cubin);
 /* Waves that fit at once, of one of the parts that a compute unit is made of; rounded down. */
 uint32_t gpu_waves(const TargetInfo *t, const GpuUse *u);
 void gpu_print_uses(const TargetInfo *t, const GpuUses *all, Text *out);

@@ -12,6 +12,28 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 MODELS = os.path.join(ROOT, "models")
 BIN = os.path.abspath(os.environ.get("RWKVC_BIN", os.path.join(ROOT, "build", "bin")))
 
+# A product that is worth a kernel of its own, what follows it, a recurrence, a loss.
+SMALL = """const V = 128, D = 128, L = 3
+axis T
+cell keep(x[D]) -> y[D] {
+    state S[D] = 0
+    S = 0.5*S + x
+    y = S
+}
+model tiny(token[T]: index(V)) -> logits[T,V] along T {
+    param emb.weight[V,D] ~ uniform(-1, 1)
+    param head.weight[V,D] ~ normal(0.5)
+    x[t,d] = emb.weight[token[t],d]
+    for l in L as blocks.{l} {
+        param mix.weight[D,D] ~ normal(0.1)
+        k[t,i] = sum[d] mix.weight[i,d]*x[t,d]
+        x = x + keep(tanh(k)) along T
+    }
+    logits[t,v] = sum[d] head.weight[v,d]*x[t,d]
+}
+train tiny(target[T]: index(V)) { loss = mean[b,t] (0 - logits[b,t,target[b,t]]) }
+"""
+
 CASES = []
 
 

@@ -33,14 +33,15 @@ static const char tiny_text[] = "use std\n"
 
 enum { TINY_V = 11, TINY_D = 5, TINY_L = 3, TINY_PARAMS = 3 + 2 * TINY_L };
 
-/* The entries named (ending with NULL; "init" for the parameters alone) of a text into a file; dtype: of
- * weights and saved activations. */
-static inline const char *compile_typed(Arena *a, const char *text, const char *const *names,
-                                        const char *target, uint8_t dtype, const char *path) {
+/* The entries named (ending with NULL; "init" for the parameters alone) of a text into a file for some of the
+ * targets, up to a NULL; dtype: of weights and saved activations. */
+static inline const char *compile_for(Arena *a, const char *text, const char *const *names,
+                                      const char *const *targets, uint8_t dtype, const FileTo *to) {
     Diag *d = diag_new(a, 0);
     Program *p = check_text(a, d, "tiny.rwkv", text, strlen(text), NULL);
     FileEntry entries[8] = {{0}};
-    uint32_t n = 0;
+    const TargetInfo *found[4];
+    uint32_t n = 0, n_targets = 0;
     if (!p) {
         diag_print(d, stdout, DIAG_PLAIN);
         return "the text is wrong";
@@ -56,7 +57,14 @@ static inline const char *compile_typed(Arena *a, const char *text, const char *
         if (!entries[n].plan) return why ? why : "no plan";
     }
     bool is_io;
-    return file_write(a, entries, n, target_find(target), "tiny", path, &is_io);
+    for (; targets[n_targets]; n_targets++) found[n_targets] = target_find(targets[n_targets]);
+    return file_write_all(a, entries, n, found, n_targets, to, &is_io);
+}
+
+static inline const char *compile_typed(Arena *a, const char *text, const char *const *names,
+                                        const char *target, uint8_t dtype, const char *path) {
+    const char *const targets[] = {target, NULL};
+    return compile_for(a, text, names, targets, dtype, &(FileTo){.path = path, .program = "tiny"});
 }
 
 static inline const char *compile_text(Arena *a, const char *text, const char *const *names,

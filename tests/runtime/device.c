@@ -474,7 +474,9 @@ static bool bundled(const char *path) {
     bool is_io;
     if (p != NULL) e.graph = program_graph(p, "forward", d);
     if (e.graph != NULL) e.plan = plan_make(a, e.graph, &o, &wrong);
-    if (e.plan != NULL) wrong = file_write_all(a, &e, 1, targets, 2, "tiny", path, &is_io);
+    if (e.plan != NULL)
+        wrong = file_write_all(a, &e, 1, targets, 2, &(FileTo){.path = path, .program = "tiny"},
+                               &is_io);
     CHECK(wrong == NULL, "%s", wrong);
     arena_free(a);
     return wrong == NULL;

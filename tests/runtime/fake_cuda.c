@@ -3,8 +3,10 @@
  * ranges, alignment, arguments, a thread without a context, calls that a recording does not allow. Work
  * waits in its stream until somebody waits for it, as late as it may be done.
  *
- * FAKE_CUDA in the environment: none (no GPU), old (a driver before 12.0), sm_75, memory (the fourth block
- * is one too many), launch (launches fail), jit (code is not taken), graphs (recording fails). */
+ * FAKE_CUDA in the environment: none (no GPU), old (a driver before 12.0), sm_75, sm_80 or sm_90 (else sm_86),
+ * memory (the fourth block is one too many), launch (launches fail), jit (code is not taken), image (machine code
+ * is not), graphs (recording fails). */
+#include <elf.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -20,6 +22,7 @@ enum {
     NO_DEVICE = 100,
     BAD_DEVICE = 101,
     BAD_CONTEXT = 201,
+    BAD_IMAGE = 200,
     BAD_PTX = 218,
     BAD_HANDLE = 400,
     NOT_FOUND = 500,
@@ -76,6 +79,7 @@ static list queue;
 static kernel kernels[MOST_KERNELS];
 static int n_kernels, modules, contexts, graphs, events;
 static long faults, launches, replays, waits, taken, forks;
+static long trace; /* of all launches that were asked for: kernels, numbers of threads, numbers */
 static _Thread_local bool has_context;
 
 static bool wants(const char *what) {
@@ -98,13 +102,11 @@ API long fake_count(const char *what) {
     static const struct {
         const char *name;
         const long *at;
-    } all[] = {{"faults", &faults},
-               {"launches", &launches},
-               {"replays", &replays},
-               {"waits", &waits},
-               {"forks", &forks}};
+    } all[] = {{"faults", &faults}, {"launches", &launches}, {"replays", &replays},
+               {"waits", &waits},   {"forks", &forks},       {"trace", &trace}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (strcmp(all[i].name, what) == 0) return *all[i].at;
+    if (strcmp(what, "start") == 0) return trace = 0;
     if (strcmp(what, "live") == 0)
         return (long)n_blocks + modules + contexts + graphs + events + (queue.ops != NULL);
     return -1;
@@ -367,11 +369,81 @@ static void read_text(const char *text) {
     }
 }
 
+static const uint8_t *code; /* machine code, as long as a module of it lives */
+static size_t code_bytes;
+
+/* The last machine code that was loaded; NULL: it was text. */
+API const void *fake_code(size_t *bytes) {
+    *bytes = code_bytes;
+    return code;
+}
+
+static Elf64_Shdr section_at(uint32_t i) {
+    Elf64_Ehdr h;
+    Elf64_Shdr s;
+    memcpy(&h, code, sizeof h);
+    memcpy(&s, code + h.e_shoff + i * sizeof s, sizeof s);
+    return s;
+}
+
+/* Attributes of a kernel: how many parameters it has, and its threads. */
+static void read_info(kernel *k, const uint8_t *p, const uint8_t *end) {
+    enum { SIZED = 4, PARAMETER = 0x17, THREADS = 0x10 };
+    while (p + 4 <= end) {
+        unsigned n = p[2] | (unsigned)p[3] << 8;
+        k->params += p[0] == SIZED && p[1] == PARAMETER;
+        if (p[0] == SIZED && p[1] == THREADS) memcpy(&k->block, p + 4, sizeof k->block);
+        p += 4 + (p[0] == SIZED ? n : 0);
+    }
+}
+
+static void read_kernels(const Elf64_Ehdr *h, const char *names) {
+    static const char info[] = ".nv.info.";
+    n_kernels = 0;
+    for (uint32_t i = 0; i < h->e_shnum && n_kernels < MOST_KERNELS; i++) {
+        Elf64_Shdr s = section_at(i);
+        const char *name = names + s.sh_name;
+        if (strncmp(name, info, sizeof info - 1) != 0) continue;
+        kernel *k = &kernels[n_kernels++];
+        *k = (kernel){.params = 0};
+        snprintf(k->name, sizeof k->name, "%s", name + sizeof info - 1);
+        read_info(k, code + s.sh_offset, code + s.sh_offset + s.sh_size);
+    }
+}
+
+static size_t most(size_t a, size_t b) { return a > b ? a : b; }
+
+static int read_code(const uint8_t *image) {
+    Elf64_Ehdr h;
+    memcpy(&h, image, sizeof h);
+    EXPECT((uintptr_t)image % 16 == 0, "machine code out of line");
+    EXPECT(h.e_ident[EI_CLASS] == ELFCLASS64 && h.e_type == ET_EXEC && h.e_machine == EM_CUDA,
+           "code of another machine");
+    code = image;
+    code_bytes = most(h.e_shoff + h.e_shnum * sizeof(Elf64_Shdr),
+                      h.e_phoff + h.e_phnum * sizeof(Elf64_Phdr));
+    for (uint32_t i = 0; i < h.e_shnum; i++) {
+        Elf64_Shdr s = section_at(i);
+        if (s.sh_type != SHT_NOBITS) code_bytes = most(code_bytes, s.sh_offset + s.sh_size);
+    }
+    read_kernels(&h, (const char *)image + section_at(h.e_shstrndx).sh_offset);
+    return GOOD;
+}
+
 API int cuModuleLoadDataEx(void **module, const void *image, unsigned n, int *options,
                            void **values) {
     IN_CONTEXT();
     EXPECT(n == 2 && options[0] == 5 && options[1] == 6 && (uintptr_t)values[1] >= 64,
            "options of the assembler");
+    bool is_code = memcmp(image, ELFMAG, SELFMAG) == 0;
+    if (is_code && wants("image")) return BAD_IMAGE;
+    if (is_code) {
+        int error = read_code(image);
+        modules += error == GOOD;
+        *module = kernels;
+        return error;
+    }
+    code = NULL;
     EXPECT(strstr(image, ".version 8.0") != NULL && strncmp(image, "//!", 3) != 0,
            "no text of PTX");
     if (wants("jit")) {
@@ -399,6 +471,11 @@ API int cuModuleGetFunction(void **function, void *module, const char *name) {
     return NOT_FOUND;
 }
 
+static void note(const void *data, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        trace = (long)((unsigned long)trace * 1099511628211u ^ ((const uint8_t *)data)[i]);
+}
+
 API int cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
                        unsigned by, unsigned bz, unsigned local, void *s, void **args,
                        void **extra) {
@@ -408,10 +485,13 @@ API int cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, un
            "a grid of other axes");
     EXPECT(bx == (unsigned)k->block && local == 0 && extra == NULL, "another number of threads");
     if (wants("launch")) return BAD_LAUNCH;
+    note(k->name, strlen(k->name));
+    note(&gx, sizeof gx);
     for (int i = 0; i < k->params; i++) {
         uint64_t x;
         memcpy(&x, args[i], sizeof x);
         bool is_pointer = x >> 32 != 0; /* sizes and counters here are small */
+        if (!is_pointer) note(&x, sizeof x);
         EXPECT(!is_pointer || (x % 4 == 0 && inside((void *)(uintptr_t)x, 4, false)),
                "an argument out of bounds");
         EXPECT(is_pointer == (i < k->params - 1 && i >= k->params - 3) || i < k->params - 3,
@@ -447,10 +527,8 @@ API int cuDeviceTotalMem_v2(size_t *bytes, int device) {
 }
 API int cuDeviceGetAttribute(int *value, int attribute, int device) {
     EXPECT(device == 7, "another device");
-    *value = attribute == 16   ? 108
-             : attribute == 75 ? (wants("sm_75") ? 7 : 8)
-             : wants("sm_75")  ? 5
-                               : 6;
+    int number = wants("sm_75") ? 75 : wants("sm_80") ? 80 : wants("sm_90") ? 90 : 86;
+    *value = attribute == 16 ? 108 : attribute == 75 ? number / 10 : number % 10;
     return attribute == 16 || attribute == 75 || attribute == 76 ? GOOD : BAD_VALUE;
 }
 API int cuDevicePrimaryCtxRetain(void **context, int device) {
