@@ -16,7 +16,7 @@ IDS = ["cuda-nvptx64-nvidia-cuda--sm_80", "cuda-nvptx64-nvidia-cuda--sm_90"]
 
 def compiled(b, name, *more, code=0, err=""):
     b.write("m.rwkv", TEXT)
-    b.expect(["rwkvc", "m.rwkv", "-o", name, *more], code, "", err)
+    b.expect(["rwkvc", "m.rwkv", "-o", name, "--entry=step", *more], code, "", err)
     if code:
         return None
     with open(b.path(name), "rb") as f:
@@ -51,8 +51,11 @@ def made(b):
     b.expect(["rwkv", "info", "one.cubin"], 0, "m for sm_90, weights f32")
     b.expect(["rwkv", "init", "two.cubin", "-o", "p.safetensors"], 0)
     b.expect(["rwkv", "run", "one.cubin", "forward"], 4, "", ["code for sm_90, a GPU", "--device cuda:0"])
-    b.expect(["rwkvc", "m.rwkv", "--report", "--target=sm_80", "--ptxas=" + FAKE], 0,
-             ["warps at once of 16", "32       0   17408       0      9"], "")
+    for more, rows in [([], ["k0_x_0 128 16 0 20480 0 7", "k2_x_2 128 16 0 0 0 16"]),  # by shared memory, by nothing
+                       (["-D", "D=16"], ["k3_x_0 32 16 0 0 0 8"])]:                    # by the number of blocks
+        said = b.expect(["rwkvc", "m.rwkv", "--report", "--target=sm_80", "--ptxas=" + FAKE, *more], 0, "warps at once of 16", "")
+        lines = [" ".join(line.split()) for line in said.out.split("\n")]
+        b.check(f"warps: {said.out}", all(r in lines for r in rows))
 
 
 @case

@@ -108,7 +108,8 @@ def main():
             print(f"ptxas info    : Compiling entry function '{name}' for '{words[1]}'\n"
                   f"ptxas info    : Function properties for {name}\n"
                   "    0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads\n"
-                  "ptxas info    : Used 32 registers, used 1 barriers, 17408 bytes smem, 400 bytes cmem[0]", file=sys.stderr)
+                  "ptxas info    : Used 16 registers, used 1 barriers, " +
+                  ("20480 bytes smem, " if name == parts[0][0] else "") + "400 bytes cmem[0]", file=sys.stderr)
     with open(words[4], "wb") as f:
         f.write(b"\0"*100 if what == "garbage" else elf.end())
 
