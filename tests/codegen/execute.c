@@ -524,7 +524,6 @@ static const char *compile(Machine *m, void **handle) {
         fwrite(t.data, 1, t.n, f);
     }
     if (!e) e = codegen_object(cg, "test", 4, &object, &n);
-    { FILE*q=fopen(getenv("KEEP")?getenv("KEEP"):"/dev/null","wb"); fwrite(object,1,n,q); fclose(q);}
     if (!e && f && !as_text) fwrite(object, 1, n, f);
     if (f) fclose(f);
     codegen_free(cg);
