@@ -124,6 +124,8 @@ if(TARGET emu_core)
     foreach(name valu salu memory cross matrix checks compiled kernels)
         c_test(emulator test_${name} emu_testing)
     endforeach()
+    c_test(emulator test_ptx emu_core SOURCES tests/emulator/ptx_rig.c tests/emulator/ptx_test_checks.c
+        tests/emulator/ptx_test_memory.c tests/emulator/ptx_test_rows.c tests/emulator/ptx_test_warp.c)
     add_executable(emulator_known tests/emulator/known.c)
     target_link_libraries(emulator_known PRIVATE emu_testing)
     target_compile_options(emulator_known PRIVATE ${warnings})

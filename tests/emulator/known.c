@@ -1,5 +1,5 @@
-/* known FILE...: what the emulator does not know of the kernels of files for AMD's GPUs, for each of the
- * processors. Answers 1 if there is anything. */
+/* known FILE...: what the emulator does not know of the kernels of files for GPUs, for each of the processors that
+ * the file has code for. Answers 1 if there is anything. */
 #include "assemble.h"
 #include "emu.h"
 
@@ -30,8 +30,9 @@ int main(int argc, char **argv) {
         int n_read = 0;
         uint8_t *data = read_whole(argv[i], &bytes);
         if (data != NULL) {
-            bad += look("gfx942", argv[i], data, bytes, &n_read);
-            bad += look("gfx1100", argv[i], data, bytes, &n_read);
+            static const char *const processors[] = {"gfx942", "gfx1100", "sm_90"};
+            for (size_t k = 0; k < sizeof processors / sizeof *processors; k++)
+                bad += look(processors[k], argv[i], data, bytes, &n_read);
         }
         if (n_read == 0) printf("%s: no code for any of the processors\n", argv[i]), bad++;
         free(data);

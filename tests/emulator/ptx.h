@@ -141,7 +141,7 @@ struct PtxWarp {
     unsigned n_sets, index;
     bool is_apart;   /* one half of the lanes runs ahead of the other, from meeting to meeting */
     uint32_t first;  /* that half */
-    uint32_t parted; /* how often so far */
+    uint32_t parted; /* chance of the next time */
     Stop stop;
     uint64_t executed;
 };
@@ -247,7 +247,7 @@ typedef enum PtxRace { PTX_RACE_NONE, PTX_RACE_THREAD, PTX_RACE_GROUP } PtxRace;
 /* A tag says which launch, group and thread, and between which barriers. */
 uint64_t ptx_race_tag(const Group *g, uint32_t thread);
 PtxRace ptx_race_global(const Buffer *b, uint64_t ours, bool is_read, uint64_t offset,
-                        unsigned bytes);
+                        unsigned bytes, uint32_t *other);
 /* A read as of what nobody writes in this launch, or a store: is it so? */
 bool ptx_race_read_only(const Buffer *b, uint64_t ours, bool is_read, uint64_t offset,
                         unsigned bytes);

@@ -76,7 +76,7 @@ static void begin_warp(PtxWarp *w, const Launch *l, Group *g, unsigned index) {
                    .index = index,
                    .switch_at = UINT32_MAX,
                    .is_apart = l->seed != 0,
-                   .parted = (uint32_t)g->index + index,
+                   .parted = (uint32_t)l->seed * 0x9e3779b9u + (uint32_t)g->index * 31u + index,
                    .stop = RUNNING};
     memset(w->unknown, 0xff, c->n_registers * sizeof *w->unknown);
     for (uint32_t i = 0; i < PTX_LANES; i++) begin_lane(w, l, g, i);

@@ -59,13 +59,16 @@ static bool races(PtxWarp *w, const PtxInst *in, const Buffer *b, Access *a, uns
             (unsigned long long)offset, b->bytes);
         return true;
     }
-    PtxRace r = ptx_race_global(b, ours, is_read, offset, a->bytes);
+    uint32_t other;
+    PtxRace r = ptx_race_global(b, ours, is_read, offset, a->bytes, &other);
     if (r == PTX_RACE_NONE) return false;
     if (is_read) {
         note_race(w, in, a, lane, r == PTX_RACE_GROUP);
         return false;
     }
-    a->chance |= 1u << lane; /* the same value may be written twice */
+    bool is_here = r == PTX_RACE_THREAD && other / PTX_LANES == w->index &&
+                   (w->lanes >> other % PTX_LANES & 1);
+    if (!is_here) a->chance |= 1u << lane; /* the same value may be written twice */
     return false;
 }
 

@@ -3,8 +3,8 @@
  * another thread reads there is chance, and not known. Reads that come before the write are found under other orders
  * of groups, warps and lanes (ptx_warp.c).
  *
- * Local memory: each two bytes know who wrote them last, and between which barriers. Global memory: as in race.c, but
- * of threads; stores of less than four bytes only say that the launch wrote. */
+ * Local memory: each two bytes know who wrote them last, and between which barriers; single bytes are not looked at.
+ * Global memory: as in race.c, but of threads; stores of less than four bytes only say that the launch wrote. */
 #include "ptx.h"
 
 enum { THREAD_BITS = 11, MANY = (1 << THREAD_BITS) - 1, N_EPOCHS = 1 << (32 - THREAD_BITS) };
@@ -26,6 +26,10 @@ static inline bool is_other(uint32_t tag, uint32_t ours) {
 bool ptx_race_shared(PtxGroup *g, uint32_t thread, bool is_read, uint64_t at, unsigned bytes,
                      uint32_t *other) {
     uint32_t ours = g->epoch << THREAD_BITS | (thread + 1);
+    if (bytes == 1) { /* its neighbour may be another thread's */
+        if (!is_read) g->wrote[at / 2] = 0;
+        return false;
+    }
     for (uint64_t k = at / 2, end = (at + bytes + 1) / 2; k < end; k++) {
         if (is_other(g->wrote[k], ours)) {
             *other = (g->wrote[k] & MANY) - 1;
@@ -56,12 +60,14 @@ static inline PtxRace race_of(uint64_t tag, uint64_t ours) {
 
 /* Several workers may be at it, where a kernel's groups race. */
 PtxRace ptx_race_global(const Buffer *b, uint64_t ours, bool is_read, uint64_t offset,
-                        unsigned bytes) {
+                        unsigned bytes, uint32_t *other) {
     uint64_t *tag = b->writers + (offset >> 2), *end = b->writers + ((offset + bytes + 3) >> 2);
     uint64_t mine = ((offset | bytes) & 3u) == 0 ? ours : ours | MANY;
     if (b->writers == NULL) return PTX_RACE_NONE;
     for (; tag < end; tag++) {
-        PtxRace r = race_of(__atomic_load_n(tag, __ATOMIC_RELAXED), ours);
+        uint64_t was = __atomic_load_n(tag, __ATOMIC_RELAXED);
+        PtxRace r = race_of(was, ours);
+        *other = (uint32_t)(was & MANY) - 1;
         if (r != PTX_RACE_NONE && (is_read || mine == ours)) return r;
         if (!is_read) __atomic_store_n(tag, mine, __ATOMIC_RELAXED);
     }

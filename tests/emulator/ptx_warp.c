@@ -155,15 +155,21 @@ bool ptx_together(PtxWarp *w, const PtxInst *in, uint32_t lanes) {
     return false;
 }
 
-/* Each time another half, by one bit of the lane's number, and now it, now the other one goes first. */
+/* Half of the lanes. Any two of them are in different halves half of the time. */
+static uint32_t half_of(uint32_t chance) {
+    uint32_t bits = chance % 31 + 1, half = 0;
+    for (uint32_t i = 0; i < PTX_LANES; i++)
+        half |= (uint32_t)(__builtin_popcount(i & bits) & 1) << i;
+    return chance >> 16 & 1 ? half : ~half;
+}
+
+/* Each time another half goes first. */
 void ptx_part(PtxWarp *w) {
-    static const uint32_t halves[5] = {0x55555555u, 0x33333333u, 0x0f0f0f0fu, 0x00ff00ffu,
-                                       0x0000ffffu};
     PtxSet all[PTX_LANES];
     unsigned n = w->n_sets;
     if (!w->is_apart) return;
-    w->first = w->parted / 5 & 1 ? halves[w->parted % 5] : ~halves[w->parted % 5];
-    w->parted++;
+    w->parted = w->parted * 1664525u + 1013904223u;
+    w->first = half_of(w->parted >> 8);
     memcpy(all, w->sets, n * sizeof *all);
     if (w->lanes != 0) all[n++] = (PtxSet){w->pc, w->lanes, false};
     w->n_sets = 0;
