@@ -26,7 +26,7 @@ target_include_directories(emu_core SYSTEM PRIVATE ${LLVM_INCLUDE_DIRS})
 set_target_properties(emu_core PROPERTIES POSITION_INDEPENDENT_CODE ON)
 target_link_libraries(emu_core PUBLIC LLVM Threads::Threads m)
 
-add_library(emu SHARED ${emulator}/hip_device.c ${emulator}/hip_graph.c ${emulator}/hip_memory.c
+add_library(emu SHARED ${emulator}/hip_device.c ${emulator}/hip_errors.c ${emulator}/hip_graph.c ${emulator}/hip_memory.c
     ${emulator}/hip_module.c ${emulator}/hip_state.c ${emulator}/hip_stream.c)
 target_compile_options(emu PRIVATE ${warnings} -fvisibility=hidden)
 target_link_libraries(emu PRIVATE emu_core)

@@ -7,7 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifndef HIP_API /* empty where another driver's names stand in front */
 #define HIP_API __attribute__((visibility("default")))
+#endif
 
 typedef struct HipStream *hipStream_t;
 typedef struct HipEvent *hipEvent_t;
@@ -35,7 +37,12 @@ typedef enum HipError {
     hipErrorNotSupported = 801,
     hipErrorStreamCaptureUnsupported = 900,
     hipErrorStreamCaptureInvalidated = 901,
+    hipErrorStreamCaptureMerge = 902,
     hipErrorStreamCaptureUnmatched = 903,
+    hipErrorStreamCaptureUnjoined = 904,
+    hipErrorStreamCaptureIsolation = 905,
+    hipErrorStreamCaptureImplicit = 906,
+    hipErrorCapturedEvent = 907,
     hipErrorStreamCaptureWrongThread = 908,
     hipErrorUnknown = 999,
 } HipError;

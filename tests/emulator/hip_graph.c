@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CAPTURE_NONE = 0, CAPTURE_ACTIVE = 1 }; /* as hipStreamIsCapturing says it */
+enum { CAPTURE_NONE, CAPTURE_ACTIVE, CAPTURE_INVALIDATED }; /* as hipStreamIsCapturing says it */
 
 static hipGraph_t new_graph(Hip *h) {
     hipGraph_t g = calloc(1, sizeof *g);
@@ -20,18 +20,22 @@ static bool has_graph(const Hip *h, hipGraph_t g) {
     return false;
 }
 
-static int destroy(hipGraph_t graph) {
-    Hip *h;
-    int error = hip_enter(&h);
-    if (error != hipSuccess) return hip_leave(error);
+static int drop(Hip *h, hipGraph_t graph) {
     for (hipGraph_t *p = &h->graphs; *p != NULL; p = &(*p)->next) {
         if (*p != graph) continue;
         *p = graph->next;
         hip_free_nodes(&graph->nodes);
         free(graph);
-        return hip_leave(hipSuccess);
+        return hipSuccess;
     }
-    return hip_leave(hipErrorInvalidValue);
+    return hipErrorInvalidValue;
+}
+
+static int destroy(hipGraph_t graph) {
+    Hip *h;
+    int error = hip_enter(&h);
+    if (error == hipSuccess) error = drop(h, graph);
+    return hip_leave(error);
 }
 
 int hipGraphDestroy(hipGraph_t graph) { return destroy(graph); }
@@ -57,6 +61,31 @@ int hipStreamBeginCapture(hipStream_t stream, int mode) {
     return hip_leave(hipSuccess);
 }
 
+/* Did the origin wait for all that another stream was asked? */
+static bool is_joined(const Hip *h, hipStream_t origin) {
+    for (hipStream_t s = h->streams; s != NULL; s = s->next)
+        for (size_t i = 0; i < MAX_LINES && s->capture == origin->capture; i++)
+            if (s->past.of[i] > origin->past.of[i]) return false;
+    return true;
+}
+
+static void end(Hip *h, hipStream_t origin) {
+    hipGraph_t graph = origin->capture;
+    for (hipStream_t s = h->streams; s != NULL; s = s->next)
+        if (s->capture == graph) s->capture = NULL;
+    for (hipEvent_t e = h->events; e != NULL; e = e->next)
+        if (e->capture == graph) e->capture = NULL;
+    origin->is_origin = false;
+}
+
+void hip_leave_recording(Hip *h, hipStream_t stream) {
+    hipGraph_t graph = stream->capture;
+    graph->is_invalid = true;
+    if (!stream->is_origin) return;
+    end(h, stream);
+    (void)drop(h, graph);
+}
+
 int hipStreamEndCapture(hipStream_t stream, hipGraph_t *graph) {
     Hip *h;
     int error = hip_enter(&h);
@@ -69,12 +98,16 @@ int hipStreamEndCapture(hipStream_t stream, hipGraph_t *graph) {
         error = hipErrorStreamCaptureWrongThread;
     if (error != hipSuccess) return hip_leave(error);
     *graph = stream->capture;
-    for (hipStream_t s = h->streams; s != NULL; s = s->next)
-        if (s->capture == *graph) s->capture = NULL;
-    for (hipEvent_t e = h->events; e != NULL; e = e->next)
-        if (e->capture == *graph) e->capture = NULL;
-    stream->is_origin = false;
-    return hip_leave(hipSuccess);
+    if (stream->capture->is_invalid)
+        error = hipErrorStreamCaptureInvalidated;
+    else if (!is_joined(h, stream))
+        error = hipErrorStreamCaptureUnjoined;
+    end(h, stream);
+    if (error != hipSuccess) {
+        (void)drop(h, *graph);
+        *graph = NULL;
+    }
+    return hip_leave(error);
 }
 
 int hipStreamIsCapturing(hipStream_t stream, int *status) {
@@ -82,9 +115,12 @@ int hipStreamIsCapturing(hipStream_t stream, int *status) {
     int error = hip_enter(&h);
     if (error == hipSuccess && (status == NULL || !hip_has_stream(h, stream)))
         error = hipErrorInvalidValue;
-    if (error == hipSuccess)
-        *status = hip_stream(h, stream)->capture != NULL ? CAPTURE_ACTIVE : CAPTURE_NONE;
-    return hip_leave(error);
+    if (error != hipSuccess) return hip_leave(error);
+    hipGraph_t capture = hip_stream(h, stream)->capture;
+    *status = capture == NULL       ? CAPTURE_NONE
+              : capture->is_invalid ? CAPTURE_INVALIDATED
+                                    : CAPTURE_ACTIVE;
+    return hip_leave(hipSuccess);
 }
 
 static bool copy_node(NodeList *to, const Node *n) {

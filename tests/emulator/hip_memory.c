@@ -49,7 +49,7 @@ static int allocate(Hip *h, void **at, size_t bytes) {
     if (bytes > h->memory || d->used > h->memory - bytes) return hipErrorOutOfMemory;
     void *p = emu_alloc(d->emu, bytes);
     if (p == NULL) return hipErrorOutOfMemory;
-    if (!remember(h, (Allocation){p, bytes, hip_current_device(), true})) {
+    if (!remember(h, (Allocation){p, bytes, hip_current_device(), true, hip_current_device()})) {
         emu_free(d->emu, p);
         return hipErrorOutOfMemory;
     }
@@ -105,7 +105,8 @@ int hipFreeAsync(void *at, hipStream_t stream) {
 }
 
 static int add_host(Hip *h, void *at, size_t bytes, bool is_ours) {
-    if (!remember(h, (Allocation){at, bytes, -1, is_ours})) return hipErrorOutOfMemory;
+    if (!remember(h, (Allocation){at, bytes, -1, is_ours, hip_current_device()}))
+        return hipErrorOutOfMemory;
     for (int d = 0; d < h->n_devices; d++)
         if (emu_register(h->device[d].emu, at, bytes) != EMU_OK) return hipErrorOutOfMemory;
     return hipSuccess;
@@ -272,7 +273,7 @@ static int fill(void *to, uint32_t value, uint32_t width, size_t count, hipStrea
     Hip *h;
     int error = hip_enter(&h);
     if (error == hipSuccess && count > SIZE_MAX / 4) error = hipErrorInvalidValue;
-    if (error == hipSuccess && count > 0 && hip_allocation(h, to, width * count) == NULL)
+    if (error == hipSuccess && count > 0 && !is_mapped(h, to, width * count))
         error = hipErrorInvalidValue;
     if (error == hipSuccess && ((uintptr_t)to & (width - 1)) != 0) error = hipErrorInvalidValue;
     if (error == hipSuccess && waits) error = hip_may_wait(h);

@@ -47,7 +47,7 @@ static size_t image_bytes(const uint8_t *image) {
     return (size_t)end;
 }
 
-static int load(Hip *h, hipModule_t *module, const void *image, size_t bytes) {
+int hip_load(Hip *h, hipModule_t *module, const void *image, size_t bytes) {
     hipModule_t m = calloc(1, sizeof *m);
     if (m == NULL) return hipErrorOutOfMemory;
     m->device = hip_current_device();
@@ -67,7 +67,7 @@ int hipModuleLoadData(hipModule_t *module, const void *image) {
     Hip *h;
     int error = hip_enter(&h);
     if (error == hipSuccess && (module == NULL || image == NULL)) error = hipErrorInvalidValue;
-    if (error == hipSuccess) error = load(h, module, image, image_bytes(image));
+    if (error == hipSuccess) error = hip_load(h, module, image, image_bytes(image));
     return hip_leave(error);
 }
 
@@ -93,7 +93,7 @@ int hipModuleLoad(hipModule_t *module, const char *path) {
     else if (fread(data, 1, (size_t)n, f) != (size_t)n)
         error = hipErrorFileNotFound;
     else
-        error = load(h, module, data, (size_t)n);
+        error = hip_load(h, module, data, (size_t)n);
     free(data);
     fclose(f);
     return hip_leave(error);

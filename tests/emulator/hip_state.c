@@ -1,6 +1,6 @@
-/* Devices and errors behind the HIP functions. The environment says what is emulated:
+/* Devices and errors behind the functions of a driver. The environment says what is emulated:
  *
- *   RWKVC_EMU_ARCH     processors, a device each; gfx942,gfx1100
+ *   RWKVC_EMU_ARCH     processors, a device each; gfx942,gfx1100 or sm_80,sm_90
  *   RWKVC_EMU_SEED     how waves, groups interleave; 0: in order
  *   RWKVC_EMU_THREADS  workers of a launch; 1
  *   RWKVC_EMU_MEMORY   bytes of each device, with K, M or G behind; 8G
@@ -60,7 +60,7 @@ static int add_device(Hip *h, const char *processor) {
 
 static int set_up(Hip *h) {
     char names[200];
-    snprintf(names, sizeof names, "%s", setting("RWKVC_EMU_ARCH", "gfx942,gfx1100"));
+    snprintf(names, sizeof names, "%s", setting("RWKVC_EMU_ARCH", driver_face.processors));
     h->memory = size_setting("RWKVC_EMU_MEMORY", "8G");
     h->report = setting("RWKVC_EMU_REPORT", NULL);
     if (!processor_has_vectors()) {
@@ -70,10 +70,13 @@ static int set_up(Hip *h) {
     char *rest = NULL;
     for (char *p = strtok_r(names, ",", &rest); p != NULL && h->n_devices < MAX_DEVICES;
          p = strtok_r(NULL, ",", &rest)) {
-        int error = add_device(h, p);
+        bool is_ours = strncmp(p, driver_face.prefix, strlen(driver_face.prefix)) == 0;
+        int error = is_ours ? add_device(h, p) : hipSuccess;
         if (error != hipSuccess) return error;
     }
-    return h->n_devices > 0 ? hipSuccess : hipErrorNoDevice;
+    if (h->n_devices > 0) return hipSuccess;
+    hip_explain(h, hipErrorNoDevice, "RWKVC_EMU_ARCH has no processor for this driver");
+    return hipErrorNoDevice;
 }
 
 int hip_enter(Hip **hip) {
@@ -107,74 +110,19 @@ void hip_explain(Hip *h, int error, const char *text) {
 }
 
 int hip_error_of(Hip *h, Emu *emu, EmuStatus status) {
-    static const int errors[] = {
-        [EMU_OK] = hipSuccess,
-        [EMU_BAD_ARG] = hipErrorInvalidValue,
-        [EMU_NO_MEMORY] = hipErrorOutOfMemory,
-        [EMU_BAD_IMAGE] = hipErrorInvalidImage,
-        [EMU_NO_CODE] = hipErrorNoBinaryForGpu,
-        [EMU_NOT_FOUND] = hipErrorNotFound,
-        [EMU_BAD_LAUNCH] = hipErrorInvalidConfiguration,
-        [EMU_FAULT] = hipErrorLaunchFailure,
-    };
-    int error = errors[status];
-    if (error != hipSuccess) hip_explain(h, error, emu_said(emu));
+    int error = driver_face.errors[status];
+    if (status == EMU_FAULT)
+        snprintf(h->fault, sizeof h->fault, "%s", emu_said(emu));
+    else if (status != EMU_OK)
+        hip_explain(h, error, emu_said(emu));
     return error;
 }
 
-static const struct {
-    int error;
-    const char *name, *text;
-} messages[] = {
-    {hipSuccess, "hipSuccess", "no error"},
-    {hipErrorInvalidValue, "hipErrorInvalidValue", "invalid argument"},
-    {hipErrorOutOfMemory, "hipErrorOutOfMemory", "out of memory"},
-    {hipErrorNotInitialized, "hipErrorNotInitialized", "initialization error"},
-    {hipErrorInvalidConfiguration, "hipErrorInvalidConfiguration",
-     "invalid configuration argument"},
-    {hipErrorInvalidDevicePointer, "hipErrorInvalidDevicePointer", "invalid device pointer"},
-    {hipErrorInvalidMemcpyDirection, "hipErrorInvalidMemcpyDirection",
-     "invalid copy direction for memcpy"},
-    {hipErrorNoDevice, "hipErrorNoDevice", "no ROCm-capable device is detected"},
-    {hipErrorInvalidDevice, "hipErrorInvalidDevice", "invalid device ordinal"},
-    {hipErrorInvalidImage, "hipErrorInvalidImage", "device kernel image is invalid"},
-    {hipErrorNoBinaryForGpu, "hipErrorNoBinaryForGpu",
-     "no kernel image is available for execution on the device"},
-    {hipErrorFileNotFound, "hipErrorFileNotFound", "file not found"},
-    {hipErrorInvalidHandle, "hipErrorInvalidHandle", "invalid resource handle"},
-    {hipErrorNotFound, "hipErrorNotFound", "named symbol not found"},
-    {hipErrorNotReady, "hipErrorNotReady", "device not ready"},
-    {hipErrorLaunchFailure, "hipErrorLaunchFailure", "unspecified launch failure"},
-    {hipErrorNotSupported, "hipErrorNotSupported", "operation not supported"},
-    {hipErrorStreamCaptureUnsupported, "hipErrorStreamCaptureUnsupported",
-     "operation not permitted when stream is capturing"},
-    {hipErrorStreamCaptureInvalidated, "hipErrorStreamCaptureInvalidated",
-     "operation failed due to a previous error during capture"},
-    {hipErrorStreamCaptureUnmatched, "hipErrorStreamCaptureUnmatched",
-     "the capture was not initiated in this stream"},
-    {hipErrorStreamCaptureWrongThread, "hipErrorStreamCaptureWrongThread",
-     "attempt to terminate a thread-local capture sequence from another thread"},
-    {hipErrorUnknown, "hipErrorUnknown", "unknown error"},
-};
-enum { N_MESSAGES = sizeof messages / sizeof *messages };
-
-const char *hipGetErrorName(int error) {
-    for (size_t i = 0; i < N_MESSAGES; i++)
-        if (messages[i].error == error) return messages[i].name;
-    return "hipErrorUnknown";
+const char *hip_words(int error) {
+    if (error == hipErrorLaunchFailure) return state.fault[0] != '\0' ? state.fault : NULL;
+    return error != hipSuccess && error == state.detail_of && state.detail[0] != '\0' ? state.detail
+                                                                                      : NULL;
 }
-
-/* What the emulator saw, where it has something to say; it lives until the next failure. */
-const char *hipGetErrorString(int error) {
-    if (error != hipSuccess && error == state.detail_of && state.detail[0] != '\0')
-        return state.detail;
-    for (size_t i = 0; i < N_MESSAGES; i++)
-        if (messages[i].error == error) return messages[i].text;
-    return "unknown error";
-}
-
-int hipGetLastError(void) { return hip_take_last_error(true); }
-int hipPeekAtLastError(void) { return hip_take_last_error(false); }
 
 /* ---- the report -------------------------------------------------------------------------------- */
 

@@ -1,5 +1,6 @@
-/* What stands behind the HIP functions. A runtime that is opened by name has to remember things
- * between calls: one structure, behind one lock, is all there is. Private to the library. */
+/* What stands behind the HIP functions, and behind CUDA's, which are a second face of the same (cuda_state.h). A
+ * runtime that is opened by name has to remember things between calls: one structure, behind one lock, is all there
+ * is. Private to the libraries. */
 #ifndef EMU_HIP_STATE_H
 #define EMU_HIP_STATE_H
 
@@ -48,6 +49,7 @@ typedef struct NodeList {
 struct HipGraph {
     NodeList nodes;
     unsigned n_lines;
+    bool is_invalid; /* while it is recorded: something was asked that a recording does not allow */
     struct HipGraph *next; /* of all graphs and executables */
 };
 
@@ -68,9 +70,11 @@ struct HipStream {
 };
 
 struct HipEvent {
-    uint64_t recorded, done; /* numbers of recordings: asked for, passed */
-    hipStream_t stream;      /* of the last one */
-    hipGraph_t capture;      /* recorded while this was captured */
+    int device;
+    bool keeps_time, is_captured; /* the last recording was part of a graph */
+    uint64_t recorded, done;      /* numbers of recordings: asked for, passed */
+    hipStream_t stream;           /* of the last one */
+    hipGraph_t capture;           /* recorded while this was captured */
     Past past;
     double time; /* milliseconds of the device's clock */
     struct HipEvent *next;
@@ -78,6 +82,7 @@ struct HipEvent {
 
 struct HipModule {
     int device;
+    int ptx; /* 10 times the version of a text in PTX, else 0 */
     EmuImage *image;
     struct HipModule *next;
 };
@@ -87,6 +92,7 @@ typedef struct Allocation {
     size_t bytes;
     int device; /* -1: of the host, for all devices */
     bool is_ours;
+    int owner; /* the device that was current */
 } Allocation;
 
 typedef struct Device {
@@ -111,8 +117,18 @@ typedef struct Hip {
     const char *report; /* where to, or NULL */
     char *reports;      /* of modules that are gone */
     char detail[2600];
-    int detail_of; /* the error it belongs to */
+    int detail_of;    /* the error it belongs to */
+    char fault[2600]; /* of the last kernel that went wrong: it stays, as its error does */
 } Hip;
+
+/* What differs between the names in front. */
+typedef struct Face {
+    const char *processors; /* where RWKVC_EMU_ARCH says nothing */
+    const char *prefix;     /* of those it has; others are left to another library */
+    const int *errors;      /* for each EmuStatus */
+    bool ends_recordings;   /* what a recording does not allow ends it */
+} Face;
+extern const Face driver_face;
 
 /* The lock taken and everything set up; an error, or hipSuccess. Each call is paired with hip_leave,
  * which keeps the error for hipGetLastError and gives it back. */
@@ -122,7 +138,11 @@ int hip_current_device(void);
 void hip_set_current_device(int device);
 int hip_error_of(Hip *hip, Emu *emu, EmuStatus status);
 void hip_explain(Hip *hip, int error, const char *text);
+/* What the emulator has to say of an error; NULL: nothing. It lives until the next failure. */
+const char *hip_words(int error);
 int hip_take_last_error(bool clears);
+/* Is this a function of the host's that a stream runs? */
+bool hip_in_host_function(void);
 
 /* ---- queues ------------------------------------------------------------------------------------ */
 
@@ -136,8 +156,14 @@ int hip_run_nodes(Hip *hip, int device, const NodeList *list);
 bool hip_append(NodeList *list, Node node);
 void hip_free_nodes(NodeList *list);
 /* No recording forbids it to this thread; else the error to answer. */
-int hip_may_wait(const Hip *hip);
+int hip_may_wait(Hip *hip);
+/* The error, for something that this recording does not allow. */
+int hip_spoil(hipGraph_t capture, int error);
 
+/* A stream that goes away is recorded no more; with its origin the recording ends. */
+void hip_leave_recording(Hip *hip, hipStream_t stream);
+
+int hip_load(Hip *hip, hipModule_t *module, const void *image, size_t bytes);
 const Allocation *hip_allocation(const Hip *hip, const void *at, size_t bytes);
 void hip_forget(Hip *hip, const void *at);
 /* What the kernels of an image did, for the report; NULL: of all images of the device. */

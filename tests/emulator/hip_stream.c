@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+static _Thread_local bool in_host_function;
+bool hip_in_host_function(void) { return in_host_function; }
+
 /* ---- nodes ------------------------------------------------------------------------------------- */
 
 bool hip_append(NodeList *list, Node node) {
@@ -44,8 +47,6 @@ static int run_kernel(Hip *h, Device *d, const Node *n) {
     return hip_error_of(h, d->emu, s);
 }
 
-static int run_node(Hip *h, int device, const Node *n);
-
 static void release_allocation(Hip *h, void *at) {
     const Allocation *a = hip_allocation(h, at, 0);
     if (a == NULL) return;
@@ -76,7 +77,11 @@ static int run_node(Hip *h, int device, const Node *n) {
         if (n->event->done < n->recording) return hip_run(h, n->event->stream);
         return hipSuccess;
     case N_FREE: release_allocation(h, n->to); return hipSuccess;
-    default: n->function(n->argument); return hipSuccess;
+    default:
+        in_host_function = true;
+        n->function(n->argument);
+        in_host_function = false;
+        return hipSuccess;
     }
 }
 
@@ -136,10 +141,22 @@ static void meet_null_stream(Hip *h, hipStream_t s) {
         if (i->device == s->device && i->is_blocking) hip_run(h, i);
 }
 
+/* The null stream would have to wait for what is recorded in a stream that it waits for. */
+static int meets_recording(Hip *h, hipStream_t s) {
+    if (s != &h->device[s->device].null_stream) return hipSuccess;
+    for (hipStream_t i = h->streams; i != NULL; i = i->next)
+        if (i->device == s->device && i->is_blocking && i->capture != NULL)
+            return hip_spoil(i->capture, hipErrorStreamCaptureImplicit);
+    return hipSuccess;
+}
+
 int hip_enqueue(Hip *h, hipStream_t stream, Node node) {
     int error = hipSuccess;
     if (!hip_has_stream(h, stream)) error = hipErrorInvalidHandle;
     hipStream_t s = error == hipSuccess ? hip_stream(h, stream) : NULL;
+    if (error == hipSuccess) error = meets_recording(h, s);
+    if (error == hipSuccess && s->capture != NULL && s->capture->is_invalid)
+        error = hipErrorStreamCaptureInvalidated;
     if (error == hipSuccess && s->capture == NULL) {
         error = h->device[s->device].lost;
         if (error == hipSuccess) meet_null_stream(h, s);
@@ -158,23 +175,30 @@ int hip_enqueue(Hip *h, hipStream_t stream, Node node) {
     return error != hipSuccess ? error : hipErrorOutOfMemory;
 }
 
-int hip_may_wait(const Hip *h) {
+int hip_spoil(hipGraph_t capture, int error) {
+    capture->is_invalid |= driver_face.ends_recordings;
+    return error;
+}
+
+int hip_may_wait(Hip *h) {
+    int error = hipSuccess;
     for (hipStream_t s = h->streams; s != NULL; s = s->next)
         if (s->is_origin &&
             (s->mode == CAPTURE_GLOBAL ||
              (s->mode == CAPTURE_OF_THREAD && pthread_equal(s->thread, pthread_self()))))
-            return hipErrorStreamCaptureUnsupported;
-    return hipSuccess;
+            error = hip_spoil(s->capture, hipErrorStreamCaptureUnsupported);
+    return error;
 }
 
 /* What is recorded is never waited for, whoever asks. */
-static int may_wait_for(const Hip *h, hipStream_t s) {
-    return s != NULL && s->capture != NULL ? hipErrorStreamCaptureUnsupported : hip_may_wait(h);
+static int may_wait_for(Hip *h, hipStream_t s) {
+    if (s == NULL || s->capture == NULL) return hip_may_wait(h);
+    return hip_spoil(s->capture, hipErrorStreamCaptureUnsupported);
 }
 
 /* ---- streams ------------------------------------------------------------------------------------ */
 
-enum { STREAM_NON_BLOCKING = 1 };
+enum { STREAM_NON_BLOCKING = 1, EVENT_WITHOUT_TIME = 2 };
 
 int hipStreamCreateWithFlags(hipStream_t *stream, unsigned flags) {
     Hip *h;
@@ -211,6 +235,7 @@ int hipStreamDestroy(hipStream_t stream) {
     for (hipStream_t *p = &h->streams; *p != NULL; p = &(*p)->next) {
         if (*p != stream) continue;
         hip_run(h, stream);
+        if (stream->capture != NULL) hip_leave_recording(h, stream);
         *p = stream->next;
         free(stream);
         return hip_leave(hipSuccess);
@@ -268,12 +293,13 @@ static bool has_event(const Hip *h, hipEvent_t e) {
 
 int hipEventCreateWithFlags(hipEvent_t *event, unsigned flags) {
     Hip *h;
-    (void)flags;
     int error = hip_enter(&h);
     if (error == hipSuccess && event == NULL) error = hipErrorInvalidValue;
     if (error != hipSuccess) return hip_leave(error);
     hipEvent_t e = calloc(1, sizeof *e);
     if (e == NULL) return hip_leave(hipErrorOutOfMemory);
+    e->device = hip_current_device();
+    e->keeps_time = (flags & EVENT_WITHOUT_TIME) == 0;
     e->next = h->events;
     h->events = e;
     *event = e;
@@ -289,8 +315,12 @@ int hipEventRecord(hipEvent_t event, hipStream_t stream) {
         error = hipErrorInvalidHandle;
     if (error != hipSuccess) return hip_leave(error);
     hipStream_t s = hip_stream(h, stream);
+    if (event->device != s->device) return hip_leave(hipErrorInvalidHandle);
+    if (s->capture != NULL && s->capture->is_invalid)
+        return hip_leave(hipErrorStreamCaptureInvalidated);
     event->stream = s;
     event->capture = s->capture;
+    event->is_captured = s->capture != NULL;
     event->past = s->past;
     if (s->capture != NULL) return hip_leave(hipSuccess); /* the order in the graph says it all */
     event->recorded++;
@@ -300,6 +330,11 @@ int hipEventRecord(hipEvent_t event, hipStream_t stream) {
 
 /* It waits for what the event does, and with its first one joins the recording. */
 static int join_capture(hipStream_t s, hipEvent_t event) {
+    if (event->capture->is_invalid) return hipErrorStreamCaptureInvalidated;
+    if (s->capture != NULL && s->capture != event->capture) {
+        (void)hip_spoil(event->capture, hipErrorStreamCaptureMerge);
+        return hip_spoil(s->capture, hipErrorStreamCaptureMerge);
+    }
     if (s->capture != event->capture) {
         if (event->capture->n_lines == MAX_LINES) return hipErrorNotSupported;
         s->capture = event->capture;
@@ -320,17 +355,23 @@ int hipStreamWaitEvent(hipStream_t stream, hipEvent_t event, unsigned flags) {
     if (error != hipSuccess) return hip_leave(error);
     hipStream_t s = hip_stream(h, stream);
     if (event->capture != NULL) return hip_leave(join_capture(s, event));
-    if (s->capture != NULL) return hip_leave(hipErrorStreamCaptureUnsupported);
+    if (s->capture != NULL) return hip_leave(hip_spoil(s->capture, hipErrorStreamCaptureIsolation));
     if (event->recorded == event->done) return hip_leave(hipSuccess);
     Node node = {.kind = N_WAIT, .event = event, .recording = event->recorded};
     return hip_leave(hip_enqueue(h, stream, node));
 }
 
+static int may_ask(Hip *h, hipEvent_t event) {
+    if (!has_event(h, event)) return hipErrorInvalidHandle;
+    if (!event->is_captured) return hip_may_wait(h);
+    return event->capture != NULL ? hip_spoil(event->capture, hipErrorCapturedEvent)
+                                  : hipErrorCapturedEvent;
+}
+
 int hipEventSynchronize(hipEvent_t event) {
     Hip *h;
     int error = hip_enter(&h);
-    if (error == hipSuccess && !has_event(h, event)) error = hipErrorInvalidHandle;
-    if (error == hipSuccess) error = hip_may_wait(h);
+    if (error == hipSuccess) error = may_ask(h, event);
     if (error == hipSuccess && event->done < event->recorded) error = hip_run(h, event->stream);
     return hip_leave(error);
 }
@@ -338,7 +379,7 @@ int hipEventSynchronize(hipEvent_t event) {
 int hipEventQuery(hipEvent_t event) {
     Hip *h;
     int error = hip_enter(&h);
-    if (error == hipSuccess && !has_event(h, event)) error = hipErrorInvalidHandle;
+    if (error == hipSuccess) error = may_ask(h, event);
     if (error != hipSuccess) return hip_leave(error);
     if (event->done == event->recorded) return hip_leave(hipSuccess);
     error = run_first(h, event->stream);
@@ -352,7 +393,10 @@ int hipEventElapsedTime(float *milliseconds, hipEvent_t start, hipEvent_t stop) 
         (!has_event(h, start) || !has_event(h, stop) || milliseconds == NULL))
         error = hipErrorInvalidHandle;
     if (error != hipSuccess) return hip_leave(error);
-    if (start->recorded == 0 || stop->recorded == 0) return hip_leave(hipErrorInvalidHandle);
+    if (start->recorded == 0 || stop->recorded == 0 || !start->keeps_time || !stop->keeps_time ||
+        start->device != stop->device)
+        return hip_leave(hipErrorInvalidHandle);
+    if (start->is_captured || stop->is_captured) return hip_leave(hipErrorCapturedEvent);
     if (start->done < start->recorded || stop->done < stop->recorded)
         return hip_leave(hipErrorNotReady);
     *milliseconds = (float)(stop->time - start->time);
