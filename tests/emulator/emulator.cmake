@@ -31,7 +31,17 @@ add_library(emu SHARED ${emulator}/hip_device.c ${emulator}/hip_errors.c ${emula
 target_compile_options(emu PRIVATE ${warnings} -fvisibility=hidden)
 target_link_libraries(emu PRIVATE emu_core)
 set_target_properties(emu PROPERTIES OUTPUT_NAME amdhip64-emu)
-install(TARGETS emu LIBRARY DESTINATION lib)
+
+# The same with the names of NVIDIA's driver in front: what drivers remember is shared, HIP's names stay inside.
+add_library(emu_cuda SHARED ${emulator}/cuda_context.c ${emulator}/cuda_device.c ${emulator}/cuda_errors.c
+    ${emulator}/cuda_function.c ${emulator}/cuda_memory.c ${emulator}/cuda_module.c ${emulator}/cuda_stream.c
+    ${emulator}/hip_graph.c ${emulator}/hip_memory.c ${emulator}/hip_module.c ${emulator}/hip_state.c
+    ${emulator}/hip_stream.c)
+target_compile_options(emu_cuda PRIVATE ${warnings} -fvisibility=hidden)
+target_compile_definitions(emu_cuda PRIVATE HIP_API=)
+target_link_libraries(emu_cuda PRIVATE emu_core)
+set_target_properties(emu_cuda PROPERTIES OUTPUT_NAME cuda-emu)
+install(TARGETS emu emu_cuda LIBRARY DESTINATION lib)
 
 # What its tests share: code objects made in the process, registers set by hand.
 add_library(emu_testing STATIC ${emulator}/assemble.c ${emulator}/rig.c)

@@ -17,6 +17,11 @@ static Hip state;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static _Thread_local int current_device;
 static _Thread_local int last_error;
+static _Thread_local struct {
+    int error;
+    bool is_new; /* of the call at hand */
+    char text[WORDS_BYTES];
+} words;
 
 /* ---- setting up -------------------------------------------------------------------------------- */
 
@@ -50,7 +55,7 @@ static int add_device(Hip *h, const char *processor) {
     d->emu = emu_create(&options);
     if (d->emu == NULL) {
         snprintf(text, sizeof text, "RWKVC_EMU_ARCH: there is no emulation of '%s'", processor);
-        hip_explain(h, hipErrorNoDevice, text);
+        hip_explain(hipErrorNoDevice, text);
         return hipErrorNoDevice;
     }
     d->null_stream = (struct HipStream){.device = h->n_devices, .is_blocking = true};
@@ -64,7 +69,7 @@ static int set_up(Hip *h) {
     h->memory = size_setting("RWKVC_EMU_MEMORY", "8G");
     h->report = setting("RWKVC_EMU_REPORT", NULL);
     if (!processor_has_vectors()) {
-        hip_explain(h, hipErrorNoDevice, "the emulator needs a processor with AVX2 and FMA");
+        hip_explain(hipErrorNoDevice, "the emulator needs a processor with AVX2 and FMA");
         return hipErrorNoDevice;
     }
     char *rest = NULL;
@@ -75,20 +80,26 @@ static int set_up(Hip *h) {
         if (error != hipSuccess) return error;
     }
     if (h->n_devices > 0) return hipSuccess;
-    hip_explain(h, hipErrorNoDevice, "RWKVC_EMU_ARCH has no processor for this driver");
+    hip_explain(hipErrorNoDevice, "RWKVC_EMU_ARCH has no processor for this driver");
     return hipErrorNoDevice;
 }
 
 int hip_enter(Hip **hip) {
     pthread_mutex_lock(&lock);
     *hip = &state;
-    if (state.initialized == 0) state.initialized = 1 + set_up(&state);
-    if (state.initialized > 1) return state.initialized - 1;
-    return hipSuccess;
+    words.is_new = false;
+    if (state.initialized == 0) {
+        state.initialized = 1 + set_up(&state);
+        if (words.is_new) snprintf(state.trouble, sizeof state.trouble, "%s", words.text);
+    }
+    if (state.initialized == 1) return hipSuccess;
+    hip_explain(state.initialized - 1, state.trouble);
+    return state.initialized - 1;
 }
 
 int hip_leave(int error) {
     if (error != hipSuccess && error != hipErrorNotReady) last_error = error;
+    if (error == words.error && !words.is_new) hip_forget_words(); /* of another mistake */
     pthread_mutex_unlock(&lock);
     return error;
 }
@@ -104,24 +115,28 @@ int hip_take_last_error(bool clears) {
 
 /* ---- errors ------------------------------------------------------------------------------------ */
 
-void hip_explain(Hip *h, int error, const char *text) {
-    snprintf(h->detail, sizeof h->detail, "%s", text);
-    h->detail_of = error;
+void hip_explain(int error, const char *text) {
+    snprintf(words.text, sizeof words.text, "%s", text);
+    words.error = error;
+    words.is_new = true;
 }
+
+void hip_forget_words(void) { words.error = hipSuccess; }
 
 int hip_error_of(Hip *h, Emu *emu, EmuStatus status) {
     int error = driver_face.errors[status];
     if (status == EMU_FAULT)
         snprintf(h->fault, sizeof h->fault, "%s", emu_said(emu));
     else if (status != EMU_OK)
-        hip_explain(h, error, emu_said(emu));
+        hip_explain(error, emu_said(emu));
     return error;
 }
 
 const char *hip_words(int error) {
-    if (error == hipErrorLaunchFailure) return state.fault[0] != '\0' ? state.fault : NULL;
-    return error != hipSuccess && error == state.detail_of && state.detail[0] != '\0' ? state.detail
-                                                                                      : NULL;
+    const char *text = error == hipErrorLaunchFailure ? state.fault
+                       : error == words.error         ? words.text
+                                                      : "";
+    return error != hipSuccess && text[0] != '\0' ? text : NULL;
 }
 
 /* ---- the report -------------------------------------------------------------------------------- */

@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-enum { MAX_DEVICES = 8 };
+enum { MAX_DEVICES = 8, WORDS_BYTES = 2600 };
 
 /* Something a stream has to do. */
 typedef enum NodeKind { N_KERNEL, N_COPY, N_FILL, N_RECORD, N_WAIT, N_HOST, N_FREE } NodeKind;
@@ -114,11 +114,10 @@ typedef struct Hip {
     hipGraph_t graphs;
     Allocation *allocations;
     size_t n_allocations, cap_allocations;
-    const char *report; /* where to, or NULL */
-    char *reports;      /* of modules that are gone */
-    char detail[2600];
-    int detail_of;    /* the error it belongs to */
-    char fault[2600]; /* of the last kernel that went wrong: it stays, as its error does */
+    const char *report;      /* where to, or NULL */
+    char *reports;           /* of modules that are gone */
+    char trouble[200];       /* why nothing could be set up */
+    char fault[WORDS_BYTES]; /* of the last kernel that went wrong: it stays, as its error does */
 } Hip;
 
 /* What differs between the names in front. */
@@ -137,9 +136,11 @@ int hip_leave(int error);
 int hip_current_device(void);
 void hip_set_current_device(int device);
 int hip_error_of(Hip *hip, Emu *emu, EmuStatus status);
-void hip_explain(Hip *hip, int error, const char *text);
-/* What the emulator has to say of an error; NULL: nothing. It lives until the next failure. */
+/* What the emulator has to say of an error, to the thread that made it; NULL: nothing. It lives until the next failure,
+ * or until somebody forgets it. */
+void hip_explain(int error, const char *text);
 const char *hip_words(int error);
+void hip_forget_words(void);
 int hip_take_last_error(bool clears);
 /* Is this a function of the host's that a stream runs? */
 bool hip_in_host_function(void);
