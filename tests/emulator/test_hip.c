@@ -165,6 +165,9 @@ static void test_loading(int d) {
     GIVES(hipErrorInvalidImage,
           hip.hipModuleLoadData(&m, "this is no code at all, but long enough to be looked at, "
                                     "and a bit longer"));
+    GIVES(hipErrorInvalidImage, hip.hipModuleLoad(&m, "/dev/null")); /* and nothing more is said */
+    CHECK(strcmp(hip.hipGetErrorString(200), "device kernel image is invalid") == 0, "%s",
+          hip.hipGetErrorString(200));
     GIVES(hipErrorFileNotFound, hip.hipModuleLoad(&m, "there/is/no/such/file"));
     GOOD(hip.hipModuleLoadData(&m, codes[d]));
     GOOD(hip.hipModuleUnload(m));
@@ -408,6 +411,34 @@ static void test_modes(void) {
     GOOD(hip.hipStreamDestroy(s));
 }
 
+/* Work that the first stream does not wait for, and work that is not recorded. */
+static void test_unjoined(void) {
+    hipStream_t s[3];
+    hipEvent_t e;
+    hipGraph_t graph;
+    void *x;
+    for (int i = 0; i < 3; i++) GOOD(hip.hipStreamCreate(&s[i]));
+    GOOD(hip.hipEventCreate(&e));
+    GOOD(hip.hipMalloc(&x, 64));
+    GOOD(hip.hipEventRecord(e, s[2]));
+    GOOD(hip.hipStreamBeginCapture(s[0], 0));
+    GIVES(hipErrorStreamCaptureIsolation, hip.hipStreamWaitEvent(s[0], e, 0));
+    GIVES(hipErrorStreamCaptureImplicit, hip.hipMemsetAsync(x, 0, 64, NULL));
+    GOOD(hip.hipEventRecord(e, s[0]));
+    GIVES(hipErrorCapturedEvent, hip.hipEventSynchronize(e));
+    GOOD(hip.hipStreamWaitEvent(s[1], e, 0));
+    GOOD(hip.hipMemsetAsync(x, 0, 64, s[1]));
+    GOOD(hip.hipStreamBeginCapture(s[2], 0));
+    GIVES(hipErrorStreamCaptureMerge, hip.hipStreamWaitEvent(s[2], e, 0));
+    GOOD(hip.hipStreamEndCapture(s[2], &graph));
+    GOOD(hip.hipGraphDestroy(graph));
+    GIVES(hipErrorStreamCaptureUnjoined, hip.hipStreamEndCapture(s[0], &graph));
+    CHECK(graph == NULL, "a graph of it");
+    for (int i = 0; i < 3; i++) GOOD(hip.hipStreamDestroy(s[i]));
+    GOOD(hip.hipEventDestroy(e));
+    GOOD(hip.hipFree(x));
+}
+
 /* Two launches change the same numbers, each in a stream of its own; does the second wait for the first? */
 static void test_edge(hipFunction_t f, bool waits) {
     hipStream_t s[2];
@@ -527,6 +558,7 @@ int main(int argc, char **argv) {
         test_null_stream(saxpy);
         test_graphs(saxpy);
         test_modes();
+        test_unjoined();
         test_edge(saxpy, true);
         test_edge(saxpy, false);
         test_faults(saxpy, reduce);
