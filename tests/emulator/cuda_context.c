@@ -1,4 +1,4 @@
-/* Contexts: the primary one of each device, kept as long as somebody retains it, and a stack of them for each thread. */
+/* Contexts: the primary one of each device, as long as somebody retains it, and a stack of them for each thread. */
 #include "cuda_state.h"
 
 enum { MAX_DEPTH = 64, API_VERSION = 3020, FLAGS = 0x1f };

@@ -1,7 +1,7 @@
 /* Memory of the devices and of the host, copies and fills. */
 #include "cuda_state.h"
 
-/* Flags of pinned memory: for all contexts, mapped, write-combined; of registered memory also for devices, read-only. */
+/* Flags of pinned memory: for all contexts, mapped, write-combined; of registered memory also two more. */
 enum { ALLOC_FLAGS = 7, REGISTER_FLAGS = 15 };
 
 /* ---- allocations --------------------------------------------------------------------------------- */

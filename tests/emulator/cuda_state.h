@@ -1,6 +1,6 @@
 /* What CUDA's names need beside what all drivers remember (hip_state.h): contexts, which a thread has to have, and
- * functions. Private to the library. Every call asks cuda_check first, then the same of HIP, whose numbers of errors are
- * CUDA's. */
+ * functions. Private to the library. Every call asks cuda_check first, then the same of HIP, whose numbers of errors
+ * are CUDA's. */
 #ifndef EMU_CUDA_STATE_H
 #define EMU_CUDA_STATE_H
 
