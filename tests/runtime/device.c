@@ -1,5 +1,6 @@
-/* Sessions on GPUs, against the same on a processor: AMD's code runs on the emulator, whose library is the
- * argument. What is called more than twice is replayed, so everything here is called more often. */
+/* Sessions on GPUs, against the same on a processor: AMD's and NVIDIA's code run on the emulator, whose libraries with
+ * HIP's and with CUDA's names are the arguments. What is called more than twice is replayed, so everything here is
+ * called more often. */
 #include <math.h>
 #include <pthread.h>
 #include <sha2.h>
@@ -9,11 +10,20 @@
 #include "compiled.h"
 #include "runtime/format.h"
 
-enum { B = 2, T = 17, DEVICES = 2 };
-static const char *const device_name[DEVICES] = {"hip:0", "hip:1"};
-static const char *const arch[DEVICES] = {"gfx942", "gfx1100"};
+enum { B = 2, T = 17, AMD = 2, DEVICES = 4 };
+/* AMD's first: their code may stand in one file. */
+static const struct {
+    const char *name, *arch, *suffix;
+} devices[DEVICES] = {{"hip:0", "gfx942", "hsaco"},
+                      {"hip:1", "gfx1100", "hsaco"},
+                      {"cuda:0", "sm_80", "ptx"},
+                      {"cuda:1", "sm_90", "ptx"}};
 
-static const char *emulator;
+static const char *hip, *cuda; /* the libraries */
+static const char *library_of(const char *device) {
+    return device != NULL && strncmp(device, "cuda", 4) == 0 ? cuda : hip;
+}
+
 static int32_t tokens[B * 64];
 
 /* ---- memory ---------------------------------------------------------------------------------- */
@@ -57,7 +67,7 @@ static bool load_on(on *x, const char *path) {
 /* device: NULL: the processor. */
 static bool context_on(on *x, const char *device) {
     rw_context_options o = {
-        .device = device, .threads = 1, .library = emulator, .alloc = &counting};
+        .device = device, .threads = 1, .library = library_of(device), .alloc = &counting};
     *x = (on){0};
     GOOD(rw_context_create(&o, &x->c, &m));
     if (x->c == NULL) return false;
@@ -266,15 +276,15 @@ static void on_device(const char *device, const char *path, const char *so) {
     CHECK(live == 0, "%s: %ld blocks of memory are left", device, live);
 }
 
-/* Two devices of one thread, in turn. */
-static void in_turn(const char *const *path) {
+/* Devices of one thread, of two drivers, in turn. */
+static void in_turn(char path[][300]) {
     on x[DEVICES];
     bool good = true;
-    for (int d = 0; d < DEVICES; d++) good = context_on(&x[d], device_name[d]) && good;
+    for (int d = 0; d < DEVICES; d++) good = context_on(&x[d], devices[d].name) && good;
     for (int d = 0; good && d < DEVICES; d++) good = load_on(&x[d], path[d]);
     for (int i = 0; good && i < 4; i++) {
         for (int d = 0; d < DEVICES; d++) (void)train(x[d].s, "train", i + 1);
-        CLOSE(x[0].s, x[1].s, RW_PARAM, 1e-3);
+        for (int d = 1; d < DEVICES; d++) CLOSE(x[0].s, x[d].s, RW_PARAM, 1e-3);
     }
     for (int d = 0; d < DEVICES; d++) close_on(&x[d]);
 }
@@ -292,9 +302,9 @@ static void *train_some(void *user) {
 }
 
 /* Two sessions of one program, each by a thread of its own. */
-static void at_once(const char *path) {
+static void at_once(const char *device, const char *path) {
     on x;
-    if (open_on(&x, "hip:0", path)) {
+    if (open_on(&x, device, path)) {
         trained t[2] = {{.s = x.s}, {.s = session(x.p)}};
         for (int i = 0; i < 2; i++)
             CHECK(pthread_create(&t[i].thread, NULL, train_some, &t[i]) == 0, "no thread");
@@ -307,10 +317,10 @@ static void at_once(const char *path) {
 }
 
 /* What can be reached is known of what products are made of, on what they would run on. */
-static void rates(const char *path, const char *so) {
+static void rates(const char *device, const char *path, const char *so) {
     on g, c;
     double f32 = -1, bf16 = -1, none = -1;
-    if (context_on(&g, "hip:0") && context_on(&c, NULL)) {
+    if (context_on(&g, device) && context_on(&c, NULL)) {
         GOOD(rw_program_read(g.c, path, &g.p, &m));
         FAILS(RW_BAD_ARG, "not loaded for a GPU", rw_program_product_rate(g.p, RW_F32, &none, &m));
         rw_program_destroy(g.p);
@@ -318,7 +328,7 @@ static void rates(const char *path, const char *so) {
         GOOD(rw_program_product_rate(g.p, RW_F32, &f32, &m));
         GOOD(rw_program_product_rate(g.p, RW_BF16, &bf16, &m));
         FAILS(RW_NO_SUCH, "no products of f16", rw_program_product_rate(g.p, RW_F16, &none, &m));
-        CHECK(f32 > 0 && bf16 > 2 * f32 && none == 0, "%g, %g, %g", f32, bf16, none);
+        CHECK(f32 > 0 && bf16 > 2 * f32 && none == 0, "%s: %g, %g, %g", device, f32, bf16, none);
         GOOD(rw_program_load(c.c, so, &c.p, &m));
         FAILS(RW_BAD_ARG, "not loaded for a GPU", rw_program_product_rate(c.p, RW_F32, &none, &m));
         close_on(&c);
@@ -346,10 +356,10 @@ static void short_weights(const char *device, const char *path, const char *so) 
 
 /* ---- which code, which device --------------------------------------------------------------------- */
 
-static void mistakes(const char *one, const char *so, const char *ptx) {
+static void mistakes(const char *one, const char *so, const char *ptx, const char *newer) {
     rw_context *cpu = NULL, *gpu = NULL, *none = NULL;
     rw_program *p = NULL;
-    rw_context_options o = {.device = "hip:1", .library = emulator};
+    rw_context_options o = {.device = "hip:1", .library = hip};
     GOOD(rw_context_create(NULL, &cpu, &m));
     GOOD(rw_context_create(&o, &gpu, &m));
     if (cpu == NULL || gpu == NULL) return;
@@ -368,14 +378,23 @@ static void mistakes(const char *one, const char *so, const char *ptx) {
     o.library = "/nowhere/libamdhip64.so";
     FAILS(RW_NO_DEVICE, "/nowhere/libamdhip64.so: this driver cannot be opened",
           rw_context_create(&o, &none, &m));
+    rw_context_destroy(gpu);
+    o = (rw_context_options){.device = "cuda:0", .library = cuda};
+    GOOD(rw_context_create(&o, &gpu, &m));
+    if (gpu == NULL) return;
+    FAILS(RW_WRONG_TARGET, "code for sm_90, and cuda:0 is sm_80, which is older",
+          rw_program_load(gpu, newer, &p, &m));
+    FAILS(RW_WRONG_TARGET, "-o FILE.ptx", rw_program_load(gpu, one, &p, &m));
+    o.device = "cuda:2";
+    FAILS(RW_NO_DEVICE, "sees 2, from cuda:0 on", rw_context_create(&o, &none, &m));
     CHECK(none == NULL && p == NULL, "something was made");
     rw_context_destroy(cpu);
     rw_context_destroy(gpu);
 }
 
-static void no_room(const char *path) {
+static void no_room(const char *device, const char *path) {
     on g = {0};
-    rw_context_options o = {.device = "hip:0", .library = emulator};
+    rw_context_options o = {.device = device, .library = library_of(device)};
     GOOD(rw_context_create(&o, &g.c, &m));
     if (g.c == NULL) return;
     GOOD(rw_program_load(g.c, path, &g.p, &m));
@@ -390,9 +409,13 @@ static void no_room(const char *path) {
 static void lists(void) {
     rw_device d[1];
     size_t n = 0;
-    GOOD(rw_devices("hip", emulator, d, 1, &n, &m));
+    GOOD(rw_devices("hip", hip, d, 1, &n, &m));
     CHECK(n == 2 && strcmp(d[0].arch, "gfx942") == 0 && strcmp(d[0].name, "hip:0") == 0 &&
               d[0].memory == (size_t)8 << 30 && d[0].units == 304,
+          "%zu devices, the first %s", n, d[0].arch);
+    GOOD(rw_devices("cuda", cuda, d, 1, &n, &m));
+    CHECK(n == 2 && strcmp(d[0].arch, "sm_80") == 0 && strcmp(d[0].model, "emulated sm_80") == 0 &&
+              d[0].memory == (size_t)8 << 30 && d[0].units == 108,
           "%zu devices, the first %s", n, d[0].arch);
 }
 
@@ -402,7 +425,7 @@ static void damaged(const char *path) {
     size_t n;
     uint8_t *data = slurp(path, &n);
     uint64_t seed = 5;
-    rw_context_options o = {.device = "hip:0", .library = emulator};
+    rw_context_options o = {.device = "hip:0", .library = hip};
     GOOD(rw_context_create(&o, &g.c, &m));
     for (int i = 0; g.c != NULL && i < 150; i++) {
         size_t cut = i < 40 ? (size_t)i * 3 : dice(&seed) % n;
@@ -426,7 +449,7 @@ static void lies(const char *path) {
     uint8_t *data = slurp(path, &n);
     uint64_t seed = 9;
     int refused = 0;
-    rw_context_options o = {.device = "hip:1", .library = emulator};
+    rw_context_options o = {.device = "hip:1", .library = hip};
     GOOD(rw_context_create(&o, &g.c, &m));
     for (int i = 0; g.c != NULL && i < 200; i++) {
         uint8_t *copy = malloc(n);
@@ -467,7 +490,8 @@ static bool bundled(const char *path) {
     Arena *a = arena_new();
     Diag *d = diag_new(a, 0);
     Program *p = check_text(a, d, "tiny.rwkv", tiny_text, strlen(tiny_text), NULL);
-    const TargetInfo *const targets[] = {target_find(arch[0]), target_find(arch[1])};
+    const TargetInfo *const targets[] = {target_find(devices[0].arch),
+                                         target_find(devices[1].arch)};
     FileEntry e = {.name = "forward"};
     PlanOptions o = {.fuse = true};
     const char *wrong = "no graph";
@@ -485,11 +509,12 @@ static bool bundled(const char *path) {
 /* A device takes its own of several; who has none is told what there is. */
 static void choices(const char *path) {
     on g;
-    for (int d = 0; d < DEVICES; d++) {
-        if (!context_on(&g, device_name[d])) continue;
+    for (int d = 0; d < AMD; d++) {
+        if (!context_on(&g, devices[d].name)) continue;
         GOOD(rw_program_load(g.c, path, &g.p, &m));
         if (g.p != NULL)
-            CHECK(strcmp(rw_program_target(g.p), arch[d]) == 0, "%s", rw_program_target(g.p));
+            CHECK(strcmp(rw_program_target(g.p), devices[d].arch) == 0, "%s",
+                  rw_program_target(g.p));
         close_on(&g);
     }
     if (!context_on(&g, NULL)) return;
@@ -501,38 +526,40 @@ static void choices(const char *path) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 2) return 2;
-    emulator = argv[1];
+    if (argc != 3) return 2;
+    hip = argv[1];
+    cuda = argv[2];
     for (int i = 0; i < B * 64; i++) tokens[i] = i * 7 % TINY_V;
     folder_make();
-    char so[300], ptx[300], both[300], file[DEVICES][300];
+    char so[300], both[300], file[DEVICES][300];
     snprintf(so, sizeof so, "%s/a.so", folder);
-    snprintf(ptx, sizeof ptx, "%s/a.ptx", folder);
     snprintf(both, sizeof both, "%s/both.hsaco", folder);
-    bool good = compiled("x86-64-v3", DT_F32, so) && compiled("sm_80", DT_F32, ptx);
+    bool good = compiled("x86-64-v3", DT_F32, so);
     for (int d = 0; d < DEVICES && good; d++) {
-        snprintf(file[d], sizeof file[d], "%s/%s.hsaco", folder, arch[d]);
-        good = compiled(arch[d], DT_F32, file[d]);
-        if (good) on_device(device_name[d], file[d], so);
+        snprintf(file[d], sizeof file[d], "%s/%s.%s", folder, devices[d].arch, devices[d].suffix);
+        good = compiled(devices[d].arch, DT_F32, file[d]);
+        if (good) on_device(devices[d].name, file[d], so);
     }
     if (good) {
-        in_turn((const char *const[]){file[0], file[1]});
-        at_once(file[0]);
-        rates(file[0], so);
-        mistakes(file[0], so, ptx);
-        no_room(file[0]);
+        in_turn(file);
+        for (int d = 0; d < DEVICES; d += AMD) {
+            at_once(devices[d].name, file[d]);
+            no_room(devices[d].name, file[d]);
+            rates(devices[d].name, file[d], so);
+            damaged(file[d]);
+        }
+        mistakes(file[0], so, file[2], file[3]);
         lists();
-        damaged(file[0]);
-        damaged(ptx);
         if (bundled(both)) {
             choices(both);
             damaged(both);
             lies(both);
         }
     }
+    good = good && compiled("x86-64-v3", DT_BF16, so);
     for (int d = 0; d < DEVICES && good; d++)
-        if (compiled(arch[d], DT_BF16, file[d]) && (d > 0 || compiled("x86-64-v3", DT_BF16, so)))
-            short_weights(device_name[d], file[d], so);
+        if (compiled(devices[d].arch, DT_BF16, file[d]))
+            short_weights(devices[d].name, file[d], so);
     folder_remove();
     return finish();
 }
