@@ -2,6 +2,7 @@
 #include "cuda_state.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static CUfunction functions;
 
@@ -201,19 +202,42 @@ static int check_current(CUfunction f) {
     return f->module->device == hip_current_device() ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
 }
 
+/* Arguments as one piece, which end in another way than HIP's. */
+static int check_extra(CUfunction f, void **extra, void *out[5]) {
+    size_t *bytes = NULL;
+    void *at = NULL;
+    for (int i = 0; extra[i] != NULL; i += 2) {
+        if (i > 2 || (extra[i] != (void *)1 && extra[i] != (void *)2))
+            return explain(CUDA_ERROR_INVALID_VALUE, "an unknown kind of arguments");
+        if (extra[i] == (void *)1) at = extra[i + 1];
+        if (extra[i] == (void *)2) bytes = extra[i + 1];
+    }
+    if (at == NULL || bytes == NULL || *bytes != emu_kernel_info(f->kernel)->kernarg)
+        return explain(CUDA_ERROR_INVALID_VALUE, "the arguments have another size");
+    memcpy(out, (void *[]){(void *)1, at, (void *)2, bytes, (void *)3}, 5 * sizeof *out);
+    return CUDA_SUCCESS;
+}
+
+static int check_arguments(CUfunction f, void **parameters, void **extra, void *out[5]) {
+    bool wants = emu_kernel_info(f->kernel)->n_arguments > 0;
+    if (wants && parameters == NULL && extra == NULL)
+        return explain(CUDA_ERROR_INVALID_VALUE, "a launch without arguments");
+    if (parameters != NULL && extra != NULL)
+        return explain(CUDA_ERROR_INVALID_VALUE, "arguments in two ways");
+    return extra != NULL ? check_extra(f, extra, out) : CUDA_SUCCESS;
+}
+
 int cuLaunchKernel(CUfunction function, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
                    unsigned by, unsigned bz, unsigned local, CUstream stream, void **parameters,
                    void **extra) {
+    void *whole[5];
     int error = check_function(function);
     if (error == CUDA_SUCCESS) error = cuda_stream(&stream);
     if (error == CUDA_SUCCESS) error = check_current(function);
     if (error == CUDA_SUCCESS)
         error = check_sizes(function, (unsigned[]){gx, gy, gz}, (unsigned[]){bx, by, bz}, local);
-    bool has_arguments = parameters != NULL || extra != NULL;
-    if (error == CUDA_SUCCESS && !has_arguments &&
-        emu_kernel_info(function->kernel)->n_arguments > 0)
-        error = explain(CUDA_ERROR_INVALID_VALUE, "a launch without arguments");
-    return error != CUDA_SUCCESS ? error
-                                 : hipModuleLaunchKernel(function->kernel, gx, gy, gz, bx, by, bz,
-                                                         local, stream, parameters, extra);
+    if (error == CUDA_SUCCESS) error = check_arguments(function, parameters, extra, whole);
+    if (error != CUDA_SUCCESS) return error;
+    return hipModuleLaunchKernel(function->kernel, gx, gy, gz, bx, by, bz, local, stream,
+                                 parameters, extra != NULL ? whole : NULL);
 }
