@@ -122,11 +122,15 @@ static rw_status load(gpu *g, const void *image, void **module, rw_message *m) {
     if (error == UNSUPPORTED_PTX)
         return rw_fail(m, RW_DRIVER, "%s: the driver is too old for this PTX: install %s", g->name,
                        g->api->product);
-    if ((error == BAD_IMAGE || error == NO_BINARY) && memcmp(image, "\177ELF", 4) == 0)
-        return rw_fail(m, RW_DRIVER,
-                       "%s: the driver does not take this machine code; it may be older than the ptxas "
-                       "that made it: install %s, or compile the text as .ptx",
-                       g->name, g->api->product);
+    if ((error == BAD_IMAGE || error == NO_BINARY) && memcmp(image, "\177ELF", 4) == 0) {
+        const char *text = "";
+        (void)of(g)->cuGetErrorString(error, &text);
+        return rw_fail(
+            m, RW_DRIVER,
+            "%s: the driver does not take this machine code; it may be older than the ptxas "
+            "that made it: install %s, or compile the text as .ptx (%s)",
+            g->name, g->api->product, text);
+    }
     if (error == 0 || error == OUT_OF_MEMORY || log[0] == '\0')
         return check(g, error, "cuModuleLoadDataEx", m);
     return rw_fail(m, RW_DRIVER, "%s: cuModuleLoadDataEx: %s", g->name, log);

@@ -118,14 +118,17 @@ say "Writing: 200 bytes behind '## The '"
     --temperature 0.8 --top-p 0.9 --seed 1 --n 200
 echo
 
-say "The same model for AMD's GPUs, on the emulator of one: what it writes is what the processor writes"
+say "The same model for AMD's and NVIDIA's GPUs, on the emulator: what they write is what the processor writes"
 # shellcheck disable=SC2086
 show "$bin/rwkvc" models/rwkv7.rwkv $model -o "$tmp/rwkv7.hsaco"
+# shellcheck disable=SC2086
+show "$bin/rwkvc" models/rwkv7.rwkv $model -o "$tmp/rwkv7.ptx"
 writes() { "$bin/rwkv" generate "$1" --params "$tmp/run/model.safetensors" --vocab bytes --prompt "## The " --temperature 0 \
-    --n 12 --device "$2" --hip-library "$bin/../libamdhip64-emu.so"; }
-for device in hip:0 hip:1; do
-    printf '$ rwkv generate rwkv7.hsaco --prompt "## The " --n 12 --device %s\n' $device
-    writes "$tmp/rwkv7.hsaco" $device | tee "$tmp/on.$device"
+    --n 12 --device "$2" --hip-library "$bin/../libamdhip64-emu.so" --cuda-library "$bin/../libcuda-emu.so"; }
+for device in hip:0 hip:1 cuda:0; do
+    case $device in hip*) file=rwkv7.hsaco ;; *) file=rwkv7.ptx ;; esac
+    printf '$ rwkv generate %s --prompt "## The " --n 12 --device %s\n' $file $device
+    writes "$tmp/$file" $device | tee "$tmp/on.$device"
     echo
     writes "$tmp/rwkv7.so" cpu | cmp - "$tmp/on.$device"
 done

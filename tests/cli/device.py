@@ -96,6 +96,26 @@ def waves_in_any_order(b):
 
 
 @case
+def faults(b):
+    """A kernel that goes wrong ends the command with the emulator's words: here one that lost its first barrier."""
+    compiled_all(b)
+    tokens(b, "x.npy", [1, 17])
+    tokens(b, "y.npy", [1, 17], 2)
+    for device, error in (("hip:1", "hipErrorLaunchFailure"), ("cuda:0", "CUDA_ERROR_LAUNCH_FAILED")):
+        run = ["rwkv", "run", DEVICES[device], "grad", "--in", "token=x.npy", "--in", "target=y.npy", *on(device)]
+        b.env = {"RWKVC_EMU_REPORT": "-"}
+        rows = [line.split() for line in b.expect(run, 0).err.split("\n") if line.startswith("k")]
+        kernels = [row[0] for row in rows if row[10:] and row[10].isdigit() and int(row[10]) > 0]
+        for kernel in kernels:
+            b.env = {"RWKVC_EMU_DROP_BARRIER": kernel + ":0"}
+            done = b.call(*run)
+            if done.code != 0:
+                break
+        for part in (f"{device}: ", f"kernel {kernel}, group ", error):
+            b.check(f"{device}: no {part!r} in {done.err}", done.code == 4 and part in done.err)
+
+
+@case
 def training(b):
     compiled_all(b)
     b.write("d.txt", "the quick brown fox jumps over the lazy dog. "*40)

@@ -99,7 +99,8 @@ int cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned n, int *opt
     if (error != CUDA_SUCCESS) return error;
     error = load(module, image);
     char text[3000] = "";
-    const char *words = error != CUDA_SUCCESS ? hip_words(error) : NULL;
+    bool is_text = error == CUDA_ERROR_INVALID_PTX || error == CUDA_ERROR_UNSUPPORTED_PTX_VERSION;
+    const char *words = is_text ? hip_words(error) : NULL;
     if (words != NULL) snprintf(text, sizeof text, "ptxas application ptx input; %s\n", words);
     write_log(n, options, values, ERROR_LOG, text);
     write_log(n, options, values, INFO_LOG, "");

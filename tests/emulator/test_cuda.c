@@ -604,6 +604,11 @@ static void test_refusals(void) {
     memset(log, 'x', sizeof log);
     GIVES(INVALID_PTX, load_with_log(&m, "no text", log, sizeof log, &used));
     CHECK(strstr(log, "ptxas application ptx input") == log && used == strlen(log), "%s", log);
+    GIVES(NO_BINARY_FOR_GPU, load_with_log(&m,
+                                           "\x7f"
+                                           "ELF",
+                                           log, sizeof log, &used));
+    CHECK(log[0] == '\0' && used == 0, "%s", log);
     memset(tiny, 'x', sizeof tiny);
     GIVES(INVALID_PTX, load_with_log(&m, "no text", tiny, 6, &used));
     CHECK(strcmp(tiny, "ptxas") == 0 && tiny[6] == 'x' && used == 5, "%.8s", tiny);
