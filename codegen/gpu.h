@@ -50,6 +50,8 @@ V gpu_function(Emit *e, const char *symbol, LLVMTypeRef *types, uint32_t n);
 V gpu_size_param(Emit *e);                                         /* one more of code->sizes */
 V gpu_array(Emit *e, LLVMTypeRef t, uint64_t n, const char *name); /* local memory */
 V gpu_call(Emit *e, const char *name, V *args, uint32_t n);        /* of the prelude */
+void gpu_keep_rolled(Emit *e,
+                     const Loop *l); /* of a loop that has ended: no assembler unrolls it */
 /* What a launch gives an argument: bytes every address of its value is a multiple of, at most 16. */
 uint32_t gpu_alignment(Emit *e, uint32_t arg);
 uint32_t

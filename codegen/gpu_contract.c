@@ -219,6 +219,7 @@ static void sums(GpuContract *c) {
     /* Here and not before the stores: loads are not moved over it, to where their numbers are wanted. */
     gpu_barrier(e, false);
     loop_end(e, &l);
+    gpu_keep_rolled(e, &l);
 }
 
 static Stage stage_of(const GpuContract *c, const ShapeFactor *f, uint32_t points) {

@@ -5,6 +5,8 @@
  * puts the parameters in their places. */
 #include "gpu.h"
 
+#include <llvm-c/DebugInfo.h> /* the only header that has temporary nodes */
+
 #include <string.h>
 
 #define ON_FUNCTION ((LLVMAttributeIndex)LLVMAttributeFunctionIndex)
@@ -202,6 +204,21 @@ static void nvidia_attributes(Emit *e, V fn) {
     /* Without a bound the assembler spills in loops that it has unrolled by itself. */
     nvidia_annotation(e, fn, "minctasm",
                       e->gpu->dense || e->gpu->block > 256 ? 1 : 512 / e->gpu->block);
+}
+
+/* NVIDIA's assembler unrolls whatever has a known number of turns: a product's 24 pieces become 64 KiB of code, which
+ * no instruction cache holds, and as many copies of registers. The name of a loop is itself, then what it wants. */
+void gpu_keep_rolled(Emit *e, const Loop *l) {
+    static const char wish[] = "llvm.loop.unroll.disable";
+    if (e->gpu->t->family != FAMILY_NVIDIA) return;
+    LLVMMetadataRef text = LLVMMDStringInContext2(e->c, wish, sizeof wish - 1),
+                    self = LLVMTemporaryMDNode(e->c, NULL, 0);
+    LLVMMetadataRef both[2] = {self, LLVMMDNodeInContext2(e->c, &text, 1)};
+    LLVMMetadataRef name = LLVMMDNodeInContext2(e->c, both, 2);
+    LLVMMetadataReplaceAllUsesWith(self, name);
+    V back = LLVMGetBasicBlockTerminator(LLVMGetIncomingBlock(l->i, 1));
+    LLVMSetMetadata(back, LLVMGetMDKindIDInContext(e->c, "llvm.loop", 9),
+                    LLVMMetadataAsValue(e->c, name));
 }
 
 /* ---- the end ---------------------------------------------------------------------------------------------- */

@@ -64,6 +64,18 @@ static void read_line(Arena *a, const char *line, GpuUses *out) {
     u->local = number_before(line, "bytes smem");
 }
 
+/* Threads of a workgroup are in the text. */
+static uint32_t block_of(const char *text, const char *symbol) {
+    size_t n = strlen(symbol);
+    for (const char *s = text; (s = strstr(s, ".entry "));) {
+        s += strlen(".entry ");
+        const char *block = strstr(s, ".reqntid ");
+        if (strncmp(s, symbol, n) == 0 && s[n] == '(' && block)
+            return (uint32_t)strtoul(block + strlen(".reqntid "), NULL, 10);
+    }
+    return 0;
+}
+
 const char *gpu_uses_of_ptx(Arena *a, const TargetInfo *t, const char *ptxas, const Image *text,
                             GpuUses *out, Image *cubin) {
     const char *tmp = getenv("TMPDIR");
@@ -72,5 +84,7 @@ const char *gpu_uses_of_ptx(Arena *a, const TargetInfo *t, const char *ptxas, co
     const char *wrong = ptxas_run(a, ptxas, t, "-v", text, place, cubin, &said);
     for (const char *s = said.data; !wrong && s && *s; s += strcspn(s, "\n"), s += *s == '\n')
         read_line(a, arena_strn(a, s, strcspn(s, "\n")), out);
+    const char *whole = arena_strn(a, text->data, text->bytes);
+    for (uint32_t i = 0; i < out->n; i++) out->data[i].block = block_of(whole, out->data[i].symbol);
     return wrong;
 }

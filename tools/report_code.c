@@ -133,13 +133,6 @@ static uint64_t all_code(const Object *o) {
     return bytes;
 }
 
-static void set_block(GpuUse *u, const FileEntry *entries, uint32_t n) {
-    for (uint32_t i = 0; i < n; i++)
-        for (uint32_t k = 0; entries[i].plan && k < entries[i].plan->kernels.n; k++)
-            if (strcmp(entries[i].codes[k].symbol, u->symbol) == 0)
-                u->block = entries[i].codes[k].block;
-}
-
 /* What functions use; of NVIDIA's text, if there is an assembler, the machine code that it becomes too. */
 typedef struct Uses {
     GpuUses all;
@@ -163,9 +156,7 @@ static int find_uses(Code *c, const CompileFile *f, const TargetInfo *t, const T
     return EXIT_DONE;
 }
 
-static void print_gpu(Code *c, const TargetInfo *t, const FileEntry *entries, uint32_t n,
-                      Uses *uses) {
-    for (uint32_t i = 0; i < uses->all.n; i++) set_block(&uses->all.data[i], entries, n);
+static void print_gpu(Code *c, const TargetInfo *t, const Uses *uses) {
     if (uses->lacks)
         text_printf(c->out, "registers and spills are not known: %s\n", uses->lacks);
     else
@@ -196,7 +187,7 @@ int report_code(Model *m, const CompileFile *f, Text *out) {
                           out);
         if (f->entry) print_kernels(&c, &entries[i]);
     }
-    if (t->family == FAMILY_AMD || t->family == FAMILY_NVIDIA) print_gpu(&c, t, entries, n, &uses);
+    if (t->family == FAMILY_AMD || t->family == FAMILY_NVIDIA) print_gpu(&c, t, &uses);
     text_printf(out, "compiled for %s: %llu bytes of code\n", t->name,
                 (unsigned long long)all_code(&c.object));
     text_printf(out, "  %-12s %8s %9s %10s %11s  %s\n", "entry", "kernels", "launches", "functions",

@@ -4,11 +4,12 @@
     gpu_files.py [--keep DIR]
 
 The same bytes twice, from two folders; LLVM's tools and AMD's take the objects and the bundle; every kernel is what
-lint.py asks of it; NVIDIA's assembler takes the text and spills nothing, where there is one. Prints how long the
-compiler took. Exit 77: no LLVM tools.
+lint.py asks of it, in the text for NVIDIA too, in what NVIDIA's assembler makes of it and what NVIDIA's disassembler shows,
+where there are such. Prints how long the compiler took. Exit 77: no LLVM tools.
 """
 import argparse
 import ctypes
+import functools
 import os
 import shutil
 import struct
@@ -16,7 +17,7 @@ import sys
 import tempfile
 import time
 
-from lint import AMD, kinds_of, lint, of_ptxas, run, self_test, tool
+from lint import AMD, kinds_of, lint, lint_assembled, lint_ptx, lint_sass, run, self_test, tool
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 RWKVC = os.path.abspath(os.environ.get("RWKVC", os.path.join(ROOT, "build", "bin", "rwkvc")))
@@ -46,6 +47,7 @@ def compiled(folder, name, text, *options):
         return f.read(), seconds
 
 
+@functools.lru_cache
 def plans_of(text, dtype):
     """The plans of all entries."""
     entries = run(RWKVC, model(text)).stdout.split("entries: ")[-1].split()
@@ -139,22 +141,30 @@ def check_amd(folder, text, dtype, twice):
             fault(f"libamd_comgr: {target}: {n}")
 
 
-def ptxas():
-    usual = "/usr/local/cuda/bin/ptxas"
-    return os.environ.get("RWKVC_PTXAS") or shutil.which("ptxas") or (usual if os.path.exists(usual) else None)
+def found(name):
+    """A tool of NVIDIA's."""
+    usual = os.path.join("/usr/local/cuda/bin", name)
+    return shutil.which(name) or (usual if os.path.exists(usual) else None)
 
 
-def assemble(folder, path, target):
-    if not ptxas():
+def assemble(folder, path, target, dtype, text, kinds):
+    """What the driver does with the text; its registers, warps and instructions."""
+    ptxas, image = os.environ.get("RWKVC_PTXAS") or found("ptxas"), os.path.join(folder, "x.cubin")
+    if not ptxas:
         print(f"{target}: not assembled, no ptxas here")
         return
-    said = run(ptxas(), "-arch=" + target, "-v", path, "-o", os.path.join(folder, "x.cubin"))
+    said = run(ptxas, "-arch=" + target, "-v", path, "-o", image)
     if said.returncode:
         fault(f"ptxas {target}: {said.stdout.strip()[:300]}")
-    found, n = of_ptxas(said.stdout)
-    for name, what in found.items():
-        fault(f"{target} {name}: {', '.join(what)}")
-    print(f"{target}: {n} kernels assembled")
+        return
+    faults, words = lint_assembled(target, dtype, text, said.stdout, image, kinds)
+    print(words)
+    if found("nvdisasm"):
+        faults += lint_sass(target, dtype, text, run(found("nvdisasm"), "-c", image).stdout, kinds)
+    else:
+        print(f"{target}: instructions not looked at, no nvdisasm here")
+    for f in faults:
+        fault(f)
 
 
 def check_nvidia(folder, text, dtype, targets, twice):
@@ -166,10 +176,13 @@ def check_nvidia(folder, text, dtype, targets, twice):
     print(f"{text}.ptx for {targets[0]}, {dtype}: {seconds:.1f} s, {len(data)} bytes")
     if not data.startswith(b"//!rwkvc "):
         fault(f"{text}.ptx: no manifest before the text")
-    if dtype == "bf16" and b"mma.sync.aligned.m16n8k16" not in data:
-        fault(f"{text}.ptx: no mma.sync")
+    module, kinds = data.decode()[data.find(b"\n.version"):], kinds_of(plans_of(text, dtype))
+    faults, words = lint_ptx(targets[0], dtype, module, kinds)
+    print(words)
+    for f in faults:
+        fault(f)
     for target in targets:
-        assemble(folder, os.path.join(folder, "a", "model.ptx"), target)
+        assemble(folder, os.path.join(folder, "a", "model.ptx"), target, dtype, module, kinds)
 
 
 def main():

@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
-"""Looks at every kernel of an AMD code object, and at what NVIDIA's assembler says of every kernel.
+"""Looks at every kernel of an AMD code object, and of a text for NVIDIA; and at what NVIDIA's assembler says of it.
 
-    lint.py         checks that each check sees what it is for
-    lint(...)       for gpu_files.py: the faults of one code object
+    lint.py              checks that each check sees what it is for
+    lint(...)            for gpu_files.py: the faults of one code object
+    lint_ptx(...)        of one text
+    lint_assembled(...)  of what ptxas has made of it
+    lint_sass(...)       of its instructions, as nvdisasm shows them
 
 What a kernel is, row, scan, contract or scatter, is in the plan; what it may use is in the tables below.
 """
@@ -15,14 +18,22 @@ import sys
 # wave: threads; registers, granule, waves: of one of `units` parts of a compute unit; local: bytes of all of it
 AMD = {"gfx942": {"wave": 64, "registers": 512, "granule": 8, "waves": 8, "local": 65536, "units": 4},
        "gfx1100": {"wave": 32, "registers": 1536, "granule": 24, "waves": 16, "local": 131072, "units": 4}}
+# The same of NVIDIA's; a workgroup takes `each` bytes beside its own, and there are `blocks` at most.
+NVIDIA = {"sm_80": {"wave": 32, "registers": 512, "granule": 8, "waves": 16, "local": 167936, "units": 4, "each": 1024, "blocks": 32},
+          "sm_90": {"wave": 32, "registers": 512, "granule": 8, "waves": 16, "local": 233472, "units": 4, "each": 1024, "blocks": 32}}
 # What products are to be made of: by target, and by what the plan lets factors be rounded to.
 MATRIX = {("gfx942", "bf16"): ("v_mfma_f32_32x32x8_bf16", "v_mfma_f32_16x16x16_bf16"),
           ("gfx942", "f32"): ("v_mfma_f32_32x32x2_f32", "v_mfma_f32_16x16x4_f32"),
           ("gfx1100", "bf16"): ("v_wmma_f32_16x16x16_bf16",)}
+MMA = {"bf16": "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32"}
 # Fewest waves of a part that registers alone leave room for, and that all leave room for. Scans and rows may keep
 # a whole point in local memory.
 FLOOR = {"gfx942": {"contract": (2, 2), "row": (3, 0), "scatter": (4, 4), "scan": (2, 0)},
          "gfx1100": {"contract": (6, 6), "row": (8, 0), "scatter": (8, 8), "scan": (4, 0)}}
+# Registers of NVIDIA's may be few for a product: its sums lie in them, and one workgroup is enough.
+FLOOR_NVIDIA = {"contract": (2, 2), "row": (4, 0), "scatter": (4, 4), "scan": (2, 0)}
+# Bytes of machine code a line of text of a product may become: 16 an instruction. A loop that was unrolled has more.
+MOST_CODE = 40
 # Scalar registers that may lie in vector registers: scans are given fifty pointers, two scalars each, and more.
 SCALAR_SPILLS = {"contract": 0, "row": 8, "scatter": 0, "scan": 128}
 # What is in no plan: products that nothing is done with, to measure what those of the plan can reach.
@@ -130,17 +141,140 @@ def of_code(target, kind, dtype, code, aligned):
     return found
 
 
-def of_ptxas(said):
-    """{kernel: what is wrong}, and how many kernels there are."""
-    found = {}
-    kernels = re.split(r"Compiling entry function '", said)[1:]
-    for part in kernels:
-        name = part.split("'")[0]
-        for what in ("stack frame", "spill stores", "spill loads"):
-            m = re.search(r"(\d+) bytes " + what, part)
-            if not m or int(m[1]):
-                found.setdefault(name, []).append(f"{m[1] if m else '?'} bytes {what}")
-    return found, len(kernels)
+# ---- NVIDIA ------------------------------------------------------------------------------------------------
+
+FORBIDDEN_PTX = re.compile(r"(\.local\b[^;]*|\bst\.(?!global|shared|param)[\w.]+|\bld\.(?!global|shared|param|const)[\w.]+|"
+                           r"\batom\.[\w.]+|\bred\.[\w.]+|\bcall\b[\w. (]*)")
+BRANCH_PTX = re.compile(r"^(?:\$L\w+:|.*\bbra\b.*|\s*ret;)$", re.M)
+WIDE_PTX = re.compile(r"\bld\.global(?:\.nc)?\.v(?:4\.[a-z]32|2\.[a-z]64)\b")
+NARROW_PTX = re.compile(r"\bld\.global(?:\.nc)?\.[a-z]\d+\b")
+SHARED_NARROW_PTX = re.compile(r"\bld\.shared\.[a-z](?:8|16)\b")
+ADDS_PTX = re.compile(r"\bfma\.rn(?:\.ftz)?\.f32\b")
+
+
+def texts_of(text):
+    """{kernel: what stands before its code, its code} of PTX."""
+    return {m[1]: (m[2], m[3]) for m in re.finditer(r"^\.visible \.entry (\w+)\((.*?)^\{\n(.*?)^\}", text, re.M | re.S)}
+
+
+def block_of(head):
+    m = re.search(r"\.reqntid (\d+), 1, 1", head)
+    return int(m[1]) if m else 0
+
+
+def of_text(kind, dtype, head, code, aligned):
+    """What is wrong with a kernel by its text."""
+    found = sorted({m[1].strip() for m in FORBIDDEN_PTX.finditer(code)})
+    if set(re.findall(r"\.param (\S+)", head)) - {".u64"}:
+        found.append("arguments of other types than u64")
+    if block_of(head) not in (32, 64, 128, 256, 512, 1024):
+        found.append(f"a workgroup of {block_of(head)}")
+    if kind != "contract":
+        return found
+    mma = MMA.get(dtype)
+    if mma and mma not in code:
+        found.append(f"no {mma}")
+    blocks = [b for b in BRANCH_PTX.split(code) if (b.count("mma.sync") >= 2 if mma else len(ADDS_PTX.findall(b)) >= 32)]
+    if not blocks:
+        found.append("no loop of products")
+    for block in blocks:
+        narrow = SHARED_NARROW_PTX.search(block)
+        if narrow:
+            found.append(f"{narrow[0]} beside products")
+        if aligned and NARROW_PTX.search(block) and not WIDE_PTX.search(block):
+            found.append(f"{NARROW_PTX.search(block)[0]} beside products, and no wide load")
+    return found
+
+
+def nvidia_waves(target, registers, local, block):
+    """Warps of a part that registers leave room for, and that all leaves room for."""
+    t = NVIDIA[target]
+    by_registers = min(t["waves"], t["registers"] // (-(-max(registers, 1) // t["granule"])*t["granule"]))
+    of_block = -(-block // t["wave"])
+    blocks = min(by_registers*t["units"] // of_block, t["local"] // (local + t["each"]), t["blocks"])
+    return by_registers, blocks*of_block / t["units"]
+
+
+def of_words(target, kind, block, words):
+    """What is wrong with a kernel by what ptxas says of it."""
+    found = []
+    for what in ("stack frame", "spill stores", "spill loads"):
+        m = re.search(r"(\d+) bytes " + what, words)
+        if not m or int(m[1]):
+            found.append(f"{m[1] if m else '?'} bytes {what}")
+    registers, local = re.search(r"Used (\d+) registers", words), re.search(r"(\d+) bytes smem", words)
+    if not registers:
+        return found + ["no number of registers"]
+    waves = nvidia_waves(target, int(registers[1]), int(local[1]) if local else 0, block)
+    for n, floor, by in zip(waves, FLOOR_NVIDIA[kind], ("registers", "registers, shared memory and workgroups")):
+        if n < floor:
+            found.append(f"{by} leave {n:g} warps, not {floor}")
+    return found
+
+
+def of_size(kind, code, n):
+    """A product's text became n bytes of machine code."""
+    lines = sum(line.startswith("\t") for line in code.split("\n"))
+    if kind == "contract" and n > MOST_CODE*lines:
+        return [f"{n} bytes of machine code for {lines} lines: a loop of it was unrolled"]
+    return []
+
+
+def sizes_of(path):
+    """{function: bytes} of an image, as llvm-readelf says."""
+    rows = re.findall(r"^ *\d+: \w+ +(\d+) FUNC .* (\w+)$", run(tool("llvm-readelf"), "-s", "-W", path).stdout, re.M)
+    return {name: int(n) for n, name in rows}
+
+
+FORBIDDEN_SASS = re.compile(r"\b((?:LDL|STL|ATOM|ATOMG|ATOMS|RED)(?:\.\w+)*|(?:LD|ST)(?:\.E[\w.]*)?(?= ))")
+
+
+def of_sass(kind, dtype, text, code, aligned):
+    """What is wrong with a kernel by its instructions. text: of the kernel, as PTX."""
+    found = sorted({m[1] for m in FORBIDDEN_SASS.finditer(code)})
+    if kind != "contract" or not MMA.get(dtype):
+        return found
+    made, written = code.count("HMMA.16816.F32.BF16"), text.count("mma.sync")
+    if made < written:
+        found.append(f"{made} of {written} HMMA.16816.F32.BF16")
+    if made > 2*written:
+        found.append(f"{made} HMMA for {written} in the text: a loop of them was unrolled")
+    if aligned and re.search(r"\bLDG\.E\b", code) and not re.search(r"\bLDG\.E(?:\.\w+)*\.128\b", code):
+        found.append("no LDG.E.128")
+    return found
+
+
+def fewest(what, faults):
+    """One name may be of two plans; then any of them will do. faults: of a kind and a dtype."""
+    return min((faults(kind, of) for kind, of in sorted(what, key=str)), key=len, default=["in no plan"])
+
+
+def kind_of(kinds, name):
+    return kinds.get(re.sub(r"^k\d+_", "", name), RATES.get(name, set()))
+
+
+def lint_ptx(target, dtype, text, kinds, aligned=True):
+    """Faults of a text, and what may be said of it."""
+    found, kernels = [], texts_of(text)
+    for name, (head, code) in kernels.items():
+        faults = fewest(kind_of(kinds, name), lambda kind, of: of_text(kind, of, head, code, aligned))
+        found += [f"{target} {dtype} {name}: {f}" for f in faults]
+    if len(kernels) != text.count(".entry "):
+        found.append(f"{target}: {len(kernels)} kernels of {text.count('.entry ')} can be read")
+    return found, f"{target} {dtype}: {len(kernels)} kernels"
+
+
+def lint_assembled(target, dtype, text, said, image, kinds):
+    """Faults of what ptxas -v said of a text and made of it, and what may be said of it."""
+    found, seen, kernels, sizes = [], [], texts_of(text), sizes_of(image)
+    words = {part.split("'")[0]: part for part in re.split(r"Compiling entry function '", said)[1:]}
+    for name, (head, code) in kernels.items():
+        faults = fewest(kind_of(kinds, name), lambda kind, of: of_words(target, kind, block_of(head), words.get(name, "")) +
+                        of_size(kind, code, sizes.get(name, 1 << 30)))
+        found += [f"{target} {dtype} {name}: {f}" for f in faults]
+        registers = re.search(r"Used (\d+) registers", words.get(name, ""))
+        seen.append(int(registers[1]) if registers else 0)
+    return found, f"{target} {dtype}: assembled, registers up to {max(seen, default=0)}, {sum(sizes.values())} bytes of code"
 
 
 def lint(target, dtype, image, folder, kinds, aligned=True):
@@ -170,6 +304,17 @@ def lint(target, dtype, image, folder, kinds, aligned=True):
     waves = sorted(waves_of(target, k)[1] for k in kernels)
     return found, (f"{target} {dtype}: {len(kernels)} kernels, registers up to {max(k['vgpr_count'] for k in kernels)}, "
                    f"waves of {AMD[target]['waves']}: {waves[0]} at least, {waves[len(waves)//2]} in the middle")
+
+
+def lint_sass(target, dtype, text, sass, kinds, aligned=True):
+    """Faults of what nvdisasm -c shows of an image."""
+    found, codes = [], {part.split(",")[0]: part for part in re.split(r"^\t\.section\t\.text\.", sass, flags=re.M)[1:]}
+    for name, (head, ptx) in texts_of(text).items():
+        if "EXIT" not in codes.get(name, ""):
+            found.append(f"{target} {name}: nvdisasm shows no code")
+        faults = fewest(kind_of(kinds, name), lambda kind, of: of_sass(kind, of, ptx, codes.get(name, ""), aligned))
+        found += [f"{target} {dtype} {name}: {f}" for f in faults]
+    return found
 
 
 # ---- does it see what it is for? ---------------------------------------------------------------------------
@@ -205,14 +350,70 @@ def self_test():
         sees(what, of_code("gfx942", "contract", "bf16", code, True))
     sees("no wide load", of_code("gfx1100", "contract", "f32", adds.replace("dwordx4", "b32"), True))
     sees("no loop", of_code("gfx1100", "contract", "f32", "\tv_fmac_f32 v1, v2, v3\n", True))
-    clean = "Compiling entry function 'k0' for\n 0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads\n"
-    sees("", of_ptxas(clean)[0])
-    for what in ("stack frame", "spill stores", "spill loads"):
-        sees(what, [" ".join(x) for x in of_ptxas(clean.replace("0 bytes " + what, "8 bytes " + what))[0].values()])
+    self_test_nvidia(sees)
     plans = "kernel x row grid [B] (out)\nkernel y_1 contract of bf16 grid [] (out)\nkernel x scan grid [B] (out)\n"
     if kinds_of(plans) != {"x": {("row", ""), ("scan", "")}, "y_1": {("contract", "bf16")}}:
         faults.append(f"kinds: {kinds_of(plans)}")
     return faults
+
+
+PTX = """.visible .entry k0_x(
+\t.param .u64 k0_x_param_0
+)
+.reqntid 256, 1, 1
+{
+\tld.param.u64 \t%rd1, [k0_x_param_0];
+$L__BB0_1:
+\tld.global.nc.v4.u32 \t{%r1, %r2, %r3, %r4}, [%rd1];
+\tld.shared.v4.b32 \t{%r5, %r6, %r7, %r8}, [%rd2];
+\tmma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32
+\t\t{%f1, %f2, %f3, %f4},
+\tmma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32
+\t\t{%f5, %f6, %f7, %f8},
+\t@%p1 bra \t$L__BB0_1;
+\tst.global.f32 \t[%rd1], %f1;
+\tret;
+}
+"""
+
+
+def self_test_nvidia(sees):
+    head, code = texts_of(PTX)["k0_x"]
+    sees("", of_text("contract", "bf16", head, code, True))
+    sees("", of_text("contract", "f32", head, code.replace("mma.sync", "fma.rn.ftz.f32 "*16), True))
+    load, shared = "ld.global.nc.v4.u32", "ld.shared.v4.b32"
+    for change, what in [((shared, "ld.local.v4.b32"), ".local"), (("st.global", "st"), "st.f32"), ((shared, "ld.v4.b32"), "ld.v4.b32"),
+                         (("ret;", "atom.global.add.u32 %r1;"), "atom.global"), (("ret;", "red.global.add.f32 %r1;"), "red.global"),
+                         (("ret;", "call.uni f;"), "call"), ((load, "ld.global.nc.u16"), "no wide load"),
+                         ((load, "ld.global.f32"), "no wide load"), ((shared, "ld.shared.u16"), "ld.shared.u16 beside"),
+                         (("m16n8k16", "m16n8k8"), "no mma.sync"), (("\tmma.sync", "$L__BB0_2:\n\tmma.sync"), "no loop of products")]:
+        sees(what, of_text("contract", "bf16", head, code.replace(*change), True))
+    sees("no loop of products", of_text("contract", "f32", head, code, True))
+    sees("other types", of_text("row", None, head.replace("u64", "u32"), code, True))
+    sees("a workgroup of 0", of_text("row", None, head.replace("reqntid", "maxntid"), code, True))
+    words = "0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads\nUsed 128 registers, used 1 barriers, 20480 bytes smem\n"
+    sees("", of_words("sm_80", "contract", 256, words))
+    for what in ("stack frame", "spill stores", "spill loads"):
+        sees(what, of_words("sm_80", "contract", 256, words.replace("0 bytes " + what, "8 bytes " + what)))
+    sees("registers leave 1 warps", of_words("sm_80", "scan", 32, words.replace("128 reg", "257 reg")))
+    sees("workgroups leave 0 warps", of_words("sm_80", "contract", 512, words.replace("128 reg", "168 reg")))
+    sees("workgroups leave 1.75 warps", of_words("sm_80", "scatter", 32, words.replace("128 reg", "64 reg")) and
+         of_words("sm_80", "contract", 32, words))
+    sees("no number of registers", of_words("sm_80", "row", 32, words.replace("Used", "")))
+    sees("", of_size("contract", code, 16*20))
+    sees("unrolled", of_size("contract", code, 16*400))
+    sees("", of_size("row", code, 16*400))
+    sass = "\tLDG.E.128.CONSTANT R4, [R2.64] ;\n" + "\tHMMA.16816.F32.BF16 R8, R4, R6, R8 ;\n"*2 + "\tSTG.E [R2.64], R8 ;\n\tEXIT ;\n"
+    sees("", of_sass("contract", "bf16", code, sass, True))
+    for change, what in [(("LDG.E.128", "LDL.128"), "LDL.128"), (("STG.E", "STL"), "STL"), (("STG.E", "ST.E"), "ST.E"), (("STG", "RED"), "RED"),
+                         (("16816", "1688"), "0 of 2 HMMA"), (("\tHMMA", "\tHMMA.16816.F32.BF16\n\tHMMA.16816.F32.BF16\n\tHMMA"), "unrolled"),
+                         (("LDG.E.128", "LDG.E"), "no LDG.E.128")]:
+        sees(what, of_sass("contract", "bf16", code, sass.replace(*change), True))
+    whole = f"\t.target\tsm_80\n\t.section\t.text.k0_x,\"ax\",@progbits\n{sass}"
+    sees("", lint_sass("sm_80", "bf16", PTX, whole, {"x": {("contract", "bf16")}}))
+    sees("shows no code", lint_sass("sm_80", "bf16", PTX, "", {"x": {("row", "")}}))
+    sees("in no plan", lint_ptx("sm_80", "bf16", PTX, {})[0])
+    sees("can be read", lint_ptx("sm_80", "bf16", PTX + ".entry y", {"x": {("contract", "bf16")}})[0])
 
 
 if __name__ == "__main__":
