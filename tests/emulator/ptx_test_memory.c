@@ -106,7 +106,7 @@ static const char special[] =
     ".reg .b16 %rs<9>; .reg .b32 %r<9>; .reg .b64 %rd<9>; .reg .f32 %f<3>;\n"
     ".shared .align 4 .b8 first[12];\n.shared .align 8 .b8 second[16];\n"
     "ld.param.u64 %rd1, [p5];\n"
-    "ld.param.s8 %rs1, [p0];\nst.global.u16 [%rd1], %rs1;\n"
+    "ld.param.s8 %rs1, [p0];\ncvt.u32.u16 %r1, %rs1;\nst.global.u32 [%rd1], %r1;\n"
     "ld.param.s16 %r1, [p1];\nst.global.u32 [%rd1+4], %r1;\n"
     "ld.param.s32 %rd2, [p2];\nst.global.u64 [%rd1+8], %rd2;\n"
     "ld.param.u32 %r2, [p3+4];\nst.global.u32 [%rd1+16], %r2;\n"
