@@ -240,16 +240,20 @@ void ptx_part(PtxWarp *w);
 void ptx_race_clear(PtxGroup *g);
 void ptx_race_barrier(PtxGroup *g);
 
-/* Did another thread write there? */
-bool ptx_race_shared(PtxGroup *g, uint32_t thread, bool is_read, uint64_t at, unsigned bytes,
-                     uint32_t *other);
+/* The lanes that touch what another thread wrote, `thread` being that of lane 0; other: one such thread. */
+uint32_t ptx_race_shared(PtxGroup *g, uint32_t thread, bool is_read, const uint64_t *at,
+                         uint32_t lanes, unsigned bytes, uint32_t *other);
 typedef enum PtxRace { PTX_RACE_NONE, PTX_RACE_THREAD, PTX_RACE_GROUP } PtxRace;
-/* A tag says which launch, group and thread, and between which barriers. */
+typedef struct
+    PtxRaces { /* lanes that touch what a thread of the same, or of another group wrote */
+    uint32_t thread, group;
+} PtxRaces;
+/* A tag says which launch, group and thread, and between which barriers. The next lane's is the next number. */
 uint64_t ptx_race_tag(const Group *g, uint32_t thread);
-PtxRace ptx_race_global(const Buffer *b, uint64_t ours, bool is_read, uint64_t offset,
-                        unsigned bytes, uint32_t *other);
-/* A read as of what nobody writes in this launch, or a store: is it so? */
-bool ptx_race_read_only(const Buffer *b, uint64_t ours, bool is_read, uint64_t offset,
-                        unsigned bytes);
+PtxRaces ptx_race_global(const Buffer *b, uint64_t first, bool is_read, const uint64_t *at,
+                         uint32_t lanes, unsigned bytes);
+/* Reads as of what nobody writes in this launch, or stores: the lanes of which that is not so. */
+uint32_t ptx_race_read_only(const Buffer *b, uint64_t first, bool is_read, const uint64_t *at,
+                            uint32_t lanes, unsigned bytes);
 
 #endif

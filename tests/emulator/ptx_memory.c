@@ -18,86 +18,104 @@ typedef struct Access {
 
 static const char *verb(const Access *a) { return a->m->is_store ? "store" : "load"; }
 
-static uint32_t thread_of(const PtxWarp *w, unsigned lane) { return w->index * PTX_LANES + lane; }
-
-static void note_race(PtxWarp *w, const PtxInst *in, Access *a, unsigned lane, bool is_of_group) {
+static void note_races(PtxWarp *w, const PtxInst *in, Access *a, uint32_t lanes, bool is_of_group) {
     PtxRaced *r = &w->group->raced;
-    a->chance |= 1u << lane;
-    w->common->worker->total.races++;
+    if (lanes == 0) return;
+    a->chance |= lanes;
+    w->common->worker->total.races += (unsigned)__builtin_popcount(lanes);
     if (r->in == NULL)
-        *r = (PtxRaced){in, w->index, lane, a->m->space == PTX_SPACE_SHARED, is_of_group};
+        *r = (PtxRaced){in, w->index, (unsigned)__builtin_ctz(lanes),
+                        a->m->space == PTX_SPACE_SHARED, is_of_group};
+}
+
+static bool is_aligned(PtxWarp *w, const PtxInst *in, const Access *a, const char *what) {
+    uint64_t bits = 0;
+    for (size_t i = 0; i < PTX_LANES; i++) bits |= w->lanes >> i & 1 ? a->at[i] : 0;
+    if ((bits & (a->bytes - 1u)) == 0) return true;
+    EACH(i, w->lanes)
+    if ((a->at[i] & (a->bytes - 1u)) != 0)
+        ptx_fault(w, in, (int)i, "%s of %u bytes at %s0x%llx, which is no multiple of %u", verb(a),
+                  a->bytes, what, (unsigned long long)a->at[i], a->bytes);
+    return false;
 }
 
 /* ---- global memory --------------------------------------------------------------------------- */
 
-static bool is_outside(PtxWarp *w, const PtxInst *in, const Access *a, unsigned lane) {
+static void outside(PtxWarp *w, const PtxInst *in, const Access *a, unsigned lane) {
     const Buffer *b = buffers_near(&w->common->worker->launch->emu->buffers, a->at[lane]);
     unsigned long long at = a->at[lane];
     if (b == NULL) {
         ptx_fault(w, in, (int)lane, "%s of %u bytes at 0x%llx, which is in no buffer", verb(a),
                   a->bytes, at);
-        return true;
+        return;
     }
     ptx_fault(
         w, in, (int)lane,
         "%s of %u bytes at 0x%llx, in no buffer: at offset %llu of the nearest one, which has %zu bytes",
         verb(a), a->bytes, at, at - (unsigned long long)(uintptr_t)b->base, b->bytes);
-    return true;
 }
 
-static bool races(PtxWarp *w, const PtxInst *in, const Buffer *b, Access *a, unsigned lane) {
+static bool keeps_promise(PtxWarp *w, const PtxInst *in, const Buffer *b, const Access *a,
+                          uint32_t lanes, uint64_t first) {
     bool is_read = !a->m->is_store;
-    uint64_t offset = a->at[lane] - (uint64_t)(uintptr_t)b->base;
-    uint64_t ours = ptx_race_tag(w->common, thread_of(w, lane));
-    if ((a->m->is_read_only || !is_read) &&
-        !ptx_race_read_only(b, ours, is_read, offset, a->bytes)) {
-        ptx_fault(
-            w, in, (int)lane,
-            is_read
-                ? "it is read as what nobody writes (.nc), but this launch wrote it: offset %llu of %zu bytes"
-                : "this launch reads it as what nobody writes (.nc): offset %llu of %zu bytes",
-            (unsigned long long)offset, b->bytes);
-        return true;
-    }
-    uint32_t other;
-    PtxRace r = ptx_race_global(b, ours, is_read, offset, a->bytes, &other);
-    if (r == PTX_RACE_NONE) return false;
-    if (is_read) {
-        note_race(w, in, a, lane, r == PTX_RACE_GROUP);
-        return false;
-    }
-    bool is_here = r == PTX_RACE_THREAD && other / PTX_LANES == w->index &&
-                   (w->lanes >> other % PTX_LANES & 1);
-    if (!is_here) a->chance |= 1u << lane; /* the same value may be written twice */
+    if (is_read && !a->m->is_read_only) return true;
+    uint32_t bad = ptx_race_read_only(b, first, is_read, a->at, lanes, a->bytes);
+    if (bad == 0) return true;
+    int lane = __builtin_ctz(bad);
+    ptx_fault(w, in, lane, "%s: offset %llu of %zu bytes",
+              is_read ? "it is read as what nobody writes (.nc), but this launch wrote it"
+                      : "this launch reads it as what nobody writes (.nc)",
+              (unsigned long long)(a->at[lane] - (uint64_t)(uintptr_t)b->base), b->bytes);
     return false;
 }
 
-static bool global_place(PtxWarp *w, const PtxInst *in, const Buffer *b, Access *a, unsigned lane) {
-    uint64_t offset = a->at[lane] - (uint64_t)(uintptr_t)b->base;
+/* These lanes are inside this buffer. */
+static bool buffer_places(PtxWarp *w, const PtxInst *in, const Buffer *b, Access *a,
+                          uint32_t lanes) {
+    uint64_t base = (uint64_t)(uintptr_t)b->base;
+    uint64_t first = ptx_race_tag(w->common, w->index * PTX_LANES);
     if (b->is_read_only && a->m->is_store) {
-        ptx_fault(w, in, (int)lane, "store into memory that is only read: constants or arguments");
+        ptx_fault(w, in, __builtin_ctz(lanes),
+                  "store into memory that is only read: constants or arguments");
         return false;
     }
-    a->data[lane] = b->base + offset;
-    a->known[lane] = b->known == NULL ? NULL : b->known + offset;
-    return !races(w, in, b, a, lane);
+    EACH(i, lanes) {
+        a->data[i] = b->base + (a->at[i] - base);
+        a->known[i] = b->known == NULL ? NULL : b->known + (a->at[i] - base);
+    }
+    if (!keeps_promise(w, in, b, a, lanes, first)) return false;
+    PtxRaces r = ptx_race_global(b, first, !a->m->is_store, a->at, lanes, a->bytes);
+    if (a->m->is_store) {
+        a->chance |= r.thread | r.group; /* the same value may be written twice */
+    } else {
+        note_races(w, in, a, r.thread, false);
+        note_races(w, in, a, r.group, true);
+    }
+    return true;
+}
+
+static uint32_t lanes_inside(const Buffer *b, const Access *a, uint32_t lanes) {
+    uint64_t base = (uint64_t)(uintptr_t)b->base, most = b->bytes - a->bytes;
+    uint32_t out = 0;
+    for (uint32_t i = 0; i < PTX_LANES; i++) out |= (uint32_t)(a->at[i] - base <= most) << i;
+    return b->bytes < a->bytes ? 0 : out & lanes;
 }
 
 static bool global_places(PtxWarp *w, const PtxInst *in, Access *a) {
     const Buffer **cache = &w->common->worker->cache[in->index];
-    EACH(i, w->lanes) {
-        uint64_t at = a->at[i];
-        const Buffer *b = *cache;
-        if ((at & (a->bytes - 1u)) != 0) {
-            ptx_fault(w, in, (int)i, "%s of %u bytes at 0x%llx, which is no multiple of %u",
-                      verb(a), a->bytes, (unsigned long long)at, a->bytes);
-            return false;
+    if (!is_aligned(w, in, a, "")) return false;
+    for (uint32_t left = w->lanes, here; left != 0; left &= ~here) {
+        unsigned i = (unsigned)__builtin_ctz(left);
+        here = *cache == NULL ? 0 : lanes_inside(*cache, a, left);
+        if ((here >> i & 1) == 0) {
+            *cache = buffers_find(&w->common->worker->launch->emu->buffers, a->at[i], a->bytes);
+            if (*cache == NULL) {
+                outside(w, in, a, i);
+                return false;
+            }
+            here = lanes_inside(*cache, a, left);
         }
-        if (b == NULL || at < (uint64_t)(uintptr_t)b->base ||
-            b->bytes < at - (uint64_t)(uintptr_t)b->base + a->bytes)
-            b = *cache = buffers_find(&w->common->worker->launch->emu->buffers, at, a->bytes);
-        if (b == NULL && is_outside(w, in, a, i)) return false;
-        if (!global_place(w, in, b, a, i)) return false;
+        if (!buffer_places(w, in, *cache, a, here)) return false;
     }
     EmuCounts *c = &w->common->worker->total;
     uint64_t bytes = (uint64_t)__builtin_popcount(w->lanes) * a->bytes;
@@ -110,41 +128,40 @@ static bool global_places(PtxWarp *w, const PtxInst *in, Access *a) {
 
 /* ---- local memory ---------------------------------------------------------------------------- */
 
-static bool shared_place(PtxWarp *w, const PtxInst *in, Access *a, unsigned lane) {
-    PtxGroup *g = w->group;
-    uint64_t at = a->at[lane];
+static bool are_inside(PtxWarp *w, const PtxInst *in, const Access *a) {
+    const PtxGroup *g = w->group;
     const uint8_t *inside = w->code->inside;
-    bool is_there = at < g->shared_bytes && g->shared_bytes - at >= a->bytes;
-    if (!is_there || !inside[at] || !inside[at + a->bytes - 1]) {
-        ptx_fault(w, in, (int)lane, "%s of %u bytes at %llu of local memory, in no variable",
-                  verb(a), a->bytes, (unsigned long long)at);
+    EACH(i, w->lanes) {
+        uint64_t at = a->at[i];
+        bool is_there = at < g->shared_bytes && g->shared_bytes - at >= a->bytes;
+        if (is_there && inside[at] && inside[at + a->bytes - 1]) continue;
+        ptx_fault(w, in, (int)i, "%s of %u bytes at %lld of local memory, in no variable", verb(a),
+                  a->bytes, (long long)at);
         return false;
     }
-    if ((at & (a->bytes - 1u)) != 0) {
-        ptx_fault(w, in, (int)lane, "local address %llu is no multiple of %u",
-                  (unsigned long long)at, a->bytes);
-        return false;
-    }
-    a->data[lane] = g->shared + at;
-    a->known[lane] = g->known + at;
-    uint32_t other;
-    if (!ptx_race_shared(g, thread_of(w, lane), !a->m->is_store, at, a->bytes, &other)) return true;
-    if (!a->m->is_store) {
-        note_race(w, in, a, lane, false);
-        return true;
-    }
-    ptx_fault(
-        w, in, (int)lane,
-        "thread %u wrote the same local memory (address %llu, %u bytes) since the last barrier",
-        other, (unsigned long long)at, a->bytes);
-    return false;
+    return is_aligned(w, in, a, "local ");
 }
 
 static bool shared_places(PtxWarp *w, const PtxInst *in, Access *a) {
-    uint32_t words[PTX_LANES] = {0};
+    uint32_t words[PTX_LANES] = {0}, other = 0;
+    PtxGroup *g = w->group;
+    if (!are_inside(w, in, a)) return false;
     EACH(i, w->lanes) {
-        if (!shared_place(w, in, a, i)) return false;
+        a->data[i] = g->shared + a->at[i];
+        a->known[i] = g->known + a->at[i];
         words[i] = (uint32_t)a->at[i] & ~3u;
+    }
+    uint32_t racing = ptx_race_shared(g, w->index * PTX_LANES, !a->m->is_store, a->at, w->lanes,
+                                      a->bytes, &other);
+    if (!a->m->is_store) {
+        note_races(w, in, a, racing, false);
+    } else if (racing != 0) {
+        int lane = __builtin_ctz(racing);
+        ptx_fault(
+            w, in, lane,
+            "thread %u wrote the same local memory (address %llu, %u bytes) since the last barrier",
+            other, (unsigned long long)a->at[lane], a->bytes);
+        return false;
     }
     banks_count(&w->common->worker->total, words, w->lanes, PTX_LANES,
                 a->bytes < 4 ? 1 : a->bytes / 4);
@@ -153,7 +170,7 @@ static bool shared_places(PtxWarp *w, const PtxInst *in, Access *a) {
 
 /* ---- values ---------------------------------------------------------------------------------- */
 
-static uint64_t element(const uint8_t *at, unsigned size) {
+static inline uint64_t element(const uint8_t *at, unsigned size) {
     uint64_t x = 0;
     switch (size) {
     case 1: memcpy(&x, at, 1); break;
@@ -164,28 +181,42 @@ static uint64_t element(const uint8_t *at, unsigned size) {
     return x;
 }
 
-static uint64_t extended(uint64_t x, const PtxMemory *m) {
+static inline uint64_t extended(uint64_t x, const PtxMemory *m) {
     uint64_t sign = (uint64_t)1 << (8 * m->size - 1);
     if (m->is_signed && m->size < 8) x = (x ^ sign) - sign;
     return m->is_half ? x & 0xffffu : x;
 }
 
+/* Element k of all lanes; size is a constant where this is called. The lanes that do not know it. */
+static inline uint32_t load_elements(const Access *a, uint32_t lanes, unsigned k, unsigned size,
+                                     PtxLanes *x) {
+    const PtxMemory *m = a->m;
+    uint64_t all = size == 8 ? UINT64_MAX : ((uint64_t)1 << 8 * size) - 1;
+    uint32_t open = 0;
+    EACH(i, lanes) {
+        uint64_t v = extended(element(a->data[i] + k * size, size), m);
+        bool is_known = a->known[i] == NULL || element(a->known[i] + k * size, size) == all;
+        open |= (uint32_t)!is_known << i;
+        if (m->is_wide)
+            x->U[i] = v;
+        else
+            x->u[i] = (uint32_t)v;
+    }
+    return open;
+}
+
 static void load(PtxWarp *w, const PtxInst *in, const Access *a) {
     const PtxMemory *m = a->m;
-    uint64_t all = m->size == 8 ? UINT64_MAX : ((uint64_t)1 << 8 * m->size) - 1;
     for (unsigned k = 0; k < m->count; k++) {
         PtxLanes x;
-        uint32_t open = a->chance;
-        EACH(i, w->lanes) {
-            uint64_t v = extended(element(a->data[i] + k * m->size, m->size), m);
-            if (a->known[i] != NULL && element(a->known[i] + k * m->size, m->size) != all)
-                open |= 1u << i;
-            if (m->is_wide)
-                x.U[i] = v;
-            else
-                x.u[i] = (uint32_t)v;
+        uint32_t open;
+        switch (m->size) {
+        case 1: open = load_elements(a, w->lanes, k, 1, &x); break;
+        case 2: open = load_elements(a, w->lanes, k, 2, &x); break;
+        case 4: open = load_elements(a, w->lanes, k, 4, &x); break;
+        default: open = load_elements(a, w->lanes, k, 8, &x);
         }
-        ptx_set(w, in->arg[k], m->is_wide, &x, open);
+        ptx_set(w, in->arg[k], m->is_wide, &x, open | a->chance);
     }
 }
 
@@ -231,6 +262,15 @@ static bool repeats(PtxWarp *w, const PtxInst *in, const Access *a) {
     return true;
 }
 
+static inline void store_elements(const Access *a, uint32_t lanes, unsigned k, unsigned size,
+                                  const PtxLanes *x, uint32_t open) {
+    EACH(i, lanes) {
+        uint64_t v = a->m->is_wide ? x->U[i] : x->u[i];
+        memcpy(a->data[i] + k * size, &v, size);
+        if (a->known[i] != NULL) memset(a->known[i] + k * size, open >> i & 1 ? 0 : 0xff, size);
+    }
+}
+
 static void store(PtxWarp *w, const PtxInst *in, const Access *a) {
     const PtxMemory *m = a->m;
     bool is_global = m->space == PTX_SPACE_GLOBAL;
@@ -242,11 +282,11 @@ static void store(PtxWarp *w, const PtxInst *in, const Access *a) {
                       "it stores value %u, which comes from what was never written", k);
             return;
         }
-        EACH(i, w->lanes) {
-            uint64_t v = value(w, in, m, k, i);
-            memcpy(a->data[i] + k * m->size, &v, m->size);
-            if (a->known[i] != NULL)
-                memset(a->known[i] + k * m->size, open >> i & 1 ? 0 : 0xff, m->size);
+        switch (m->size) {
+        case 1: store_elements(a, w->lanes, k, 1, ptx_source(w, in->arg[k]), open); break;
+        case 2: store_elements(a, w->lanes, k, 2, ptx_source(w, in->arg[k]), open); break;
+        case 4: store_elements(a, w->lanes, k, 4, ptx_source(w, in->arg[k]), open); break;
+        default: store_elements(a, w->lanes, k, 8, ptx_source(w, in->arg[k]), open);
         }
     }
     if (!is_ascending(w, a)) check_values(w, in, a);

@@ -23,21 +23,32 @@ static inline bool is_other(uint32_t tag, uint32_t ours) {
     return tag != ours && (tag ^ ours) >> THREAD_BITS == 0;
 }
 
-bool ptx_race_shared(PtxGroup *g, uint32_t thread, bool is_read, uint64_t at, unsigned bytes,
-                     uint32_t *other) {
-    uint32_t ours = g->epoch << THREAD_BITS | (thread + 1);
+static inline bool touch(PtxGroup *g, uint32_t ours, bool is_read, uint64_t at, unsigned bytes,
+                         uint32_t *other) {
     if (bytes == 1) { /* its neighbour may be another thread's */
         if (!is_read) g->wrote[at / 2] = 0;
-        return false;
+        return true;
     }
-    for (uint64_t k = at / 2, end = (at + bytes + 1) / 2; k < end; k++) {
+    for (uint64_t k = at / 2, end = (at + bytes) / 2; k < end; k++) {
         if (is_other(g->wrote[k], ours)) {
             *other = (g->wrote[k] & MANY) - 1;
-            return true;
+            return false;
         }
         if (!is_read) g->wrote[k] = ours;
     }
-    return false;
+    return true;
+}
+
+uint32_t ptx_race_shared(PtxGroup *g, uint32_t thread, bool is_read, const uint64_t *at,
+                         uint32_t lanes, unsigned bytes, uint32_t *other) {
+    uint32_t ours = g->epoch << THREAD_BITS | (thread + 1), racing = 0;
+    for (uint32_t m = lanes; m != 0; m &= m - 1) {
+        uint32_t i = (uint32_t)__builtin_ctz(m);
+        bool is_free = bytes == 4 ? touch(g, ours + i, is_read, at[i], 4, other)
+                                  : touch(g, ours + i, is_read, at[i], bytes, other);
+        racing |= (uint32_t)!is_free << i;
+    }
+    return racing;
 }
 
 /* ---- global memory --------------------------------------------------------------------------- */
@@ -58,33 +69,59 @@ static inline PtxRace race_of(uint64_t tag, uint64_t ours) {
     return differs >> BARRIERS_AT == 0 ? PTX_RACE_THREAD : PTX_RACE_NONE;
 }
 
+/* Of a store: another lane of the same instruction is no race. */
+static inline bool is_beside(uint64_t was, uint32_t thread, uint32_t lanes) {
+    uint32_t lane = (uint32_t)(was & MANY) - 1 - thread;
+    return lane < PTX_LANES && (lanes >> lane & 1);
+}
+
 /* Several workers may be at it, where a kernel's groups race. */
-PtxRace ptx_race_global(const Buffer *b, uint64_t ours, bool is_read, uint64_t offset,
-                        unsigned bytes, uint32_t *other) {
-    uint64_t *tag = b->writers + (offset >> 2), *end = b->writers + ((offset + bytes + 3) >> 2);
-    uint64_t mine = ((offset | bytes) & 3u) == 0 ? ours : ours | MANY;
-    if (b->writers == NULL) return PTX_RACE_NONE;
-    for (; tag < end; tag++) {
-        uint64_t was = __atomic_load_n(tag, __ATOMIC_RELAXED);
-        PtxRace r = race_of(was, ours);
-        *other = (uint32_t)(was & MANY) - 1;
-        if (r != PTX_RACE_NONE && (is_read || mine == ours)) return r;
-        if (!is_read) __atomic_store_n(tag, mine, __ATOMIC_RELAXED);
+PtxRaces ptx_race_global(const Buffer *b, uint64_t first, bool is_read, const uint64_t *at,
+                         uint32_t lanes, unsigned bytes) {
+    PtxRaces out = {0, 0};
+    uint64_t base = (uint64_t)(uintptr_t)b->base;
+    uint32_t thread = (uint32_t)(first & MANY) - 1;
+    if (b->writers == NULL) return out;
+    for (uint32_t m = lanes; m != 0; m &= m - 1) {
+        uint32_t i = (uint32_t)__builtin_ctz(m);
+        uint64_t offset = at[i] - base, ours = first + i;
+        bool is_whole = ((offset | bytes) & 3u) == 0;
+        uint64_t *tag = b->writers + (offset >> 2), *end = b->writers + ((offset + bytes + 3) >> 2);
+        for (; tag < end; tag++) {
+            uint64_t was = __atomic_load_n(tag, __ATOMIC_RELAXED);
+            PtxRace r = was == ours ? PTX_RACE_NONE : race_of(was, ours);
+            bool counts = r != PTX_RACE_NONE && (is_read || is_whole);
+            if (counts && r == PTX_RACE_GROUP) out.group |= 1u << i;
+            if (counts && r == PTX_RACE_THREAD && (is_read || !is_beside(was, thread, lanes)))
+                out.thread |= 1u << i;
+            if (counts) break;
+            if (!is_read) __atomic_store_n(tag, is_whole ? ours : ours | MANY, __ATOMIC_RELAXED);
+        }
     }
-    return PTX_RACE_NONE;
+    return out;
 }
 
 static bool is_of_launch(uint64_t tag, uint64_t ours) { return (tag ^ ours) >> LAUNCH_AT == 0; }
 
-bool ptx_race_read_only(const Buffer *b, uint64_t ours, bool is_read, uint64_t offset,
-                        unsigned bytes) {
-    if (b->writers == NULL || b->read_only == NULL) return true;
-    uint32_t launch = (uint32_t)(ours >> LAUNCH_AT);
-    for (uint64_t k = offset >> 2, end = (offset + bytes + 3) >> 2; k < end; k++) {
-        if (!is_read && __atomic_load_n(&b->read_only[k], __ATOMIC_RELAXED) == launch) return false;
-        if (!is_read) continue;
-        if (is_of_launch(__atomic_load_n(&b->writers[k], __ATOMIC_RELAXED), ours)) return false;
-        __atomic_store_n(&b->read_only[k], launch, __ATOMIC_RELAXED);
+uint32_t ptx_race_read_only(const Buffer *b, uint64_t first, bool is_read, const uint64_t *at,
+                            uint32_t lanes, unsigned bytes) {
+    uint32_t launch = (uint32_t)(first >> LAUNCH_AT), bad = 0;
+    uint64_t base = (uint64_t)(uintptr_t)b->base;
+    if (b->writers == NULL || b->read_only == NULL) return 0;
+    for (uint32_t m = lanes; m != 0; m &= m - 1) {
+        uint32_t i = (uint32_t)__builtin_ctz(m);
+        uint64_t offset = at[i] - base;
+        for (uint64_t k = offset >> 2, end = (offset + bytes + 3) >> 2; k < end; k++) {
+            uint32_t *read = &b->read_only[k];
+            if (is_read) {
+                bad |=
+                    (uint32_t)is_of_launch(__atomic_load_n(&b->writers[k], __ATOMIC_RELAXED), first)
+                    << i;
+                __atomic_store_n(read, launch, __ATOMIC_RELAXED);
+            } else {
+                bad |= (uint32_t)(__atomic_load_n(read, __ATOMIC_RELAXED) == launch) << i;
+            }
+        }
     }
-    return true;
+    return bad;
 }
