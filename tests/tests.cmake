@@ -140,7 +140,7 @@ if(TARGET emu_core)
     add_dependencies(test_runtime_device emu emu_cuda)
 endif()
 
-# Code for GPUs, on the emulator: the list of codegen/test_kernels (and what each barrier is there for: -x), and
+# Code for GPUs, on the emulator: the list of codegen/test_kernels (and what each barrier is there for: -x), a model, and
 # random programs. Under more orders of waves: ctest -C more -L emulator-more.
 function(more_test name)
     add_test(NAME ${name} CONFIGURATIONS more COMMAND ${ARGN} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
@@ -152,6 +152,10 @@ if(TARGET emu_core AND NOT RWKVC_SANITIZE)
         more_test(codegen/${target}_more $<TARGET_FILE:test_codegen_kernels> -a -t ${target} -S 3)
     endforeach()
     a_test(codegen/sm_90 "" $<TARGET_FILE:test_codegen_kernels> -a -t sm_90)
+    a_test(codegen/model_sm_80 "" "${CMAKE_SOURCE_DIR}/tests/codegen/gpu_model.sh"
+        $<TARGET_FILE:test_codegen_kernels> sm_80 32)
+    a_test(codegen/model_sm_80_bf16 "" $<TARGET_FILE:test_codegen_kernels> -m models/rwkv7.rwkv grad -B 2 -T 64 -t sm_80
+        -b bf16 -e 6e-3 -s -D D=128 -D N=64 -D V=33 -D L=1)
 endif()
 
 # ---- commands --------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
  * where they meet in atomic operations there is one worker. */
 #include "wave.h"
 
+#include <fenv.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -242,7 +243,11 @@ EmuStatus emu_launch(Emu *emu, EmuKernel *k, const uint32_t grid[3], const uint3
             l.round = emu->round;
             l.number = emu->launches++ - emu->round;
             k->total.launches++;
+            fenv_t was; /* how the host rounds, and whether it has subnormals, is not for kernels */
+            fegetenv(&was);
+            fesetenv(FE_DFL_ENV);
             status = run(&l);
+            fesetenv(&was);
             buffers_remove(&emu->buffers, l.packet);
         }
         buffers_remove(&emu->buffers, l.kernarg);
