@@ -14,6 +14,7 @@ static CUcontext current(void) { return depth > 0 ? stack[depth - 1] : NULL; }
 
 int cuInit(unsigned flags) {
     Hip *h;
+    if (hip_in_host_function()) return CUDA_ERROR_NOT_PERMITTED;
     int error = hip_enter(&h);
     if (error == CUDA_SUCCESS && flags != 0) error = CUDA_ERROR_INVALID_VALUE;
     for (int d = 0; error == CUDA_SUCCESS && !is_initialized && d < h->n_devices; d++)
@@ -27,7 +28,7 @@ static int enter(Hip **h) {
     return is_initialized ? error : CUDA_ERROR_NOT_INITIALIZED;
 }
 
-/* Words are of the last call. In a function of the host's, who waits would wait for itself. */
+/* Words are of the last call. */
 int cuda_check_start(void) {
     Hip *h;
     if (hip_in_host_function()) return CUDA_ERROR_NOT_PERMITTED;

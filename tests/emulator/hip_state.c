@@ -85,8 +85,9 @@ static int set_up(Hip *h) {
 }
 
 int hip_enter(Hip **hip) {
-    pthread_mutex_lock(&lock);
     *hip = &state;
+    if (hip_in_host_function()) return hipErrorNotSupported; /* its thread has the lock */
+    pthread_mutex_lock(&lock);
     words.is_new = false;
     if (state.initialized == 0) {
         state.initialized = 1 + set_up(&state);
@@ -98,6 +99,7 @@ int hip_enter(Hip **hip) {
 }
 
 int hip_leave(int error) {
+    if (hip_in_host_function()) return error;
     if (error != hipSuccess && error != hipErrorNotReady) last_error = error;
     if (error == words.error && !words.is_new) hip_forget_words(); /* of another mistake */
     pthread_mutex_unlock(&lock);

@@ -142,7 +142,7 @@ void hip_explain(int error, const char *text);
 const char *hip_words(int error);
 void hip_forget_words(void);
 int hip_take_last_error(bool clears);
-/* Is this a function of the host's that a stream runs? */
+/* Is this a function of the host's that a stream runs? It may ask for nothing: who waits would wait for itself. */
 bool hip_in_host_function(void);
 
 /* ---- queues ------------------------------------------------------------------------------------ */
