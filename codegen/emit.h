@@ -86,6 +86,7 @@ typedef struct Emit {
     LLVMTypeRef f32, i1, i16, i32, i64, ptr, f16, bf16, f64;
     uint32_t lanes;  /* f32 numbers in a vector of the target */
     bool has_bf16;   /* native conversion */
+    bool pairs_bf16; /* one of two numbers, NVIDIA's */
     bool amx;        /* the tile unit for products of bf16 */
     struct Gpu *gpu; /* gpu.h: a GPU's kernel; NULL: a processor's */
     EmitArg *args;   /* by argument of the kernel */

@@ -246,6 +246,7 @@ static const char *kernel_add(Codegen *cg, Plan *p, uint32_t i, KernelCode *code
     set_types(e, cg->c);
     e->lanes = cg->t->lanes;
     e->has_bf16 = cg->t->amx;
+    e->pairs_bf16 = cg->t->family == FAMILY_NVIDIA;
     e->amx = cg->t->amx;
     if (!set_args(e, i)) return arena_printf(a, "kernel %s is never launched", e->k->name);
     Text key = kernel_key(a, e);

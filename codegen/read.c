@@ -35,6 +35,26 @@ static V widen(Emit *e, V x, uint8_t dtype, uint32_t width) {
     return LLVMBuildBitCast(e->b, i, of_width(e->f32, width), "");
 }
 
+/* bf16 by instructions for two, or one, at a time. */
+static V narrow_pairs(Emit *e, V x, uint32_t width) {
+    if (width == 1)
+        return LLVMBuildBitCast(e->b, emit_intrinsic(e, "llvm.nvvm.f2bf16.rn", NULL, 0, &x, 1),
+                                e->i16, "");
+    V all = LLVMGetPoison(of_width(e->i32, width / 2));
+    for (uint32_t i = 0; i < width; i += 2) {
+        V high_low[2];
+        for (uint32_t k = 0; k < 2; k++)
+            high_low[k] =
+                LLVMBuildExtractElement(e->b, x, LLVMConstInt(e->i32, i + 1 - k, false), "");
+        V two = emit_intrinsic(e, "llvm.nvvm.ff2bf16x2.rn", NULL, 0, high_low, 2);
+        two = LLVMBuildBitCast(e->b, two, e->i32, "");
+        all = width == 2
+                  ? two
+                  : LLVMBuildInsertElement(e->b, all, two, LLVMConstInt(e->i32, i / 2, false), "");
+    }
+    return LLVMBuildBitCast(e->b, all, of_width(e->i16, width), "");
+}
+
 /* Nearest, halves to even; what is no number stays none. */
 V emit_narrow(Emit *e, V x, uint8_t dtype, uint32_t width) {
     if (dtype == DT_F16) return LLVMBuildFPTrunc(e->b, x, of_width(e->f16, width), "");
@@ -43,6 +63,7 @@ V emit_narrow(Emit *e, V x, uint8_t dtype, uint32_t width) {
     if (e->has_bf16 && width >= 4)
         return LLVMBuildBitCast(e->b, LLVMBuildFPTrunc(e->b, x, of_width(e->bf16, width), ""), half,
                                 "");
+    if (e->pairs_bf16 && (width == 1 || width % 2 == 0)) return narrow_pairs(e, x, width);
     V i = LLVMBuildBitCast(e->b, x, t, ""), sixteen = vector_of(e, width, e->i32, 16);
     V even =
         LLVMBuildAnd(e->b, LLVMBuildLShr(e->b, i, sixteen, ""), vector_of(e, width, e->i32, 1), "");

@@ -149,6 +149,7 @@ BRANCH_PTX = re.compile(r"^(?:\$L\w+:|.*\bbra\b.*|\s*ret;)$", re.M)
 WIDE_PTX = re.compile(r"\bld\.global(?:\.nc)?\.v(?:4\.[a-z]32|2\.[a-z]64)\b")
 NARROW_PTX = re.compile(r"\bld\.global(?:\.nc)?\.[a-z]\d+\b")
 SHARED_NARROW_PTX = re.compile(r"\bld\.shared\.[a-z](?:8|16)\b")
+BY_HAND = re.compile(r"\bbfe\.u32\s+%r\d+, %r\d+, 16, 1;")  # a float on its way to bf16; there is an instruction
 ADDS_PTX = re.compile(r"\bfma\.rn(?:\.ftz)?\.f32\b")
 
 
@@ -169,6 +170,8 @@ def of_text(kind, dtype, head, code, aligned):
         found.append("arguments of other types than u64")
     if block_of(head) not in (32, 64, 128, 256, 512, 1024):
         found.append(f"a workgroup of {block_of(head)}")
+    if BY_HAND.search(code):
+        found.append(f"{len(BY_HAND.findall(code))} floats rounded to bf16 by hand")
     if kind != "contract":
         return found
     mma = MMA.get(dtype)
@@ -386,7 +389,7 @@ def self_test_nvidia(sees):
                          (("ret;", "atom.global.add.u32 %r1;"), "atom.global"), (("ret;", "red.global.add.f32 %r1;"), "red.global"),
                          (("ret;", "call.uni f;"), "call"), ((load, "ld.global.nc.u16"), "no wide load"),
                          ((load, "ld.global.f32"), "no wide load"), ((shared, "ld.shared.u16"), "ld.shared.u16 beside"),
-                         (("m16n8k16", "m16n8k8"), "no mma.sync"), (("\tmma.sync", "$L__BB0_2:\n\tmma.sync"), "no loop of products")]:
+                         (("ret;", "bfe.u32 \t%r9, %r8, 16, 1;"), "rounded to bf16 by hand"), (("m16n8k16", "m16n8k8"), "no mma.sync"), (("\tmma.sync", "$L__BB0_2:\n\tmma.sync"), "no loop of products")]:
         sees(what, of_text("contract", "bf16", head, code.replace(*change), True))
     sees("no loop of products", of_text("contract", "f32", head, code, True))
     sees("other types", of_text("row", None, head.replace("u64", "u32"), code, True))
