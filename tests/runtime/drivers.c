@@ -1,6 +1,6 @@
 /* The two drivers, against libraries that are none: what is asked of CUDA, in which order and with what; and
- * every failure of either, with what it tells people. Arguments: the libraries of fake_cuda.c, fake_hip.c,
- * and of the latter the old one and the one that lacks something. */
+ * every failure of either, with what it tells people. Arguments: the libraries of fake_cuda.c, fake_hip.c, and of the
+ * latter the old one and the one that lacks something; then, where there is one, the emulator's with CUDA's names. */
 #include <dlfcn.h>
 #include <pthread.h>
 
@@ -87,6 +87,29 @@ static void with_cuda(bool has_graphs) {
     close_on(&x);
     CHECK(count("faults") == 0, "%ld faults", count("faults"));
     CHECK(count("live") == 0, "%ld things are left", count("live"));
+}
+
+/* With CUDA's rules behind it: a context for each thread, and nothing is left of one when it is closed. */
+static void emulated(const char *library) {
+    on x;
+    int (*state)(int, unsigned *, int *) = NULL;
+    int is_active = 1;
+    unsigned flags;
+    GOOD(open_context(&x, "cuda:1", library));
+    if (x.c == NULL) return;
+    GOOD(rw_program_load(x.c, ptx, &x.p, &m));
+    if (x.p != NULL) GOOD(open_session(&x));
+    if (x.s != NULL) {
+        numbers(&x);
+        for (int i = 0; i < 4; i++) GOOD(call(&x, "train", T));
+        other_thread(&x);
+        for (int i = 0; i < 4; i++) GOOD(call(&x, "step", 0));
+    }
+    bool good =
+        find_in(dlopen(library, RTLD_NOW | RTLD_LOCAL), "cuDevicePrimaryCtxGetState", &state);
+    CHECK(good && state(1, &flags, &is_active) == 0 && is_active, "there is no context");
+    close_on(&x);
+    CHECK(good && state(1, &flags, &is_active) == 0 && !is_active, "a context is left");
 }
 
 /* ---- failures ------------------------------------------------------------------------------------- */
@@ -216,7 +239,7 @@ static bool compile(const char *target, char *path, const char *name) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 5) return 2;
+    if (argc < 5) return 2;
     cuda = argv[1];
     hip = argv[2];
     hip_old = argv[3];
@@ -231,6 +254,7 @@ int main(int argc, char **argv) {
         hip_fails();
         layouts();
         libraries();
+        if (argc > 5) emulated(argv[5]);
     } else {
         CHECK(false, "nothing to test with");
     }
