@@ -169,10 +169,17 @@ static void test_sizes(CUfunction saxpy, CUfunction reduce, int d) {
     GIVES(INVALID_HANDLE,
           cuda.cuLaunchKernel((CUfunction)&args, 1, 1, 1, 256, 1, 1, 0, NULL, parameters, NULL));
     GOOD(cuda.cuLaunchKernel(saxpy, 1, 65535, 1, 1, 1, 1, 0, NULL, parameters, NULL));
+    size_t bytes = sizeof args + 8;
+    void *larger[] = {(void *)1, &args, (void *)2, &bytes, NULL};
+    SAYS(INVALID_VALUE, "another size",
+         cuda.cuLaunchKernel(saxpy, 1, 1, 1, 256, 1, 1, 0, NULL, NULL, larger));
+    /* a function is of its context, and so is the stream */
+    CUstream s;
+    GOOD(cuda.cuStreamCreate(&s, 1));
     GOOD(cuda.cuCtxPushCurrent_v2(context[1 - d]));
-    GIVES(INVALID_HANDLE,
-          cuda.cuLaunchKernel(saxpy, 1, 1, 1, 256, 1, 1, 0, NULL, parameters, NULL));
+    GIVES(INVALID_HANDLE, cuda.cuLaunchKernel(saxpy, 1, 1, 1, 256, 1, 1, 0, s, parameters, NULL));
     GOOD(cuda.cuCtxPopCurrent_v2(NULL));
+    GOOD(cuda.cuStreamDestroy_v2(s));
 }
 
 static void test_kernel_graph(CUfunction f) {
