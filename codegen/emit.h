@@ -39,6 +39,9 @@ typedef struct At {
     V tail; /* <width x i1>: lanes inside the range, or NULL: all. Reads at a stride of
                                   one may touch the lanes outside all the same (buffers are padded) */
     V mask; /* <width x i1>: lanes that conditions around sent here, or NULL */
+    bool
+        lined; /* GPUs: the lanes' first subscript, of what is read and stored, is a multiple of their number */
+    uint32_t align; /* of such an access, in bytes, where that is known; else 0 */
 } At;
 
 /* ---- one kernel ------------------------------------------------------------------------------ */

@@ -54,6 +54,8 @@ void gpu_keep_rolled(Emit *e,
                      const Loop *l); /* of a loop that has ended: no assembler unrolls it */
 /* What a launch gives an argument: bytes every address of its value is a multiple of, at most 16. */
 uint32_t gpu_alignment(Emit *e, uint32_t arg);
+/* The same of `width` neighbours in a line of it, along its last axis, from a multiple of their number on. */
+uint32_t gpu_line_alignment(Emit *e, uint32_t arg, uint32_t width);
 uint32_t
 gpu_multiple(Emit *e,
              Size s); /* a power of two that divides it whatever the axes are, below 2^16 */

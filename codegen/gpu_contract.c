@@ -159,6 +159,8 @@ void tile_members(GpuContract *c, V sum) {
     Emit *e = c->e;
     At at = {.width = count_lanes(sum)};
     for (uint32_t i = 0; i < c->s.rank; i++) at.idx[i] = val_int(c->idx[i]);
+    /* AMD's GPUs do not ask how far apart from multiples of their length vectors begin. */
+    at.lined = at.width > 1 && e->gpu->t->family == FAMILY_NVIDIA;
     if (at.width > 1) at.idx[c->s.rank - 1] = val_lane(c->idx[c->s.rank - 1], at.width);
     emit_fresh(e);
     for (uint32_t i = 0; i < e->k->members.n; i++) {

@@ -114,6 +114,15 @@ uint32_t gpu_alignment(Emit *e, uint32_t arg) {
     return by > 16 || by == 0 ? 16 : by;
 }
 
+uint32_t gpu_line_alignment(Emit *e, uint32_t arg, uint32_t width) {
+    const EmitArg *a = &e->args[arg];
+    const ValueInfo *v = graph_value(e->g, a->value);
+    uint32_t each = a->dtype == DT_F32 || a->dtype == DT_I32 ? 4 : 2, by = gpu_alignment(e, arg);
+    uint32_t line = v->rank > a->drop ? gpu_multiple(e, v->dims[v->rank - 1]) * each : each;
+    if (line && line < by) by = line;
+    return by < width * each ? by : width * each;
+}
+
 typedef struct Params {
     VEC(V) in; /* stand-ins, in the order of codegen.h */
 } Params;

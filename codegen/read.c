@@ -1,5 +1,6 @@
 /* Memory: elements of values at subscripts, through their storage types. */
 #include "emit_impl.h"
+#include "gpu.h"
 
 V mask_all(Emit *e, At *at) {
     if (at->mask && at->tail) return LLVMBuildAnd(e->b, at->mask, at->tail, "");
@@ -92,7 +93,7 @@ static V load_raw(Emit *e, V ptr, V offset, uint8_t dtype, uint32_t width, V mas
     return x;
 }
 
-static void store_raw(Emit *e, V ptr, V offset, uint8_t dtype, V mask, V x, uint32_t scope) {
+static V store_raw(Emit *e, V ptr, V offset, uint8_t dtype, V mask, V x, uint32_t scope) {
     V at = LLVMBuildGEP2(e->b, element(e, dtype), ptr, &offset, 1, ""), s;
     if (mask) {
         V a[4] = {x, at, LLVMConstInt(e->i32, dtype_align(dtype), false), mask};
@@ -103,6 +104,7 @@ static void store_raw(Emit *e, V ptr, V offset, uint8_t dtype, V mask, V x, uint
         LLVMSetAlignment(s, dtype_align(dtype));
     }
     emit_scoped(e, s, scope);
+    return s;
 }
 
 V emit_load_f32(Emit *e, V ptr, V offset, uint8_t dtype, uint32_t width, V mask, uint32_t scope) {
@@ -160,9 +162,10 @@ static Val read_at(Emit *e, At *at, V ptr, Val offset, uint8_t dtype, uint32_t s
     if (offset.kind == VAL_INT && (!offset.stride || at->width == 1))
         return as_value(e, load_one(e, at, ptr, offset.v, dtype, scope), dtype, 1);
     V x;
-    if (offset.kind == VAL_INT && offset.stride == 1)
+    if (offset.kind == VAL_INT && offset.stride == 1) {
         x = load_raw(e, ptr, offset.v, dtype, at->width, at->mask ? mask_all(e, at) : NULL, scope);
-    else
+        if (at->align && !at->mask) LLVMSetAlignment(x, at->align);
+    } else
         x = gather(e, at, ptr, emit_int_vec(e, at, offset), dtype, scope);
     return as_value(e, x, dtype, at->width);
 }
@@ -185,11 +188,12 @@ static void store_if(Emit *e, V cond, V ptr, V offset, uint8_t dtype, V x, uint3
 
 static void store_at(Emit *e, At *at, V ptr, Val offset, uint8_t dtype, Val v, uint32_t scope) {
     V x = as_stored(e, at, v, dtype), mask = mask_all(e, at);
-    if (at->width == 1 && mask)
+    if (at->width == 1 && mask) {
         store_if(e, mask, ptr, offset.v, dtype, x, scope);
-    else if (at->width == 1 || (offset.kind == VAL_INT && offset.stride == 1))
-        store_raw(e, ptr, offset.v, dtype, mask, x, scope);
-    else
+    } else if (at->width == 1 || (offset.kind == VAL_INT && offset.stride == 1)) {
+        V s = store_raw(e, ptr, offset.v, dtype, mask, x, scope);
+        if (at->align && !mask) LLVMSetAlignment(s, at->align);
+    } else
         scatter(e, at, ptr, emit_int_vec(e, at, offset), dtype, x, scope);
 }
 
@@ -249,19 +253,23 @@ Val emit_read(Emit *e, At *at, Value v, const Val *subs) {
 }
 
 Val emit_read_local(Emit *e, At *at, const EmitLocal *l, const Val *subs) {
+    at->align = 0;
     return read_at(e, at, l->ptr, local_offset(e, at, l, subs), local_dtype(e, l), l->scope);
 }
 
 Val emit_read_arg(Emit *e, At *at, uint32_t arg, const Val *subs) {
     EmitArg *from = &e->args[arg];
+    at->align = at->lined ? gpu_line_alignment(e, arg, at->width) : 0;
     return read_at(e, at, from->ptr, arg_offset(e, at, arg, subs), from->dtype, from->scope);
 }
 
 void emit_store_arg(Emit *e, At *at, uint32_t arg, const Val *subs, Val x) {
     EmitArg *to = &e->args[arg];
+    at->align = at->lined ? gpu_line_alignment(e, arg, at->width) : 0;
     store_at(e, at, to->ptr, arg_offset(e, at, arg, subs), to->dtype, x, to->scope);
 }
 
 void emit_store_local(Emit *e, At *at, EmitLocal *l, const Val *subs, Val x) {
+    at->align = 0;
     store_at(e, at, l->ptr, local_offset(e, at, l, subs), local_dtype(e, l), x, l->scope);
 }

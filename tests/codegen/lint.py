@@ -150,6 +150,8 @@ WIDE_PTX = re.compile(r"\bld\.global(?:\.nc)?\.v(?:4\.[a-z]32|2\.[a-z]64)\b")
 NARROW_PTX = re.compile(r"\bld\.global(?:\.nc)?\.[a-z]\d+\b")
 SHARED_NARROW_PTX = re.compile(r"\bld\.shared\.[a-z](?:8|16)\b")
 BY_HAND = re.compile(r"\bbfe\.u32\s+%r\d+, %r\d+, 16, 1;")  # a float on its way to bf16; there is an instruction
+BY_ONE = re.compile(r"st\.global\.\w+\s+\[(%rd\d+)\+(\d+)\][^\n]*\n\s*st\.global\.\w+\s+\[\1\+(\d+)\][^\n]*\n"
+                    r"\s*st\.global\.\w+\s+\[\1\+\d+\][^\n]*\n\s*st\.global\.\w+\s+\[\1\]")  # a vector stored number by number
 ADDS_PTX = re.compile(r"\bfma\.rn(?:\.ftz)?\.f32\b")
 
 
@@ -177,6 +179,8 @@ def of_text(kind, dtype, head, code, aligned):
     mma = MMA.get(dtype)
     if mma and mma not in code:
         found.append(f"no {mma}")
+    if aligned and BY_ONE.search(code):
+        found.append("neighbours stored one by one")
     blocks = [b for b in BRANCH_PTX.split(code) if (b.count("mma.sync") >= 2 if mma else len(ADDS_PTX.findall(b)) >= 32)]
     if not blocks:
         found.append("no loop of products")
@@ -389,6 +393,7 @@ def self_test_nvidia(sees):
                          (("ret;", "atom.global.add.u32 %r1;"), "atom.global"), (("ret;", "red.global.add.f32 %r1;"), "red.global"),
                          (("ret;", "call.uni f;"), "call"), ((load, "ld.global.nc.u16"), "no wide load"),
                          ((load, "ld.global.f32"), "no wide load"), ((shared, "ld.shared.u16"), "ld.shared.u16 beside"),
+                         (("ret;", "".join(f"st.global.f32 \t[%rd9{at}], %f1;\n\t" for at in ("+12", "+8", "+4", ""))), "one by one"),
                          (("ret;", "bfe.u32 \t%r9, %r8, 16, 1;"), "rounded to bf16 by hand"), (("m16n8k16", "m16n8k8"), "no mma.sync"), (("\tmma.sync", "$L__BB0_2:\n\tmma.sync"), "no loop of products")]:
         sees(what, of_text("contract", "bf16", head, code.replace(*change), True))
     sees("no loop of products", of_text("contract", "f32", head, code, True))
