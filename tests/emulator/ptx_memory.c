@@ -128,8 +128,21 @@ static bool global_places(PtxWarp *w, const PtxInst *in, Access *a) {
 
 /* ---- local memory ---------------------------------------------------------------------------- */
 
+/* All lanes in the variable of the first one, as almost always? */
+static bool in_one(const PtxWarp *w, const Access *a) {
+    const PtxCode *c = w->code;
+    uint64_t at = a->at[__builtin_ctz(w->lanes)];
+    uint32_t k = 0, outside = 0;
+    while (k < c->n_shared && at - c->shared[k].at >= c->shared[k].bytes) k++;
+    if (k == c->n_shared || c->shared[k].bytes < a->bytes) return false;
+    uint64_t first = c->shared[k].at, most = c->shared[k].bytes - a->bytes;
+    for (uint32_t i = 0; i < PTX_LANES; i++) outside |= (uint32_t)(a->at[i] - first > most) << i;
+    return (outside & w->lanes) == 0;
+}
+
 static bool are_inside(PtxWarp *w, const PtxInst *in, const Access *a) {
     const PtxGroup *g = w->group;
+    if (in_one(w, a)) return is_aligned(w, in, a, "local ");
     const uint8_t *inside = w->code->inside;
     EACH(i, w->lanes) {
         uint64_t at = a->at[i];
@@ -316,7 +329,10 @@ void ptx_load_store(PtxWarp *w, const PtxInst *in) {
         load_param(w, in);
         return;
     }
-    Access a = {.m = m, .bytes = (unsigned)m->size * m->count};
+    Access a;
+    a.m = m;
+    a.bytes = (unsigned)m->size * m->count;
+    a.chance = 0;
     int32_t base = in->arg[in->n_arg - 1];
     uint32_t open = ptx_unknown(w, base) & w->lanes;
     if (open != 0) {

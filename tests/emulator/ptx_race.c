@@ -39,9 +39,22 @@ static inline bool touch(PtxGroup *g, uint32_t ours, bool is_read, uint64_t at, 
     return true;
 }
 
+/* Did nobody write there since the last barrier? So it is for almost all that is read. */
+static inline bool is_untouched(const PtxGroup *g, const uint64_t *at, uint32_t lanes,
+                                unsigned bytes) {
+    uint32_t first = g->epoch << THREAD_BITS, touched = 0;
+    for (uint32_t m = lanes; m != 0; m &= m - 1) {
+        const uint32_t *tag = g->wrote + at[__builtin_ctz(m)] / 2;
+        for (unsigned k = 0; k < bytes / 2; k++) touched |= tag[k] - first <= MANY;
+    }
+    return !touched;
+}
+
 uint32_t ptx_race_shared(PtxGroup *g, uint32_t thread, bool is_read, const uint64_t *at,
                          uint32_t lanes, unsigned bytes, uint32_t *other) {
     uint32_t ours = g->epoch << THREAD_BITS | (thread + 1), racing = 0;
+    if (is_read && bytes == 4 && is_untouched(g, at, lanes, 4)) return 0;
+    if (is_read && bytes == 16 && is_untouched(g, at, lanes, 16)) return 0;
     for (uint32_t m = lanes; m != 0; m &= m - 1) {
         uint32_t i = (uint32_t)__builtin_ctz(m);
         bool is_free = bytes == 4 ? touch(g, ours + i, is_read, at[i], 4, other)
