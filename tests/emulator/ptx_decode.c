@@ -196,11 +196,15 @@ static int32_t constant(Decoder *d, uint64_t x, char type) {
         if (memcmp(&c->constants[d->constant[at] - 1], &l, bytes) == 0)
             return ~(int32_t)(d->constant[at] - 1);
     PtxLanes *all = c->constants;
+    if (c->n_constants == CONSTANTS - 1) { /* one place stays free, where looking ends */
+        emu_say(d->k->image->emu, "kernel %s: more than %d constants", d->k->name, CONSTANTS - 1);
+        d->has_memory = false;
+        return 0;
+    }
     if (c->n_constants == d->constant_cap) {
         size_t more = d->constant_cap == 0 ? 64 : 2 * d->constant_cap;
         all = aligned_alloc(64, more * sizeof *all);
-        if (all == NULL || c->n_constants >= CONSTANTS - 1) {
-            free(all);
+        if (all == NULL) {
             d->has_memory = false;
             return 0;
         }

@@ -53,7 +53,7 @@ static bool module_variable(Loader *l) {
     PtxVariable v;
     if (!ptx_variable(&l->s, &v)) return wrong(l, EMU_BAD_IMAGE, "a variable was expected");
     size_t at = (m->memory_bytes + v.align - 1) & ~(size_t)(v.align - 1);
-    uint8_t *more = realloc(m->memory, at + v.bytes);
+    uint8_t *more = realloc(m->memory, at + v.bytes + 1); /* none has no bytes */
     if (more == NULL) return no_memory(l);
     m->memory = more;
     memset(more + m->memory_bytes, 0, at + v.bytes - m->memory_bytes);

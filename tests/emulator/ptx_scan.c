@@ -62,6 +62,7 @@ void ptx_statement(PtxScan *s) {
         ptx_blank(s);
         if (*s->at == '\0') return;
         if (*s->at == '"') s->at += 1 + strcspn(s->at + 1, "\"\n");
+        if (*s->at == '\0') return;
         if (*s->at++ == ';') return;
     }
 }

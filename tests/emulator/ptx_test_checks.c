@@ -75,6 +75,8 @@ static const struct {
     {HEAD ".visible .func k()\n{\nret;\n}\n", "line 5: this is not understood: .func",
      EMU_BAD_IMAGE},
     {HEAD ".visible .global .u32 x = y;\n", "a number was expected", EMU_BAD_IMAGE},
+    {HEAD ".visible .entry k()\n{\nret; .file 1 \"a", "the text ends in a kernel", EMU_BAD_IMAGE},
+    {HEAD ".global .b8 x[0];\n.global .b8 y[0];\n.global .u32 z = 7;\n", "", EMU_OK},
 };
 
 static int test_images(void) {
@@ -90,6 +92,27 @@ static int test_images(void) {
         }
         emu_destroy(emu);
     }
+    return bad;
+}
+
+/* More constants than there is room for are said to be too many; as many as there is room for are none. */
+static int test_constants(void) {
+    enum { MOST = 8191, LINE = 24 };
+    char *text = malloc((MOST + 3) * LINE + 100);
+    int bad = 0;
+    for (int more = 0; more < 3; more++) {
+        size_t n = (size_t)sprintf(text, ".visible .entry k()\n{\n.reg .b32 %%r<2>;\n");
+        for (int i = 0; i < MOST + more; i++)
+            n += (size_t)sprintf(text + n, "mov.u32 %%r1, %d;\n", i);
+        strcpy(text + n, "ret;\n}\n");
+        PtxRig *r = ptx_rig(text);
+        EmuStatus s = ptx_rig_run(r, "k", 1, 1, NULL, 0);
+        bool said = strstr(emu_said(r->emu), "kernel k: more than 8191 constants") != NULL;
+        if (more == 0 ? s != EMU_OK : s != EMU_NO_MEMORY || !said)
+            printf("%d constants too many: status %d, %s\n", more, (int)s, emu_said(r->emu)), bad++;
+        ptx_rig_free(r);
+    }
+    free(text);
     return bad;
 }
 
@@ -170,7 +193,7 @@ static int test_counts(void) {
 }
 
 int ptx_test_checks(void) {
-    int bad = test_images() + test_launches() + test_counts();
+    int bad = test_images() + test_constants() + test_launches() + test_counts();
     for (size_t i = 0; i < PIECES; i++) bad += test_piece(&pieces[i]);
     return bad;
 }
