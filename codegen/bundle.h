@@ -11,10 +11,10 @@ typedef struct Image {
 
 /* All of a file. NULL or what is wrong. */
 const char *image_read(Arena *a, const char *name, Image *out);
-/* NVIDIA's assembler on the text of a module, without a shell; its files lie in a fresh folder beside `path`.
+/* NVIDIA's assembler on the text of a module, without a shell; its files lie in memory.
  * what: NULL, or an option more. cubin and said, what it prints, live in the arena. */
 const char *ptxas_run(Arena *a, const char *ptxas, const TargetInfo *t, const char *what,
-                      const Image *text, const char *path, Image *cubin, Text *said);
+                      const Image *text, Image *cubin, Text *said);
 /* The offload bundle of n code objects, all of AMD's or all of NVIDIA's. */
 void bundle_make(Arena *a, const TargetInfo *const *targets, const Image *images, uint32_t n,
                  Image *out);

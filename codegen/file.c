@@ -80,7 +80,7 @@ static void *part_compile(void *user) {
     Text said = text_new(p->arena);
     Image text = p->object;
     p->is_io = true;
-    p->wrong = ptxas_run(p->arena, p->to->ptxas, p->t, NULL, &text, p->to->path, &p->object, &said);
+    p->wrong = ptxas_run(p->arena, p->to->ptxas, p->t, NULL, &text, &p->object, &said);
     return NULL;
 }
 

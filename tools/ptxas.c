@@ -78,10 +78,8 @@ static uint32_t block_of(const char *text, const char *symbol) {
 
 const char *gpu_uses_of_ptx(Arena *a, const TargetInfo *t, const char *ptxas, const Image *text,
                             GpuUses *out, Image *cubin) {
-    const char *tmp = getenv("TMPDIR");
-    const char *place = arena_printf(a, "%s/rwkvc", tmp && *tmp ? tmp : "/tmp");
     Text said = text_new(a);
-    const char *wrong = ptxas_run(a, ptxas, t, "-v", text, place, cubin, &said);
+    const char *wrong = ptxas_run(a, ptxas, t, "-v", text, cubin, &said);
     for (const char *s = said.data; !wrong && s && *s; s += strcspn(s, "\n"), s += *s == '\n')
         read_line(a, arena_strn(a, s, strcspn(s, "\n")), out);
     const char *whole = arena_strn(a, text->data, text->bytes);
