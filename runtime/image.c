@@ -47,7 +47,7 @@ static bool has_name(const uint8_t *image, const Elf64_Shdr *names, uint32_t at,
 static rw_status section_manifest(const char *path, const uint8_t *section, size_t bytes,
                                   const uint8_t **data, size_t *n, rw_message *m) {
     uint64_t length = bytes >= 8 ? read_u64(section + bytes - 8) : UINT64_MAX;
-    if (length > bytes - 8 || bytes - 8 - length > 15)
+    if (bytes < 8 || length > bytes - 8 || bytes - 8 - length > 15)
         return rw_fail(m, RW_BAD_FILE, "%s: its manifest has another length than its section",
                        path);
     *data = section;

@@ -2,6 +2,7 @@
 /* Files that are cut, changed, or made to lie: all are refused with a reason, and none of them reaches
  * the system's loader. */
 #include <dlfcn.h>
+#include <elf.h>
 #include <math.h>
 #include <sha2.h>
 
@@ -159,6 +160,31 @@ static void test_lies(rw_context *c, const uint8_t *file, size_t n) {
     free(copy);
 }
 
+/* A section that has no room for the length at its end, or no more than that. */
+static void test_short_sections(rw_context *c, const uint8_t *file, size_t n) {
+    size_t bytes, at = find_manifest(file, n, &bytes);
+    uint8_t *copy = malloc(n);
+    rw_message m;
+    rw_program *p;
+    memcpy(copy, file, n);
+    Elf64_Ehdr h;
+    memcpy(&h, copy, sizeof h);
+    for (uint64_t size = 0; size < 9; size++) {
+        for (size_t i = 0; i < h.e_shnum; i++) {
+            Elf64_Shdr s;
+            memcpy(&s, file + h.e_shoff + i * sizeof s, sizeof s);
+            if (s.sh_offset != at) continue;
+            s.sh_size = size;
+            memcpy(copy + h.e_shoff + i * sizeof s, &s, sizeof s);
+        }
+        sign(copy, n);
+        CHECK(rw_program_load_memory(c, "x", copy, n, &p, &m) == RW_BAD_FILE &&
+                  strstr(m.text, "another length than its section"),
+              "a section of %d bytes: %s", (int)size, m.text);
+    }
+    free(copy);
+}
+
 static void test_reasons(rw_context *c, const uint8_t *file, size_t n) {
     size_t bytes, at = find_manifest(file, n, &bytes);
     uint8_t *copy = malloc(n);
@@ -252,6 +278,7 @@ int main(void) {
         test_cut(c, file, n);
         test_flipped(c, file, n);
         test_small(c);
+        test_short_sections(c, file, n);
         test_reasons(c, file, n);
         test_loads(c, file, n);
     }
