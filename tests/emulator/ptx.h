@@ -211,7 +211,6 @@ const EmuArgument *ptx_param(const EmuKernel *k, const char *name, size_t length
 bool ptx_decode(EmuKernel *k);
 void ptx_forget(PtxCode *c); /* what it was decoded to */
 
-const PtxOp *ptx_op(const char *name, size_t length);
 const PtxOp *ptx_op_at(size_t k); /* every row, for tests; NULL: there is no further one */
 
 EmuStatus ptx_load(EmuImage *m);
