@@ -169,7 +169,8 @@ void bench_json(const Bench *b) {
     bool any = false;
     for (int i = 0; i < LIMITS; i++) {
         if (b->limit[i].n_any == 0) continue;
-        printf("%s\"%s\": ", any ? ", " : "", b->measure ? keys[i] : "copy_bytes");
+        printf("%s\"%s\": ", any ? ", " : "",
+               i == LIMIT_READ && !b->measure ? "copy_bytes" : keys[i]);
         json_spread(&b->limit[i]);
         any = true;
     }

@@ -31,7 +31,8 @@ static const char help[] =
     "\n"
     "GFLOP/s counts the matrix products that are computed, as the compiler counts them (a multiply\n"
     "and an add are 2); GB/s of decoding the parameters and states that a token has to read. Of a\n"
-    "GPU the limit that is measured is copying in its memory: bytes read and written.\n";
+    "GPU the limits are copying in its memory, bytes read and written, and the instructions that\n"
+    "products of this file are made of.\n";
 
 enum { DECODE = OPTION_LONG, PREFILL, TRAIN, BATCH, ROUNDS, PARAMS, PEER, PROFILE, JSON, HELP };
 

@@ -2,6 +2,7 @@
 """rwkv with --device, on the emulated GPUs: device.py HIP-LIBRARY CUDA-LIBRARY. The README's RWKV-7, small: every entry
 against the processor at T = 1, 17, 64, in f32 and bf16, whatever order the waves of a workgroup run in; training that
 stops and goes on, on another device too; the same text generated; lists and mistakes."""
+import json
 import os
 import sys
 
@@ -175,6 +176,9 @@ def profiles(b):
         b.expect(["rwkv", "bench", DEVICES[device], "--decode", 3, "--rounds", 1, *on(device)], 0,
                  ["device " + device, "copy memory", "GB/s", "multiply f32", "multiply bf16", "% of multiplying f32",
                   "rwkv7 for " + target, "tok/s", "% of copying"])
+        done = b.expect(["rwkv", "bench", DEVICES[device], "--decode", 3, "--rounds", 1, "--json", *on(device)], 0)
+        limits = json.loads(done.out, object_pairs_hook=lambda pairs: pairs)
+        b.same("what the device can do", [k for k, _ in dict(limits)["machine"]], ["copy_bytes", "multiply_f32", "multiply_bf16"])
 
 
 @case
