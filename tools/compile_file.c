@@ -100,7 +100,10 @@ static int find_targets(Model *m, const CompileFile *f, const TargetInfo **targe
         targets[n++] = t;
     }
     if (n >= 1 && n <= kinds[kind].most) return n;
-    usage_error("rwkvc", "-o %s: a file of this ending holds code for one target", f->out);
+    if (n == 0)
+        usage_error("rwkvc", "--target=: it names no target");
+    else
+        usage_error("rwkvc", "-o %s: a file of this ending holds code for one target", f->out);
     return -1;
 }
 

@@ -95,6 +95,7 @@ def fails(b):
     b.env["FAKE_PTXAS"] = ""
     compiled(b, "no/a.cubin", code=3, err="no/a.cubin: No such file or directory")
     compiled(b, "a.cubin", "--target=gfx942", code=2, err="holds no code for gfx942")
+    compiled(b, "a.cubin", "--target=", code=2, err="--target=: it names no target")
     compiled(b, "a.cubin", "--target=sm_80,sm_80", code=2, err="sm_80 twice")
     compiled(b, "a.ptx", "--target=sm_80,sm_90", code=2, err="holds code for one target")
     with open(b.path("a.cubin")) as f:
