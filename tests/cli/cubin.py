@@ -87,7 +87,7 @@ def fails(b):
     b.env["RWKVC_PTXAS"] = FAKE
     b.write("a.cubin", "as it was")
     for how, words in [("fail", ["line 7; error   : Unknown symbol 'x'", "ptxas fatal   : Ptx assembly aborted"]),
-                       ("kill", "ended by signal 9"), ("nothing", "fake_ptxas.py: it made no cubin"), ("garbage", "it made no cubin")]:
+                       ("kill", "ended by signal 9"), ("nothing", "it made no cubin"), ("garbage", "it made no cubin")]:
         b.env["FAKE_PTXAS"] = how
         compiled(b, "a.cubin", code=3, err=words)
         b.same(how, left(b), ["a.cubin", "m.rwkv"])
