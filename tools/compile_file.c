@@ -109,7 +109,10 @@ static int find_targets(Model *m, const CompileFile *f, const TargetInfo **targe
 
 const TargetInfo *compile_target(const CompileFile *f) {
     const TargetInfo *t = target_find(f->target ? f->target : "native");
-    if (!t) usage_error("rwkvc", "--target=%s: there is no such target", f->target);
+    if (!t && strchr(f->target, ','))
+        usage_error("rwkvc", "--target=%s: what is shown is of one target", f->target);
+    else if (!t)
+        usage_error("rwkvc", "--target=%s: there is no such target", f->target);
     return t;
 }
 

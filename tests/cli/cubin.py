@@ -92,6 +92,7 @@ def fails(b):
         compiled(b, "a.cubin", code=3, err=words)
         b.same(how, left(b), ["a.cubin", "m.rwkv"])
     b.expect(["rwkvc", "m.rwkv", "--report", "--target=sm_80"], 3, "", "it made no cubin")
+    b.expect(["rwkvc", "m.rwkv", "--report", "--target=sm_80,sm_90"], 2, "", "what is shown is of one target")
     b.env["FAKE_PTXAS"] = ""
     compiled(b, "no/a.cubin", code=3, err="no/a.cubin: No such file or directory")
     compiled(b, "a.cubin", "--target=gfx942", code=2, err="holds no code for gfx942")

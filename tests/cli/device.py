@@ -219,6 +219,11 @@ def mistakes(b):
     b.expect(run("a.hsaco", *on("cuda:0")), 4, "", ["code for gfx942", "-o FILE.ptx"])
     b.expect(run("a.ptx", *on("cuda:7")), 4, "", "there is no device 'cuda:7': the driver sees 2")
     b.expect(run("a.ptx", "--device", "cuda:0", "--cuda-library", "./a.so"), 4, "", "has no cuInit")
+    for wrong in ("SEED=1x", "SEED=-1", "THREADS=many", "MEMORY=8X", "MEMORY=99999999999G", "ARCH=gfx900,sm_70", "ARCH=x",
+                  "DROP_BARRIER=x", "REPORT=none/x"):
+        b.env = dict([("RWKVC_EMU_" + wrong).split("=")])
+        for device in ("hip:0", "cuda:0"):
+            b.expect(run(DEVICES[device], *on(device)), 4, "", "RWKVC_EMU_" + wrong + ": ")
     b.env = {"RWKVC_EMU_ARCH": "gfx942"}
     b.expect(run("a.ptx", *on("cuda:0")), 4, "", "there is no device 'cuda:0': the driver sees no GPU")
     b.env = {"RWKVC_EMU_MEMORY": "100K"}

@@ -8,6 +8,7 @@
  *   RWKVC_EMU_DROP_BARRIER  KERNEL:N, for tests of tests */
 #include "hip_state.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,11 +31,41 @@ static const char *setting(const char *name, const char *otherwise) {
     return text != NULL && text[0] != '\0' ? text : otherwise;
 }
 
-static size_t size_setting(const char *name, const char *otherwise) {
+static int wrong_setting(const char *name, const char *wants) {
+    char text[300];
+    snprintf(text, sizeof text, "%s=%.80s: %s", name, setting(name, ""), wants);
+    hip_explain(hipErrorInvalidValue, text);
+    return hipErrorInvalidValue;
+}
+
+/* A number; with `sizes`, K, M or G may follow. What is mistyped would pass for an order that was not tried. */
+static int number_setting(const char *name, const char *otherwise, bool sizes, uint64_t most,
+                          uint64_t *out) {
+    static const char units[] = "KMG";
+    const char *text = setting(name, otherwise);
     char *end;
-    unsigned long long n = strtoull(setting(name, otherwise), &end, 10);
-    unsigned shift = *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
-    return (size_t)n << shift;
+    errno = 0;
+    uint64_t n = strtoull(text, &end, 10);
+    bool good = text[0] >= '0' && text[0] <= '9' && errno == 0;
+    const char *unit = sizes && *end != '\0' ? strchr(units, *end) : NULL;
+    unsigned shift = unit != NULL ? 10 * (unsigned)(unit - units + 1) : 0;
+    if (!good || end[unit != NULL] != '\0' || n > most >> shift)
+        return wrong_setting(name,
+                             sizes ? "it has to be a number of bytes; K, M or G may follow"
+                                   : "it has to be a number, and no larger than there is use for");
+    *out = n << shift;
+    return hipSuccess;
+}
+
+/* It is written at the end, when nobody is left to be told. */
+static int report_setting(const char **out) {
+    const char *name = setting("RWKVC_EMU_REPORT", NULL);
+    FILE *f = name != NULL && strcmp(name, "-") != 0 ? fopen(name, "a") : NULL;
+    if (f == NULL && name != NULL && strcmp(name, "-") != 0)
+        return wrong_setting("RWKVC_EMU_REPORT", "this file cannot be written");
+    if (f != NULL) fclose(f);
+    *out = name;
+    return hipSuccess;
 }
 
 static bool processor_has_vectors(void) {
@@ -45,43 +76,54 @@ static bool processor_has_vectors(void) {
 #endif
 }
 
-static int add_device(Hip *h, const char *processor) {
-    EmuOptions options = {.processor = processor,
-                          .seed = strtoull(setting("RWKVC_EMU_SEED", "0"), NULL, 10),
-                          .threads = (unsigned)strtoul(setting("RWKVC_EMU_THREADS", "1"), NULL, 10),
-                          .drop_barrier = setting("RWKVC_EMU_DROP_BARRIER", NULL)};
-    char text[200];
+static int add_device(Hip *h, const char *processor, const EmuOptions *settings) {
+    EmuOptions options = *settings;
+    options.processor = processor;
     Device *d = &h->device[h->n_devices];
     d->emu = emu_create(&options);
-    if (d->emu == NULL) {
-        snprintf(text, sizeof text, "RWKVC_EMU_ARCH: there is no emulation of '%s'", processor);
-        hip_explain(hipErrorNoDevice, text);
-        return hipErrorNoDevice;
-    }
+    if (d->emu == NULL) return wrong_setting("RWKVC_EMU_ARCH", "there is no emulation of that");
+    const char *drop = setting("RWKVC_EMU_DROP_BARRIER", NULL);
+    if (drop != NULL && !emu_drop_barrier(d->emu, drop))
+        return wrong_setting("RWKVC_EMU_DROP_BARRIER", "it has to be KERNEL:N");
     d->null_stream = (struct HipStream){.device = h->n_devices, .is_blocking = true};
     h->n_devices++;
     return hipSuccess;
 }
 
-static int set_up(Hip *h) {
-    char names[200];
+/* Of the processors those that this driver is for. */
+static int add_devices(Hip *h, const EmuOptions *settings) {
+    char names[200], *rest = NULL;
     snprintf(names, sizeof names, "%s", setting("RWKVC_EMU_ARCH", driver_face.processors));
-    h->memory = size_setting("RWKVC_EMU_MEMORY", "8G");
-    h->report = setting("RWKVC_EMU_REPORT", NULL);
-    if (!processor_has_vectors()) {
-        hip_explain(hipErrorNoDevice, "the emulator needs a processor with AVX2 and FMA");
-        return hipErrorNoDevice;
-    }
-    char *rest = NULL;
     for (char *p = strtok_r(names, ",", &rest); p != NULL && h->n_devices < MAX_DEVICES;
          p = strtok_r(NULL, ",", &rest)) {
         bool is_ours = strncmp(p, driver_face.prefix, strlen(driver_face.prefix)) == 0;
-        int error = is_ours ? add_device(h, p) : hipSuccess;
+        bool is_any = strncmp(p, "gfx", 3) == 0 || strncmp(p, "sm_", 3) == 0;
+        if (!is_any) return wrong_setting("RWKVC_EMU_ARCH", "there is no emulation of that");
+        int error = is_ours ? add_device(h, p, settings) : hipSuccess;
         if (error != hipSuccess) return error;
     }
     if (h->n_devices > 0) return hipSuccess;
     hip_explain(hipErrorNoDevice, "RWKVC_EMU_ARCH has no processor for this driver");
     return hipErrorNoDevice;
+}
+
+static int set_up(Hip *h) {
+    uint64_t threads = 0, memory = 0;
+    EmuOptions settings = {0};
+    int error = number_setting("RWKVC_EMU_SEED", "0", false, UINT64_MAX, &settings.seed);
+    if (error == hipSuccess)
+        error = number_setting("RWKVC_EMU_THREADS", "1", false, 4096, &threads);
+    if (error == hipSuccess)
+        error = number_setting("RWKVC_EMU_MEMORY", "8G", true, SIZE_MAX / 2, &memory);
+    if (error == hipSuccess) error = report_setting(&h->report);
+    if (error != hipSuccess) return error;
+    settings.threads = (unsigned)threads;
+    h->memory = (size_t)memory;
+    if (!processor_has_vectors()) {
+        hip_explain(hipErrorNoDevice, "the emulator needs a processor with AVX2 and FMA");
+        return hipErrorNoDevice;
+    }
+    return add_devices(h, &settings);
 }
 
 int hip_enter(Hip **hip) {
