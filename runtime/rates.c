@@ -1,7 +1,5 @@
 /* What a GPU can do at most, measured on the spot: memory copied, numbers multiplied. */
-#include <time.h>
-
-#include "program.h"
+#include "session.h"
 
 typedef struct timing {
     gpu *g;
@@ -61,13 +59,7 @@ rw_status rw_context_copy_rate(rw_context *c, double *bytes_a_second, rw_message
 /* Enough workgroups for every place of a unit; a launch that takes so long that asking for it costs nothing
  * beside it. */
 enum { GROUPS_OF_UNIT = 4, MOST_TURNS = 1 << 20 };
-#define LONG_ENOUGH 4e-3
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
+#define LONG_ENOUGH 4000000u /* nanoseconds */
 
 static rw_status multiply(timing *x, const rate *r, void *function, int64_t groups, int64_t turns,
                           double *seconds, rw_message *m) {
@@ -83,10 +75,11 @@ static rw_status multiply_long(timing *x, const rate *r, void *function, double 
                                rw_message *m) {
     int64_t groups = (int64_t)(x->g->units > 0 ? x->g->units : 1) * GROUPS_OF_UNIT;
     for (int64_t turns = 1; turns <= MOST_TURNS; turns *= 2) {
-        double seconds = 0, begin = now();
+        double seconds = 0;
+        uint64_t begin = profile_now();
         rw_status s = multiply(x, r, function, groups, turns, &seconds, m);
         if (s != RW_OK) return s;
-        if (now() - begin < LONG_ENOUGH && turns < MOST_TURNS) continue;
+        if (profile_now() - begin < LONG_ENOUGH && turns < MOST_TURNS) continue;
         if (seconds > 0) *out = (double)r->operations * (double)groups * (double)turns / seconds;
         return RW_OK;
     }

@@ -119,6 +119,17 @@ def of_notes(target, k, kind):
     return found
 
 
+def of_loops(blocks, local_narrow, narrow, wide, aligned):
+    """What is wrong with the loops of a product, by what stands beside the products in each."""
+    found = [] if blocks else ["no loop of products"]
+    for block in blocks:
+        found += [f"{m[0]} beside products" for m in [local_narrow.search(block)] if m]
+        m = narrow.search(block)
+        if aligned and m and not wide.search(block):
+            found.append(f"{m[0]} beside products, and no wide load")
+    return found
+
+
 def of_code(target, kind, dtype, code, aligned):
     """What is wrong with a kernel by its instructions. aligned: rows of its tensors are multiples of 16 bytes."""
     found = sorted({f"{m[1]}" for m in FORBIDDEN.finditer(code)})
@@ -130,15 +141,7 @@ def of_code(target, kind, dtype, code, aligned):
     # The loops of a product: between two branches, many products.
     blocks = [b for b in BRANCH.split(code)
               if (b.count("v_mfma") + b.count("v_wmma") >= 2 if matrix else len(ADDS.findall(b)) >= 32)]
-    if not blocks:
-        found.append("no loop of products")
-    for block in blocks:
-        narrow = LOCAL_NARROW.search(block)
-        if narrow:
-            found.append(f"{narrow[0]} beside products")
-        if aligned and NARROW.search(block) and not WIDE.search(block):
-            found.append(f"{NARROW.search(block)[0]} beside products, and no wide load")
-    return found
+    return found + of_loops(blocks, LOCAL_NARROW, NARROW, WIDE, aligned)
 
 
 # ---- NVIDIA ------------------------------------------------------------------------------------------------
@@ -182,15 +185,7 @@ def of_text(kind, dtype, head, code, aligned):
     if aligned and BY_ONE.search(code):
         found.append("neighbours stored one by one")
     blocks = [b for b in BRANCH_PTX.split(code) if (b.count("mma.sync") >= 2 if mma else len(ADDS_PTX.findall(b)) >= 32)]
-    if not blocks:
-        found.append("no loop of products")
-    for block in blocks:
-        narrow = SHARED_NARROW_PTX.search(block)
-        if narrow:
-            found.append(f"{narrow[0]} beside products")
-        if aligned and NARROW_PTX.search(block) and not WIDE_PTX.search(block):
-            found.append(f"{NARROW_PTX.search(block)[0]} beside products, and no wide load")
-    return found
+    return found + of_loops(blocks, SHARED_NARROW_PTX, NARROW_PTX, WIDE_PTX, aligned)
 
 
 def nvidia_waves(target, registers, local, block):

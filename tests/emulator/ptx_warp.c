@@ -35,13 +35,9 @@ void ptx_fault(PtxWarp *w, const PtxInst *in, int lane, const char *format, ...)
     w->stop = FAULTED;
     va_list args;
     va_start(args, format);
-    char what[500], where[48] = "";
-    vsnprintf(what, sizeof what, format, args);
+    fault_begin(g, w->index, lane, format, args);
     va_end(args);
-    if (lane >= 0) snprintf(where, sizeof where, ", lane %d", lane);
     size_t room = sizeof worker->fault;
-    snprintf(worker->fault, room, "kernel %s, group %u %u %u, wave %u%s: %s",
-             worker->launch->kernel->name, g->id[0], g->id[1], g->id[2], w->index, where, what);
     add_place(worker->fault, room, in);
     if (r->in == NULL) return;
     size_t n = strlen(worker->fault);

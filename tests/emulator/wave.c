@@ -185,6 +185,18 @@ void wave_init(Wave *w, const Launch *l, Group *g, unsigned index) {
 
 /* ---- faults ---------------------------------------------------------------------------------- */
 
+size_t fault_begin(const Group *g, unsigned wave, int lane, const char *format, va_list args) {
+    Worker *w = g->worker;
+    char where[48] = "";
+    if (lane >= 0) snprintf(where, sizeof where, ", lane %d", lane);
+    int n = snprintf(w->fault, sizeof w->fault,
+                     "kernel %s, group %u %u %u, wave %u%s: ", w->launch->kernel->name, g->id[0],
+                     g->id[1], g->id[2], wave, where);
+    size_t at = n < 0 ? 0 : (size_t)n < sizeof w->fault ? (size_t)n : sizeof w->fault - 1;
+    vsnprintf(w->fault + at, sizeof w->fault - at, format, args);
+    return strlen(w->fault);
+}
+
 void wave_fault(Wave *w, const Inst *in, int lane, const char *format, ...) {
     Worker *worker = w->group->worker;
     const Group *g = w->group;
@@ -192,17 +204,14 @@ void wave_fault(Wave *w, const Inst *in, int lane, const char *format, ...) {
     w->stop = FAULTED;
     va_list args;
     va_start(args, format);
-    char what[600], where[48] = "";
-    vsnprintf(what, sizeof what, format, args);
+    size_t n = fault_begin(g, w->index, lane, format, args), room = sizeof worker->fault;
     va_end(args);
-    if (lane >= 0) snprintf(where, sizeof where, ", lane %d", lane);
     const EmuKernel *k = worker->launch->kernel;
-    int n = snprintf(worker->fault, sizeof worker->fault,
-                     "kernel %s, group %u %u %u, wave %u%s: %s\n    at +0x%llx: %s", k->name,
-                     g->id[0], g->id[1], g->id[2], w->index, where, what,
-                     (unsigned long long)(in->address - k->entry), in->text);
-    if (g->raced.in == NULL || n < 0 || (size_t)n >= sizeof worker->fault) return;
-    snprintf(worker->fault + n, sizeof worker->fault - (size_t)n,
+    snprintf(worker->fault + n, room - n, "\n    at +0x%llx: %s",
+             (unsigned long long)(in->address - k->entry), in->text);
+    n = strlen(worker->fault);
+    if (g->raced.in == NULL) return;
+    snprintf(worker->fault + n, room - n,
              "\n    before: wave %u, lane %u read %s memory that another %s\n    at +0x%llx: %s",
              g->raced.wave, g->raced.lane, g->raced.is_local ? "local" : "global",
              g->raced.is_of_group ? "group wrote" : "wave wrote since the last barrier",

@@ -6,6 +6,7 @@
 #include "emu.h"
 #include "inst.h"
 
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -273,7 +274,9 @@ void wave_init(Wave *w, const Launch *l, Group *g, unsigned index);
 void group_begin(Worker *w, uint64_t index);
 void group_finish(Worker *w); /* runs it to its end */
 
-/* Stops the wave. lane < 0: no lane in particular. */
+/* The worker's fault begins: where it is, and what; gives back how long that is. lane < 0: no lane in particular. */
+size_t fault_begin(const Group *g, unsigned wave, int lane, const char *format, va_list args);
+/* Stops the wave. */
 void wave_fault(Wave *w, const Inst *in, int lane, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
