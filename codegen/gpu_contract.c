@@ -112,11 +112,6 @@ static void bind_members(GpuContract *c) {
     for (uint32_t i = 0; i < c->s.rank; i++) e->idx_size[i] = c->s.size[i];
 }
 
-static uint32_t count_lanes(V x) {
-    LLVMTypeRef t = LLVMTypeOf(x);
-    return LLVMGetTypeKind(t) == LLVMVectorTypeKind ? LLVMGetVectorSize(t) : 1;
-}
-
 typedef struct Wide {
     int64_t last; /* X_IDX of the result's last axis */
     bool ok;
@@ -157,7 +152,7 @@ static uint32_t width_of(const GpuContract *c) {
 
 void tile_members(GpuContract *c, V sum) {
     Emit *e = c->e;
-    At at = {.width = count_lanes(sum)};
+    At at = {.width = count_of(sum)};
     for (uint32_t i = 0; i < c->s.rank; i++) at.idx[i] = val_int(c->idx[i]);
     /* AMD's GPUs do not ask how far apart from multiples of their length vectors begin. */
     at.lined = at.width > 1 && e->gpu->t->family == FAMILY_NVIDIA;

@@ -78,6 +78,11 @@ static inline V wide(Emit *e, V x) { return LLVMBuildZExt(e->b, x, e->i64, ""); 
 static inline V narrow(Emit *e, V x) { return LLVMBuildTrunc(e->b, x, e->i32, ""); }
 static inline V below(Emit *e, V a, V b) { return LLVMBuildICmp(e->b, LLVMIntULT, a, b, ""); }
 static inline V choose(Emit *e, V c, V a, V b) { return LLVMBuildSelect(e->b, c, a, b, ""); }
+/* Numbers of a vector; 1 of what is none. */
+static inline uint32_t count_of(V x) {
+    LLVMTypeRef t = LLVMTypeOf(x);
+    return LLVMGetTypeKind(t) == LLVMVectorTypeKind ? LLVMGetVectorSize(t) : 1;
+}
 static inline V add32(Emit *e, V a, uint64_t n) { return LLVMBuildAdd(e->b, a, n32(e, n), ""); }
 
 /* gpu_contract.c */

@@ -167,11 +167,6 @@ void stage_load(GpuContract *c, Stage *s, V k0) {
     }
 }
 
-static uint32_t count_of(V x) {
-    LLVMTypeRef t = LLVMTypeOf(x);
-    return LLVMGetTypeKind(t) == LLVMVectorTypeKind ? LLVMGetVectorSize(t) : 1;
-}
-
 static V as_float(Emit *e, const Stage *s, V x) {
     uint32_t n = count_of(x);
     if (s->f->dtype == DT_F32) return x;
